@@ -1,0 +1,85 @@
+/** The types of a recommender's definition: one typed module describes a whole product. */
+
+/** A kind of interaction that clients send. Its index in `interactions` is its code in the log. */
+export interface InteractionDefinition {
+  readonly name: string;
+  /** What `value` means; `none` refuses one. Watch seconds are >= 0; amounts are finite. */
+  readonly value: "none" | "seconds" | "amount";
+  /** How long after the slate was served this interaction still belongs to it. */
+  readonly attributionMs: number;
+}
+
+/** One predicted outcome. */
+export interface HeadDefinition {
+  readonly name: string;
+  /** The interaction that makes the label. */
+  readonly interaction: string;
+  /** `binary`: did it happen. `seconds`: how long, 0 when not. */
+  readonly kind: "binary" | "seconds";
+  /** ESMM: this head is a rate given `given`; its loss is on the product of both. */
+  readonly given?: string;
+}
+
+/** A sliding window made of panes: `panes` x `paneMs`, plus the open pane. */
+export interface WindowDefinition {
+  readonly name: string;
+  readonly paneMs: number;
+  readonly panes: number;
+}
+
+export type ScopeName = "user" | "item" | "category" | "userCategory";
+
+export type FeatureKind = "logCount" | "rateLogit" | "meanValue";
+
+/** One dense input made from the window counters of a scope. */
+export interface WindowFeature {
+  readonly name: string;
+  readonly scope: ScopeName;
+  /** A name in `windows`, or `total` for the whole life. */
+  readonly window: string;
+  readonly kind: FeatureKind;
+  /** The interaction that is counted or summed. */
+  readonly interaction: string;
+  /** `rateLogit`: the prior rate and its weight in impressions (Laplace smoothing). */
+  readonly prior?: { readonly rate: number; readonly weight: number };
+}
+
+export interface RouteDefinition {
+  readonly name: RouteName;
+  /** At most so many candidates. */
+  readonly quota: number;
+}
+
+export type RouteName = "itemToItem" | "vector" | "trending" | "categoryTrending" | "fresh";
+
+export interface RankingDefinition {
+  readonly userEmbedding: number;
+  readonly itemEmbedding: number;
+  readonly experts: number;
+  readonly expertLayers: readonly number[];
+  readonly towerLayers: readonly number[];
+  /** Positions whose bias is learned in training and left out in serving. */
+  readonly positions: number;
+}
+
+export interface RecommenderDefinition {
+  readonly name: string;
+  readonly interactions: readonly InteractionDefinition[];
+  readonly heads: readonly HeadDefinition[];
+  readonly windows: readonly WindowDefinition[];
+  readonly features: readonly WindowFeature[];
+  readonly routes: readonly RouteDefinition[];
+  /** Value model: score = sum of weight x head (seconds heads through log1p). */
+  readonly valueWeights: Readonly<Record<string, number>>;
+  readonly ranking: RankingDefinition;
+  /** Which record makes a negative: the slate as served, or the client's impression. */
+  readonly negatives: "served" | "impression";
+  /** Candidates that are ranked at most. */
+  readonly rankedMax: number;
+  readonly slateDefault: number;
+}
+
+/** Names the shape of a definition; use it to keep literal types. */
+export function defineRecommender<const D extends RecommenderDefinition>(definition: D): D {
+  return definition;
+}

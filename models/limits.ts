@@ -1,0 +1,47 @@
+/**
+ * Every bound of the system in one place. Each has a metric that counts when it bites
+ * (`rec_limit_reached_total{limit="<name>"}`). Sizes in bytes, times in milliseconds.
+ */
+export const limits = {
+  // door
+  bodyBytesMax: 8 << 20,
+  batchEventsMax: 10_000,
+  batchItemsMax: 5_000,
+  jsonDepthMax: 16,
+  jsonKeysMax: 200_000,
+  objectKeysMax: 64,
+  idBytesMax: 256,
+  stringBytesMax: 4_096,
+  listLengthMax: 64,
+  recentItemsMax: 100,
+  excludeItemsMax: 1_000,
+  slateItemsMax: 100,
+  rankItemsMax: 1_000,
+  inFlightRequestsMax: 512,
+  deadlineMsDefault: 150,
+  deadlineMsMax: 2_000,
+  // shared memory, rows reserved (address space; pages are touched when used)
+  usersMax: 4_000_000,
+  itemsMax: 4_000_000,
+  categoriesMax: 65_536,
+  userCategoryPairsMax: 16_000_000,
+  itemCategoriesMax: 4,
+  readersMax: 64,
+  modelSlots: 4,
+  // pipeline
+  candidatesMax: 2_048,
+  recentInteractionsPerUser: 50,
+  seenItemsPerUser: 256,
+  listItemsMax: 512,
+  // streams
+  segmentBytes: 64 << 20,
+  logGroupBytesMax: 16 << 20,
+  appendQueueBytesMax: 64 << 20,
+  dedupIdsMax: 4_000_000,
+  futureLeadMs: 60_000,
+  maxDisorderMs: 30_000,
+  joinerLiveMax: 4_000_000,
+  documentCacheEntries: 20_000,
+} as const;
+
+export type Limits = typeof limits;

@@ -1,0 +1,75 @@
+import { type Id128, readId128, viewOf, writeId128 } from "../core/bytes.ts";
+
+/** One labelled (request, item): what the ranker saw, and what came of it (topic `samples`). */
+export interface Sample {
+  /** `correction`: a label that came after the sample had been emitted (a late conversion). */
+  readonly kind: "primary" | "correction";
+  readonly position: number;
+  readonly userRow: number;
+  readonly itemRow: number;
+  /** The item's first category, `noRow` where it has none. */
+  readonly categoryRow: number;
+  readonly weight: number;
+  readonly servedMs: number;
+  readonly emittedMs: number;
+  readonly requestId: Id128;
+  /** One per head of the definition: 0 or 1, or seconds. For cvr: the conversion itself. */
+  readonly labels: Float32Array;
+  readonly userDense: Float32Array;
+  readonly itemDense: Float32Array;
+}
+
+const version = 1;
+const headerBytes = 64;
+
+/**
+ * Layout, little endian: header of 64 B (u8 version, u8 kind, u16 position, u32 userRow,
+ * u32 itemRow, u32 categoryRow, f32 weight, u16 labels, u16 userDense, u16 itemDense, u16 zero,
+ * u32 zero, f64 servedMs, f64 emittedMs, 16 B request id); f32 labels, userDense, itemDense.
+ */
+export function encodeSample(sample: Sample): Uint8Array {
+  const words = sample.labels.length + sample.userDense.length + sample.itemDense.length;
+  const bytes = new Uint8Array(headerBytes + 4 * words);
+  const view = viewOf(bytes);
+  view.setUint8(0, version);
+  view.setUint8(1, sample.kind === "primary" ? 0 : 1);
+  view.setUint16(2, sample.position, true);
+  view.setUint32(4, sample.userRow, true);
+  view.setUint32(8, sample.itemRow, true);
+  view.setUint32(12, sample.categoryRow, true);
+  view.setFloat32(16, sample.weight, true);
+  view.setUint16(20, sample.labels.length, true);
+  view.setUint16(22, sample.userDense.length, true);
+  view.setUint16(24, sample.itemDense.length, true);
+  view.setFloat64(32, sample.servedMs, true);
+  view.setFloat64(40, sample.emittedMs, true);
+  writeId128(view, 48, sample.requestId);
+  let at = headerBytes;
+  for (const column of [sample.labels, sample.userDense, sample.itemDense]) {
+    bytes.set(new Uint8Array(column.buffer, column.byteOffset, column.byteLength), at);
+    at += column.byteLength;
+  }
+  return bytes;
+}
+
+export function decodeSample(bytes: Uint8Array): Sample {
+  const own = bytes.slice();
+  const view = viewOf(own);
+  const labels = view.getUint16(20, true);
+  const userDense = view.getUint16(22, true);
+  const itemDense = view.getUint16(24, true);
+  return {
+    kind: view.getUint8(1) === 0 ? "primary" : "correction",
+    position: view.getUint16(2, true),
+    userRow: view.getUint32(4, true),
+    itemRow: view.getUint32(8, true),
+    categoryRow: view.getUint32(12, true),
+    weight: view.getFloat32(16, true),
+    servedMs: view.getFloat64(32, true),
+    emittedMs: view.getFloat64(40, true),
+    requestId: readId128(view, 48),
+    labels: new Float32Array(own.buffer, headerBytes, labels),
+    userDense: new Float32Array(own.buffer, headerBytes + 4 * labels, userDense),
+    itemDense: new Float32Array(own.buffer, headerBytes + 4 * (labels + userDense), itemDense),
+  };
+}

@@ -1,0 +1,54 @@
+/** The event log's port. Embedded: checksummed segment files. Past one machine: Kafka, by URL. */
+
+export type Topic = "events" | "served" | "samples" | "items";
+
+/** Records `firstOffset .. firstOffset + count` of one partition, in one buffer. */
+export interface LogBatch {
+  readonly firstOffset: number;
+  readonly count: number;
+  readonly data: Uint8Array;
+  /** count + 1 positions in `data`: record i is data[bounds[i] .. bounds[i + 1]]. */
+  readonly bounds: Uint32Array;
+}
+
+export interface AppendOptions {
+  /** Wait for the sync to disk (default true). False: once readers can see it. */
+  readonly durable?: boolean;
+  /**
+   * A role's commit: opaque bytes stored in the same checksummed group as the records, so that
+   * outputs and input offsets are kept or lost together. A frame may come with no records.
+   */
+  readonly frame?: Uint8Array;
+}
+
+/**
+ * Topics of partitions; in a partition, records have offsets 0, 1, 2 ... One writer a partition
+ * (over all threads), any number of readers.
+ */
+export interface EventLog {
+  partitions(topic: Topic): number;
+  /** Offset of the first record appended. Refused with REC_LOG_FULL while too much is queued. */
+  append(
+    topic: Topic,
+    partition: number,
+    records: readonly Uint8Array[],
+    options?: AppendOptions,
+  ): Promise<number>;
+  /** At most about `maxBytes` (one record at least); an empty batch at the end. */
+  read(topic: Topic, partition: number, offset: number, maxBytes: number): Promise<LogBatch>;
+  /** The oldest offset that is kept, and the offset after the last visible record. */
+  startOffset(topic: Topic, partition: number): number;
+  endOffset(topic: Topic, partition: number): number;
+  /** Resolves once `endOffset` > `offset`, or after `timeoutMs`. */
+  waitForMore(topic: Topic, partition: number, offset: number, timeoutMs: number): Promise<void>;
+  /** The newest frame of a partition that this process writes; null where there is none. */
+  lastFrame(topic: Topic, partition: number): Promise<Uint8Array | null>;
+  /** Everything appended so far is on disk. */
+  flush(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Record `index` of a batch, as a view (valid as long as the batch). */
+export function recordOf(batch: LogBatch, index: number): Uint8Array {
+  return batch.data.subarray(batch.bounds[index], batch.bounds[index + 1]);
+}
