@@ -36,8 +36,7 @@ function arrowFault(from: string, to: string): string | null {
   }
   if (fromTop !== "workers" || toTop !== "workers" || fromRole === toRole) return null;
   const bothRoles = roles.includes(fromRole ?? "") && roles.includes(toRole ?? "");
-  // The simulator's virtual server is an assembly: it drives every role under one clock.
-  if (bothRoles && !from.startsWith("workers/simulator/virtual")) {
+  if (bothRoles) {
     return `role ${fromRole} may not import role ${toRole}: roles meet at the stores`;
   }
   return null;
