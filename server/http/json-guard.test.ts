@@ -1,0 +1,101 @@
+import { describe, expect, test } from "bun:test";
+import { utf8 } from "../../models/core/bytes.ts";
+import { RecError } from "../../models/core/errors.ts";
+import { limits } from "../../models/limits.ts";
+import { JsonGuard, parseJson, parseNdjson } from "./json-guard.ts";
+
+function refusal(text: string | Uint8Array): string {
+  try {
+    parseJson(typeof text === "string" ? utf8(text) : text);
+  } catch (thrown) {
+    if (thrown instanceof RecError) return `${thrown.code} ${thrown.path}`;
+    throw thrown;
+  }
+  throw new Error("was taken");
+}
+
+describe("json guard", () => {
+  test.each([
+    '{"a":[1,2,{"b":"\\u00e9\\"x\\\\","c":{}}],"d":null}',
+    "[]",
+    "3",
+    ' [ { "a" : "{[,\\"" } , {"a":1} ] ',
+    '{"a":{"a":{"a":1}},"b":[{"a":1},{"a":2}]}',
+    '["é😀"]',
+  ])("takes %s", (text) => {
+    expect(parseJson(utf8(text))).toEqual(JSON.parse(text));
+  });
+
+  test("bounds depth, keys, elements and strings before parsing", () => {
+    expect(refusal("[".repeat(20_000))).toStartWith("REC_INPUT_DEPTH [0][0]");
+    expect(refusal('{"a":'.repeat(20_000))).toStartWith("REC_INPUT_DEPTH a.a.a");
+    const keys = Array.from({ length: 65 }, (_, i) => `"k${i}":1`).join();
+    expect(refusal(`{${keys}}`)).toBe("REC_INPUT_KEYS k63");
+    const many = Array.from({ length: 200_001 }, () => '{"k":1}').join();
+    expect(refusal(`[${many}]`)).toBe("REC_INPUT_KEYS [200000]");
+    expect(refusal(`["${"x".repeat(limits.stringBytesMax + 1)}"]`)).toBe("REC_INPUT_LENGTH [0]");
+    expect(refusal(`[${"0,".repeat(700_000)}0]`)).toStartWith("REC_INPUT_LENGTH");
+  });
+
+  test("a key that stands twice is refused with its path", () => {
+    expect(refusal('[{"a":1},{"b":{"c":1,"d":[0,{"e":1,"e":2}]}}]')).toBe(
+      "REC_INPUT_DUPLICATE_KEY [1].b.d[1].e",
+    );
+    expect(refusal('{"ab":1,"a":2,"ab":3}')).toBe("REC_INPUT_DUPLICATE_KEY ab");
+    expect(refusal('{"a":1,"\\u0061":2}')).toBe("REC_INPUT_UNKNOWN_FIELD \\u0061");
+  });
+
+  test.each([
+    "",
+    "{",
+    "]]]]",
+    "}{",
+    '{"a":1,}',
+    '{"a" 1}',
+    '"abc',
+    '"abc\\',
+    "NaN",
+    "01",
+    "[1,]",
+    "\ufeff{}",
+  ])("leaves broken grammar to the parser: %j", (text) => {
+    expect(refusal(text)).toBe("REC_INPUT_JSON body");
+  });
+
+  test("invalid UTF-8 is refused", () => {
+    for (const bytes of [
+      [0x22, 0xff, 0x22],
+      [0x22, 0xc0, 0x80, 0x22],
+      [0x22, 0xed, 0xa0, 0x80, 0x22],
+      [0x22, 0xe2, 0x82, 0x22],
+    ]) {
+      expect(refusal(Uint8Array.from(bytes))).toBe("REC_INPUT_UTF8 body");
+    }
+  });
+
+  test("a guard can be used again after a refusal", () => {
+    const guard = new JsonGuard();
+    const bad = utf8('{"a":{"b":1,"b":1}}');
+    expect(guard.scan(bad, 0, bad.length)?.code).toBe("REC_INPUT_DUPLICATE_KEY");
+    const good = utf8('{"b":{"a":1}}');
+    expect(guard.scan(good, 0, good.length)).toBe(null);
+  });
+});
+
+describe("NDJSON", () => {
+  test("a bad line spoils only itself", () => {
+    const lines = parseNdjson(utf8('{"a":1}\n\n  \r\n{"a":\n{"a":1,"a":2}\n{"a":3}'), 10);
+    expect(lines.map((line) => ("fault" in line ? line.fault.code : line.value))).toEqual([
+      { a: 1 },
+      "REC_INPUT_JSON",
+      "REC_INPUT_DUPLICATE_KEY",
+      { a: 3 },
+    ]);
+  });
+
+  test("bounds the number of lines", () => {
+    expect(() => parseNdjson(utf8("1\n2\n3\n"), 2)).toThrow("at most 2 lines");
+    expect(parseNdjson(utf8("1\n2\n"), 2)).toHaveLength(2);
+    expect(parseNdjson(utf8(""), 2)).toEqual([]);
+  });
+});
