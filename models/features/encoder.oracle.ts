@@ -1,0 +1,88 @@
+import type { RecommenderDefinition, ScopeName } from "../definition/define.ts";
+
+/** Counters of one row by window name and interaction name; watch in 1/64 s. */
+export type PlainCounts = Readonly<Record<string, Readonly<Record<string, number>>>>;
+
+export interface PlainInputs {
+  readonly asOfMs: number;
+  readonly user: PlainCounts;
+  readonly recent: readonly {
+    type: string;
+    timeMs: number;
+    categories: readonly number[];
+    author: number;
+  }[];
+  readonly items: readonly {
+    counts: PlainCounts;
+    categories: readonly { row: number; counts: PlainCounts; pair: PlainCounts }[];
+    publishedAtMs: number;
+    durationSeconds: number;
+    author: number;
+    itemToItem: number;
+    vector: number;
+  }[];
+}
+
+const mean = (values: readonly number[]) =>
+  values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length;
+
+/** The features of one scope by the definition, straight from its words. */
+function scope(definition: RecommenderDefinition, name: ScopeName, counts: PlainCounts): number[] {
+  return definition.features
+    .filter((feature) => feature.scope === name)
+    .map((feature) => {
+      const cell = (interaction: string) => counts[feature.window]?.[interaction] ?? 0;
+      const hits = cell(feature.interaction);
+      const shown = cell("impression");
+      if (feature.kind === "logCount") return Math.log(1 + hits);
+      if (feature.kind === "meanValue") return Math.log1p(hits / 64 / (shown + 2));
+      const { rate, weight } = feature.prior ?? { rate: 0.1, weight: 10 };
+      const smoothed = (hits + rate * weight) / (Math.max(shown, hits) + weight);
+      return Math.log(smoothed / (1 - smoothed));
+    });
+}
+
+const share = <T>(list: readonly T[], test: (value: T) => boolean) =>
+  mean(list.map((value) => (test(value) ? 1 : 0)));
+
+/** What the encoder must write, in slow words. */
+export function encodePlainly(definition: RecommenderDefinition, inputs: PlainInputs) {
+  const { recent, asOfMs } = inputs;
+  const last10 = recent.slice(-10);
+  const hours = asOfMs / 3_600_000;
+  const newest = recent.at(-1);
+  const isClick = (one: { type: string }) => one.type === "click";
+  const userDense = [
+    ...scope(definition, "user", inputs.user),
+    Math.sin((2 * Math.PI * hours) / 24),
+    Math.cos((2 * Math.PI * hours) / 24),
+    share(last10, isClick),
+    share(recent, isClick),
+    newest === undefined ? 0 : Math.log1p((asOfMs - newest.timeMs) / 1_000),
+  ];
+  const itemDense = inputs.items.flatMap((item) => {
+    const none = [{ row: -1, counts: {}, pair: {} }];
+    const known = item.categories.length === 0 ? none : item.categories;
+    const shared = known.map((category) => [
+      ...scope(definition, "category", category.counts),
+      ...scope(definition, "userCategory", category.pair),
+    ]);
+    const shareIn = (list: PlainInputs["recent"]) =>
+      mean(item.categories.map(({ row }) => share(list, (one) => one.categories.includes(row))));
+    const { publishedAtMs, durationSeconds } = item;
+    return [
+      ...scope(definition, "item", item.counts),
+      ...(shared[0] ?? []).map((_, j) => mean(shared.map((values) => values[j] ?? 0))),
+      publishedAtMs > 0 ? Math.log1p((asOfMs - publishedAtMs) / 3_600_000) : 0,
+      publishedAtMs > 0 ? 1 : 0,
+      durationSeconds > 0 ? Math.log1p(durationSeconds) : 0,
+      durationSeconds > 0 ? 1 : 0,
+      shareIn(recent),
+      shareIn(last10),
+      item.author === 0 ? 0 : share(recent, (one) => one.author === item.author),
+      item.itemToItem,
+      item.vector,
+    ];
+  });
+  return { userDense, itemDense };
+}
