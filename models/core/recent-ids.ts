@@ -1,0 +1,125 @@
+import { assert } from "./assert.ts";
+
+const smallest = 1_024;
+/** Linear probing stays short up to this load. */
+const loadMax = 0.6;
+
+/** One open-addressing table of 128-bit ids: four words a slot, so that a probe is one line. */
+class Generation {
+  words = new Uint32Array(smallest * 4);
+  size = 0;
+
+  clear(): void {
+    // A generation is as large as the traffic made it; keeping it saves growing again.
+    this.words.fill(0);
+    this.size = 0;
+  }
+
+  /** Slot of the id, or of the empty place where it belongs (its four words are zero). */
+  find(a: number, b: number, c: number, d: number): number {
+    const words = this.words;
+    const last = words.length - 4;
+    let at = ((Math.imul(a ^ (c >>> 15), 0x9e3779b1) ^ b) << 2) & last;
+    while (words[at] !== a || words[at + 1] !== b || words[at + 2] !== c || words[at + 3] !== d) {
+      if ((words[at] | words[at + 1] | words[at + 2] | words[at + 3]) === 0) return at;
+      at = (at + 4) & last;
+    }
+    return at;
+  }
+
+  has(a: number, b: number, c: number, d: number): boolean {
+    const at = this.find(a, b, c, d);
+    return (this.words[at] | this.words[at + 1] | this.words[at + 2] | this.words[at + 3]) !== 0;
+  }
+
+  add(a: number, b: number, c: number, d: number): void {
+    if (this.size + 1 > (this.words.length / 4) * loadMax) this.#grow();
+    const at = this.find(a, b, c, d);
+    this.words[at] = a;
+    this.words[at + 1] = b;
+    this.words[at + 2] = c;
+    this.words[at + 3] = d;
+    this.size++;
+  }
+
+  #grow(): void {
+    const old = this.words;
+    this.words = new Uint32Array(old.length * 2);
+    for (let i = 0; i < old.length; i += 4) {
+      if ((old[i] | old[i + 1] | old[i + 2] | old[i + 3]) === 0) continue;
+      this.words.set(old.subarray(i, i + 4), this.find(old[i], old[i + 1], old[i + 2], old[i + 3]));
+    }
+  }
+
+  /** The ids alone, 16 bytes each. */
+  save(): Uint8Array {
+    const out = new Uint32Array(this.size * 4);
+    let to = 0;
+    for (let i = 0; i < this.words.length; i += 4) {
+      const id = this.words.subarray(i, i + 4);
+      if ((id[0] | id[1] | id[2] | id[3]) === 0) continue;
+      out.set(id, to);
+      to += 4;
+    }
+    return new Uint8Array(out.buffer);
+  }
+}
+
+/**
+ * The event ids seen lately: two generations of `idsMax / 2` ids that take turns. A second
+ * delivery is found for certain while fewer than `idsMax / 2` other ids came between, never after
+ * `idsMax`. Memory grows with the traffic up to about 60 bytes an id; an id of zero is always new.
+ */
+export class RecentIds {
+  readonly #perGeneration: number;
+  #young = new Generation();
+  #old = new Generation();
+  rotations = 0;
+
+  constructor(idsMax: number) {
+    assert(idsMax >= 2, "room for two ids at least");
+    this.#perGeneration = Math.floor(idsMax / 2);
+  }
+
+  get size(): number {
+    return this.#young.size + this.#old.size;
+  }
+
+  /** True where the id is new; it is then kept. Words are unsigned. */
+  add(a: number, b: number, c: number, d: number): boolean {
+    if ((a | b | c | d) === 0) return true;
+    if (this.#young.has(a, b, c, d)) return false;
+    if (this.#old.size > 0 && this.#old.has(a, b, c, d)) return false;
+    if (this.#young.size >= this.#perGeneration) this.#rotate();
+    this.#young.add(a, b, c, d);
+    return true;
+  }
+
+  #rotate(): void {
+    const spare = this.#old;
+    this.#old = this.#young;
+    spare.clear();
+    this.#young = spare;
+    this.rotations++;
+  }
+
+  /** Both generations as bytes, for a checkpoint. */
+  save(): { young: Uint8Array; old: Uint8Array } {
+    return { young: this.#young.save(), old: this.#old.save() };
+  }
+
+  restore(saved: { young: Uint8Array; old: Uint8Array }): void {
+    this.#young = new Generation();
+    this.#old = new Generation();
+    restoreInto(this.#old, saved.old);
+    restoreInto(this.#young, saved.young);
+  }
+}
+
+function restoreInto(generation: Generation, saved: Uint8Array): void {
+  assert(saved.byteLength % 16 === 0, "ids are 16 bytes each");
+  const words = new Uint32Array(saved.slice().buffer);
+  for (let i = 0; i < words.length; i += 4) {
+    generation.add(words[i], words[i + 1], words[i + 2], words[i + 3]);
+  }
+}
