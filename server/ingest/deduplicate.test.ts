@@ -1,0 +1,38 @@
+import { describe, expect, test } from "bun:test";
+import { hash128, type Id128 } from "../../models/core/bytes.ts";
+import { Deduplicator } from "./deduplicate.ts";
+
+const id = (i: number) => hash128(`id ${i}`);
+
+describe("deduplicator", () => {
+  test("agrees with a set while inside the horizon", () => {
+    const dedup = new Deduplicator(4_000);
+    const seen = new Set<number>();
+    for (let i = 0; i < 3_000; i++) {
+      const n = (i * 7_919) % 2_000;
+      expect(dedup.remember(id(n))).toBe(!seen.has(n));
+      seen.add(n);
+    }
+  });
+
+  test("keeps at least three quarters of its bound, at most the bound", () => {
+    const dedup = new Deduplicator(400);
+    for (let i = 0; i < 5_000; i++) expect(dedup.remember(id(i))).toBe(true);
+    let known = 0;
+    for (let i = 0; i < 5_000; i++) if (dedup.has(id(i))) known++;
+    expect(known).toBeGreaterThanOrEqual(300);
+    expect(known).toBeLessThanOrEqual(400);
+    for (let i = 4_700; i < 5_000; i++) expect(dedup.has(id(i))).toBe(true);
+    expect(dedup.rotations).toBeGreaterThan(0);
+  });
+
+  test("ids that share a slot stay apart, and one taken back leaves the others", () => {
+    const dedup = new Deduplicator(64);
+    const clashing = (i: number): Id128 => [5, i, 5, 1];
+    for (let i = 0; i < 10; i++) expect(dedup.remember(clashing(i))).toBe(true);
+    dedup.forget(clashing(3));
+    expect(dedup.has(clashing(3))).toBe(false);
+    for (const i of [0, 2, 4, 9]) expect(dedup.remember(clashing(i))).toBe(false);
+    expect(dedup.remember(clashing(3))).toBe(true);
+  });
+});

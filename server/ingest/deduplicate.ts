@@ -1,0 +1,94 @@
+import type { Id128 } from "../../models/core/bytes.ts";
+import { limits } from "../../models/limits.ts";
+
+/**
+ * The ids of the latest events, so that a second delivery changes nothing. Open addressing with
+ * linear probing over 128-bit keys in a few generations of typed arrays; when the newest is full,
+ * the oldest is emptied and becomes the newest.
+ *
+ * Horizon: at least `idsMax x (generations - 1) / generations` latest ids are known, at most
+ * `idsMax`; for the defaults 3 to 4 million, 17 to 134 MB.
+ */
+
+const generations = 4;
+const wordsPerId = 4;
+/** All ones: an id that was taken back. No id hashes to it but by a 2^-128 chance. */
+const removed = 0xffff_ffff;
+
+/** Index of `id`, or of the empty slot that ends its probe as -1 - slot. */
+function locate(table: Uint32Array, mask: number, id: Id128): number {
+  let slot = (id[0] ^ id[2]) & mask;
+  for (;;) {
+    const at = slot * wordsPerId;
+    const last = table[at + 3]!;
+    if (last === 0) return -1 - slot;
+    if (last === id[3] && table[at] === id[0] && table[at + 1] === id[1]) {
+      if (table[at + 2] === id[2]) return slot;
+    }
+    slot = (slot + 1) & mask;
+  }
+}
+
+/** Smallest power of two that keeps the load at or under a half. */
+function slotsFor(ids: number): number {
+  return 2 ** Math.ceil(Math.log2(Math.max(ids, 8) * 2));
+}
+
+export class Deduplicator {
+  /** Newest first. */
+  readonly #tables: Uint32Array[] = [];
+  readonly #idsPerTable: number;
+  readonly #mask: number;
+  #inNewest = 0;
+  #rotations = 0;
+
+  constructor(idsMax: number = limits.dedupIdsMax) {
+    this.#idsPerTable = Math.max(1, Math.floor(idsMax / generations));
+    this.#mask = slotsFor(this.#idsPerTable) - 1;
+    this.#tables.push(this.#newTable());
+  }
+
+  /** How often the oldest generation was given up. */
+  get rotations(): number {
+    return this.#rotations;
+  }
+
+  has(id: Id128): boolean {
+    return this.#tables.some((table) => locate(table, this.#mask, id) >= 0);
+  }
+
+  /** True where the id is new; it is known from now on. The last word must not be zero. */
+  remember(id: Id128): boolean {
+    for (let i = 1; i < this.#tables.length; i++) {
+      if (locate(this.#tables[i]!, this.#mask, id) >= 0) return false;
+    }
+    const found = locate(this.#tables[0]!, this.#mask, id);
+    if (found >= 0) return false;
+    this.#tables[0]!.set(id, (-1 - found) * wordsPerId);
+    if (++this.#inNewest === this.#idsPerTable) this.#rotate();
+    return true;
+  }
+
+  /** Takes an id back whose event was not kept after all. */
+  forget(id: Id128): void {
+    for (const table of this.#tables) {
+      const slot = locate(table, this.#mask, id);
+      if (slot >= 0) table.fill(removed, slot * wordsPerId, (slot + 1) * wordsPerId);
+    }
+  }
+
+  #newTable(): Uint32Array {
+    return new Uint32Array((this.#mask + 1) * wordsPerId);
+  }
+
+  #rotate(): void {
+    this.#inNewest = 0;
+    if (this.#tables.length < generations) {
+      this.#tables.unshift(this.#newTable());
+      return;
+    }
+    this.#rotations++;
+    const oldest = this.#tables.pop()!;
+    this.#tables.unshift(oldest.fill(0));
+  }
+}
