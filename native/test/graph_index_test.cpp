@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <random>
 #include <thread>
 #include <vector>
@@ -130,10 +131,15 @@ void test_threads(const std::vector<float>& vectors) {
   std::vector<uint32_t> mask(3 * kCount / 32 + 1, 0);
   std::atomic<bool> stop{false};
   std::atomic<uint32_t> wrong{0};
+  std::mutex guard;
+  auto pin = [&] {
+    std::lock_guard<std::mutex> lock(guard);
+    return current;
+  };
   auto search = [&](uint32_t from) {
     uint32_t q = from;
     while (!stop.load(std::memory_order_relaxed)) {
-      const std::shared_ptr<rec::GraphIndex> pinned = std::atomic_load(&current);
+      const std::shared_ptr<rec::GraphIndex> pinned = pin();
       const Answer got = ask(*pinned, &vectors[q * kDim], 40, from == 0 ? &mask : nullptr);
       if (from != 0 && shared(got, expected[q]) != kTop) wrong++;
       q = (q + 1) % 50;
@@ -143,7 +149,10 @@ void test_threads(const std::vector<float>& vectors) {
   for (uint32_t t = 0; t < 4; t++) threads.emplace_back(search, t);
   for (uint32_t round = 0; round < 3; round++) {
     std::shared_ptr<rec::GraphIndex> next = build(vectors, kDim, 0);
-    std::atomic_store(&current, next);
+    {
+      std::lock_guard<std::mutex> lock(guard);
+      current = next;
+    }
     __atomic_store_n(&mask[round], 1u << round, __ATOMIC_RELAXED);
   }
   stop = true;
