@@ -11,6 +11,12 @@ export interface LogBatch {
   readonly bounds: Uint32Array;
 }
 
+export interface LogPoint {
+  readonly topic: Topic;
+  readonly partition: number;
+  readonly offset: number;
+}
+
 export interface AppendOptions {
   /** Wait for the sync to disk (default true). False: once readers can see it. */
   readonly durable?: boolean;
@@ -27,14 +33,22 @@ export interface AppendOptions {
  */
 export interface EventLog {
   partitions(topic: Topic): number;
-  /** Offset of the first record appended. Refused with REC_LOG_FULL while too much is queued. */
+  /**
+   * Offset of the first record appended. One append is kept or lost as a whole. The buffers are
+   * the log's until it resolves. Refused with REC_LOG_FULL while too much is queued, with
+   * REC_LOG_TOO_LARGE when it can never be taken, with REC_LOG_WRITER when another thread writes
+   * the partition. After any other refusal (disk) a later append may succeed.
+   */
   append(
     topic: Topic,
     partition: number,
     records: readonly Uint8Array[],
     options?: AppendOptions,
   ): Promise<number>;
-  /** At most about `maxBytes` (one record at least); an empty batch at the end. */
+  /**
+   * At most about `maxBytes` (one record at least); an empty batch at the end. REC_LOG_GONE below
+   * `startOffset`, REC_LOG_CORRUPT where stored bytes do not match their checksum.
+   */
   read(topic: Topic, partition: number, offset: number, maxBytes: number): Promise<LogBatch>;
   /** The oldest offset that is kept, and the offset after the last visible record. */
   startOffset(topic: Topic, partition: number): number;
@@ -46,6 +60,12 @@ export interface EventLog {
   /** Everything appended so far is on disk. */
   flush(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** A log whose reader can wait for several partitions at once without leaving waits behind. */
+export interface TailedLog extends EventLog {
+  /** Resolves once any of the points is passed, after `timeoutMs`, or when the log is closed. */
+  waitForAny(points: readonly LogPoint[], timeoutMs: number): Promise<void>;
 }
 
 /** Record `index` of a batch, as a view (valid as long as the batch). */

@@ -1,0 +1,114 @@
+import { RecError } from "../../../models/core/errors.ts";
+import type { Topic } from "../event-log.ts";
+
+/** Partitions of each topic. A topic that is not named has none. */
+export type Topics = Readonly<Partial<Record<Topic, number>>>;
+
+export interface PartitionName {
+  readonly topic: Topic;
+  readonly partition: number;
+  /** Its place in the control block. */
+  readonly slot: number;
+}
+
+const topicOrder = ["events", "served", "samples", "items"] as const;
+
+/** All partitions, in the order of their slots. */
+export function partitionsOf(topics: Topics): PartitionName[] {
+  const names: PartitionName[] = [];
+  for (const topic of topicOrder) {
+    for (let partition = 0; partition < (topics[topic] ?? 0); partition++) {
+      names.push({ topic, partition, slot: names.length });
+    }
+  }
+  return names;
+}
+
+/**
+ * The shared memory of a log that is open in several threads. 64 bytes (a cache line) a partition:
+ * i64 end offset, i64 start offset, i32 notify, i32 writer. The first line is the header: u32
+ * magic, u32 partitions. The end offset is stored after the bytes are in the file (and synced,
+ * where that is asked for), so a reader that sees it finds them.
+ */
+const slotBytes = 64;
+const magic = 0x52434c47;
+
+export class Control {
+  readonly buffer: SharedArrayBuffer;
+  readonly #words: Int32Array;
+  readonly #offsets: BigInt64Array;
+
+  private constructor(buffer: SharedArrayBuffer) {
+    this.buffer = buffer;
+    this.#words = new Int32Array(buffer);
+    this.#offsets = new BigInt64Array(buffer);
+  }
+
+  static create(slots: number): Control {
+    const control = new Control(new SharedArrayBuffer(slotBytes * (slots + 1)));
+    control.#words[0] = magic;
+    control.#words[1] = slots;
+    return control;
+  }
+
+  static attach(buffer: SharedArrayBuffer, slots: number): Control {
+    const control = new Control(buffer);
+    if (control.#words[0] !== magic || control.#words[1] !== slots) {
+      throw new RecError("REC_LOG_CONTROL", "the control block is of a log with other topics");
+    }
+    return control;
+  }
+
+  endOffset(slot: number): number {
+    return Number(Atomics.load(this.#offsets, this.#long(slot)));
+  }
+
+  startOffset(slot: number): number {
+    return Number(Atomics.load(this.#offsets, this.#long(slot) + 1));
+  }
+
+  setStartOffset(slot: number, offset: number): void {
+    Atomics.store(this.#offsets, this.#long(slot) + 1, BigInt(offset));
+  }
+
+  /** Readers see records below `offset` from here on, and those who wait are woken. */
+  publish(slot: number, offset: number): void {
+    Atomics.store(this.#offsets, this.#long(slot), BigInt(offset));
+    this.wake(slot);
+  }
+
+  /** Wakes waiting threads; they look for themselves whether anything came. */
+  wake(slot: number): void {
+    const word = this.#word(slot);
+    Atomics.add(this.#words, word, 1);
+    Atomics.notify(this.#words, word);
+  }
+
+  /** The state of the notify word, to be passed to `changed`. */
+  seen(slot: number): number {
+    return Atomics.load(this.#words, this.#word(slot));
+  }
+
+  /** Resolves when the word is no longer `seen`, or after `timeoutMs`. Keeps no thread alive. */
+  async changed(slot: number, seen: number, timeoutMs: number): Promise<void> {
+    const wait = Atomics.waitAsync(this.#words, this.#word(slot), seen, timeoutMs);
+    if (wait.async) await wait.value;
+  }
+
+  /** Makes the caller the writer of the partition; false while another one is. */
+  claim(slot: number): boolean {
+    return Atomics.compareExchange(this.#words, this.#word(slot) + 1, 0, 1) === 0;
+  }
+
+  release(slot: number): void {
+    Atomics.store(this.#words, this.#word(slot) + 1, 0);
+  }
+
+  #long(slot: number): number {
+    return (slotBytes / 8) * (slot + 1);
+  }
+
+  #word(slot: number): number {
+    return (slotBytes / 4) * (slot + 1) + 4;
+  }
+}

@@ -1,0 +1,137 @@
+import { Database, type Statement } from "bun:sqlite";
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import { messageOf, RecError } from "../../../models/core/errors.ts";
+import type { DocumentKind, DocumentStore, StoredDocument } from "../document-store.ts";
+
+export interface DocumentsOptions {
+  /** Null: in memory, of this object alone. */
+  readonly path: string | null;
+  /** For threads that only look up; the file must be there. */
+  readonly readOnly?: boolean;
+}
+
+/** One table a kind: a row number is the key, and neighbours in row order are neighbours on disk. */
+const schema = `
+  PRAGMA journal_mode = WAL;
+  CREATE TABLE IF NOT EXISTS item (row INTEGER PRIMARY KEY, id TEXT NOT NULL, json TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS user (row INTEGER PRIMARY KEY, id TEXT NOT NULL, json TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS applied (one INTEGER PRIMARY KEY CHECK (one = 1), offset INTEGER);
+`;
+
+const kinds = ["item", "user"] as const;
+/** `all` reads this many at a time: a writer may go on between. */
+const pageRows = 1_000;
+
+type Changes = Parameters<DocumentStore["apply"]>[0];
+
+interface KindStatements {
+  readonly get: Statement<StoredDocument, [number]>;
+  readonly page: Statement<StoredDocument, [number]>;
+  readonly put: Statement<unknown, [number, string, string]> | null;
+  readonly remove: Statement<unknown, [number]> | null;
+}
+
+/**
+ * Documents in SQLite (WAL: readers in other threads never wait for the writer). Synced at
+ * checkpoints only: what a power loss takes is in the `items` topic beyond `appliedOffset`, and is
+ * applied again from there.
+ */
+class Documents implements DocumentStore {
+  readonly #database: Database;
+  readonly #statements: Record<DocumentKind, KindStatements>;
+  readonly #readOnly: boolean;
+
+  constructor(database: Database, readOnly: boolean) {
+    this.#database = database;
+    this.#readOnly = readOnly;
+    const [item, user] = kinds.map((kind) => this.#prepare(kind));
+    this.#statements = { item, user };
+  }
+
+  apply(changes: Changes, appliedOffset: number): void {
+    if (this.#readOnly) throw new RecError("REC_STORE_READ_ONLY", "this thread only reads");
+    const transaction = this.#database.transaction(() => {
+      for (const { kind, row, id, json } of changes) {
+        const { put, remove } = this.#statements[kind];
+        if (json === null) remove?.run(row);
+        else put?.run(row, id, json);
+      }
+      this.#database
+        .query("INSERT OR REPLACE INTO applied (one, offset) VALUES (1, ?)")
+        .run(appliedOffset);
+    });
+    this.#guarded(() => transaction.immediate());
+  }
+
+  async getMany(kind: DocumentKind, rows: readonly number[]): Promise<(StoredDocument | null)[]> {
+    const { get } = this.#statements[kind];
+    return this.#guarded(() => rows.map((row) => get.get(row)));
+  }
+
+  appliedOffset(): number {
+    return this.#guarded(() => {
+      const found = this.#database
+        .query<{ offset: number }, []>("SELECT offset FROM applied")
+        .get();
+      return found?.offset ?? 0;
+    });
+  }
+
+  *all(kind: DocumentKind): Iterable<StoredDocument> {
+    const { page } = this.#statements[kind];
+    for (let after = -1; ; ) {
+      const documents = this.#guarded(() => page.all(after));
+      yield* documents;
+      const last = documents.at(-1);
+      if (last === undefined) return;
+      after = last.row;
+    }
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
+  #prepare(kind: DocumentKind): KindStatements {
+    const db = this.#database;
+    const columns = `row, id, json FROM ${kind}`;
+    const writing = !this.#readOnly;
+    return {
+      get: db.query(`SELECT ${columns} WHERE row = ?`),
+      page: db.query(`SELECT ${columns} WHERE row > ? ORDER BY row LIMIT ${pageRows}`),
+      put: writing ? db.query(`INSERT OR REPLACE INTO ${kind} VALUES (?, ?, ?)`) : null,
+      remove: writing ? db.query(`DELETE FROM ${kind} WHERE row = ?`) : null,
+    };
+  }
+
+  #guarded<T>(operation: () => T): T {
+    try {
+      return operation();
+    } catch (cause) {
+      const message = `the document store failed: ${messageOf(cause)}`;
+      throw new RecError("REC_STORE_IO", message, { path: this.#database.filename, cause });
+    }
+  }
+}
+
+/** Throws REC_STORE_OPEN where the file cannot be opened, is no database, or is missing to read. */
+export function openDocuments(options: DocumentsOptions): DocumentStore {
+  const { path, readOnly = false } = options;
+  try {
+    if (path === null) return new Documents(prepared(new Database(":memory:")), false);
+    if (!readOnly) mkdirSync(dirname(path), { recursive: true });
+    const database = new Database(path, readOnly ? { readonly: true } : { create: true });
+    database.run("PRAGMA busy_timeout = 2000");
+    return new Documents(readOnly ? database : prepared(database), readOnly);
+  } catch (cause) {
+    const message = `cannot open the documents in ${path}: ${messageOf(cause)}`;
+    throw new RecError("REC_STORE_OPEN", message, { path: path ?? ":memory:", cause });
+  }
+}
+
+function prepared(database: Database): Database {
+  database.run(schema);
+  database.run("PRAGMA synchronous = NORMAL");
+  return database;
+}

@@ -1,0 +1,47 @@
+import { RecError } from "../../models/core/errors.ts";
+import type { DocumentStore } from "./document-store.ts";
+import { openDocuments } from "./embedded/documents.ts";
+import { openSegmentLog, type SegmentLog, type SegmentLogOptions } from "./embedded/segment-log.ts";
+import { realFileSystem } from "./file-system.ts";
+
+/** What each store URL may be. Other schemes come with their adapters. */
+export const storeSchemes = {
+  EVENT_LOG_URL: ["embedded:"],
+  FEATURE_STORE_URL: ["embedded:"],
+  VECTOR_INDEX_URL: ["embedded:"],
+} as const;
+
+export type StoreVariable = keyof typeof storeSchemes;
+
+/** Throws REC_CONFIG_STORE_URL with what is allowed; a password in the URL is not repeated. */
+export function requireStoreUrl(variable: StoreVariable, url: string): void {
+  const allowed: readonly string[] = storeSchemes[variable];
+  if (allowed.includes(url)) return;
+  const shown = url.replace(/\/\/[^@/]*@/, "//***@");
+  throw new RecError(
+    "REC_CONFIG_STORE_URL",
+    `${variable} is "${shown}"; allowed: ${allowed.join(", ")}`,
+    { path: variable, fix: `set ${variable} to ${allowed.join(" or ")}` },
+  );
+}
+
+export interface EventLogOptions extends Omit<SegmentLogOptions, "directory" | "fileSystem"> {
+  readonly dataDir: string;
+  readonly fileSystem?: SegmentLogOptions["fileSystem"];
+}
+
+/** The event log of `EVENT_LOG_URL`. Threads after the first pass its `control`. */
+export function openEventLog(url: string, options: EventLogOptions): SegmentLog {
+  requireStoreUrl("EVENT_LOG_URL", url);
+  const { dataDir, fileSystem = realFileSystem(), ...rest } = options;
+  return openSegmentLog({ ...rest, fileSystem, directory: `${dataDir}/log` });
+}
+
+/** Documents of items and users: beside the log, or in memory where `dataDir` is null. */
+export function openDocumentStore(options: {
+  dataDir: string | null;
+  readOnly?: boolean;
+}): DocumentStore {
+  const { dataDir, readOnly = false } = options;
+  return openDocuments({ path: dataDir === null ? null : `${dataDir}/documents.sqlite`, readOnly });
+}
