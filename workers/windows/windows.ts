@@ -1,0 +1,315 @@
+import { assert } from "../../models/core/assert.ts";
+import { noRow, viewOf } from "../../models/core/bytes.ts";
+import { eventAt } from "../../models/core/event.ts";
+import { RecentIds } from "../../models/core/recent-ids.ts";
+import type { Watermark } from "../../models/core/watermark.ts";
+import type { RecommenderDefinition } from "../../models/definition/define.ts";
+import { impressionIndex, interactionIndex, secondsScale } from "../../models/features/catalog.ts";
+import { commonPaneMs, isLate } from "../../models/features/window.ts";
+import { limits } from "../../models/limits.ts";
+import {
+  servedCount,
+  servedItemRow,
+  servedTimeMs,
+  servedUserRow,
+} from "../../models/training/served-view.ts";
+import type { LogBatch } from "../stores/event-log.ts";
+import { RecentSequences } from "./recent-sequences.ts";
+import { emptyCounts, makeSources, type WindowCounts, type WindowSource } from "./sources.ts";
+import { type CategoriesOf, UpdateBuffer, type WindowTables } from "./tables.ts";
+
+export interface WindowsOptions {
+  readonly definition: RecommenderDefinition;
+  readonly tables: WindowTables;
+  readonly categoriesOf: CategoriesOf;
+  readonly partitions: { readonly events: number; readonly served: number };
+  readonly activity?: ItemActivity;
+  readonly dedupIdsMax?: number;
+  readonly maxDisorderMs?: number;
+  readonly futureLeadMs?: number;
+  readonly recentLength?: number;
+}
+
+/** Told of what makes an item trend. Times are event times. */
+export interface ItemActivity {
+  shown(itemRow: number, timeMs: number): void;
+  clicked(itemRow: number, timeMs: number): void;
+}
+
+const bufferRows = 8_192;
+/** Updates that one record makes are told apart by fractions of its sequence number. */
+const fraction = 1 / 4_096;
+
+/**
+ * Turns events into counters per user, item, category and user x category, and into each user's
+ * recent sequence. Pure: batches in, table updates out; time is event time.
+ *
+ * Applied once: each source has one next offset, and records before it are skipped; an event id
+ * that is still known is skipped too. The tables' own row offsets are told the sequence number of
+ * the record over all sources (with one source and from offset 0: its log offset), which only
+ * grows, so that a table never skips; it says which prefix of the input a row has taken in.
+ *
+ * Impressions, the denominator of every rate: where the definition's negatives are `served`, one
+ * for each item of a served slate, and then a client's impression counts only where it is imported
+ * history (no request id, received when it happened), for which no slate was served here. Where
+ * they are `impression`, the client's word counts and slates do not.
+ */
+export class WindowsCore {
+  readonly sources: readonly WindowSource[];
+  readonly counts: WindowCounts;
+  readonly recent: RecentSequences;
+  readonly ids: RecentIds;
+  readonly scopes: Readonly<Record<"user" | "item" | "category" | "userCategory", UpdateBuffer>>;
+  /** Records taken in, over all sources. */
+  sequence = 0;
+  /** User and category row of each pair row, two words a pair. */
+  pairKeys = new Uint32Array(2_048);
+  pairsUsed = 0;
+  readonly #definition: RecommenderDefinition;
+  readonly #pairs: WindowTables["pairs"];
+  readonly #categoriesOf: CategoriesOf;
+  readonly #activity: ItemActivity | null;
+  readonly #futureLeadMs: number;
+  readonly #impression: number;
+  readonly #click: number;
+  readonly #countsServed: boolean;
+  readonly #paneMs: number;
+  readonly #categories = new Int32Array(limits.itemCategoriesMax);
+  #watermarkMs = 0;
+  #updateOffset = 0;
+  #counter = 0;
+  #delta = 0;
+  #timeMs = 0;
+
+  constructor(options: WindowsOptions) {
+    const { definition, tables, partitions } = options;
+    this.#definition = definition;
+    this.#pairs = tables.pairs;
+    this.#categoriesOf = options.categoriesOf;
+    this.#activity = options.activity ?? null;
+    this.#futureLeadMs = options.futureLeadMs ?? limits.futureLeadMs;
+    this.#impression = impressionIndex(definition);
+    this.#click = interactionIndex(definition, definition.heads[0]?.interaction ?? "click");
+    this.#countsServed = definition.negatives === "served" && this.#impression >= 0;
+    this.#paneMs = commonPaneMs(definition.windows);
+    this.ids = new RecentIds(options.dedupIdsMax ?? limits.dedupIdsMax);
+    const length = options.recentLength ?? limits.recentInteractionsPerUser;
+    this.recent = new RecentSequences(tables.recent, length);
+    this.scopes = scopeBuffers(tables, definition.windows.length);
+    const marks = {
+      maxDisorderMs: options.maxDisorderMs ?? limits.maxDisorderMs,
+      futureLeadMs: this.#futureLeadMs,
+    };
+    this.sources = [
+      ...makeSources("events", partitions.events, marks),
+      ...(this.#countsServed ? makeSources("served", partitions.served, marks) : []),
+    ];
+    this.counts = emptyCounts(definition.windows.length);
+  }
+
+  /** Applies a batch of a source; records before the source's next offset are skipped. */
+  apply(source: WindowSource, batch: LogBatch): void {
+    // A batch may start later than asked for: the log dropped what was too old.
+    const first = Math.max(0, source.offset - batch.firstOffset);
+    const view = viewOf(batch.data);
+    this.#watermarkMs = source.watermark.valueMs;
+    for (let i = first; i < batch.count; i++) {
+      this.#updateOffset = this.sequence;
+      if (source.topic === "events") this.#event(view, batch.bounds[i], source.watermark);
+      else this.#served(view, batch.bounds[i], source.watermark);
+      this.sequence++;
+    }
+    source.offset = Math.max(source.offset, batch.firstOffset + batch.count);
+    this.flush();
+  }
+
+  /** Everything taken in so far is in the tables. */
+  flush(): void {
+    this.scopes.user.flush(this.#watermarkMs);
+    this.scopes.item.flush(this.#watermarkMs);
+    this.scopes.category.flush(this.#watermarkMs);
+    this.scopes.userCategory.flush(this.#watermarkMs);
+  }
+
+  #event(view: DataView, at: number, watermark: Watermark): void {
+    this.counts.events++;
+    if (!this.#isNew(view, at + eventAt.id)) {
+      this.counts.duplicates++;
+      return;
+    }
+    const receivedMs = view.getFloat64(at + eventAt.receivedMs, true);
+    const claimedMs = view.getFloat64(at + eventAt.timeMs, true);
+    if (claimedMs > receivedMs + this.#futureLeadMs) this.counts.future++;
+    const timeMs = this.#takeTime(watermark, claimedMs, receivedMs);
+    const type = view.getUint8(at + eventAt.type);
+    if (type >= this.#definition.interactions.length) this.counts.unknown++;
+    else if (type === this.#impression) this.#impressionEvent(view, at, timeMs);
+    else this.#interaction(view, at, type, timeMs);
+  }
+
+  #isNew(view: DataView, at: number): boolean {
+    return this.ids.add(
+      view.getUint32(at, true),
+      view.getUint32(at + 4, true),
+      view.getUint32(at + 8, true),
+      view.getUint32(at + 12, true),
+    );
+  }
+
+  /** Moves the watermark; what was gathered under other closed panes is applied first. */
+  #takeTime(watermark: Watermark, claimedMs: number, receivedMs: number): number {
+    const timeMs = watermark.observe(claimedMs, receivedMs);
+    const valueMs = watermark.valueMs;
+    if (Math.floor(valueMs / this.#paneMs) !== Math.floor(this.#watermarkMs / this.#paneMs)) {
+      this.flush();
+    }
+    this.#watermarkMs = valueMs;
+    if (timeMs < valueMs) this.#countLate(timeMs);
+    return timeMs;
+  }
+
+  #countLate(timeMs: number): void {
+    const { windows } = this.#definition;
+    let late = 0;
+    for (let w = 0; w < windows.length; w++) {
+      if (!isLate(timeMs, windows[w].paneMs, this.#watermarkMs)) continue;
+      this.counts.lateByWindow[w]++;
+      late = 1;
+    }
+    this.counts.late += late;
+  }
+
+  #impressionEvent(view: DataView, at: number, timeMs: number): void {
+    if (this.#countsServed && !isImported(view, at)) {
+      this.counts.impressionsIgnored++;
+      return;
+    }
+    const itemRow = view.getUint32(at + eventAt.itemRow, true);
+    this.#begin(this.#impression, 1, timeMs);
+    this.#count(view.getUint32(at + eventAt.userRow, true), itemRow);
+    this.#activity?.shown(itemRow, timeMs);
+  }
+
+  #interaction(view: DataView, at: number, type: number, timeMs: number): void {
+    const delta = this.#deltaOf(type, view.getFloat32(at + eventAt.value, true));
+    if (delta === 0) return;
+    const userRow = view.getUint32(at + eventAt.userRow, true);
+    const itemRow = view.getUint32(at + eventAt.itemRow, true);
+    this.#begin(type, delta, timeMs);
+    this.#count(userRow, itemRow);
+    if (userRow !== noRow) this.recent.add(userRow, { itemRow, type, timeMs });
+    if (type === this.#click) this.#activity?.clicked(itemRow, timeMs);
+  }
+
+  /** Seconds are summed in 1/64 s, everything else is counted. */
+  #deltaOf(type: number, value: number): number {
+    if (this.#definition.interactions[type].value !== "seconds") return 1;
+    return value > 0 ? Math.min(Math.round(value * secondsScale), 0xffff_ffff) : 0;
+  }
+
+  #served(view: DataView, at: number, watermark: Watermark): void {
+    const sentMs = servedTimeMs(view, at);
+    const timeMs = this.#takeTime(watermark, sentMs, sentMs);
+    const userRow = servedUserRow(view, at);
+    const count = servedCount(view, at);
+    this.#begin(this.#impression, count, timeMs);
+    if (count > 0 && userRow !== noRow) this.#add(this.scopes.user, userRow);
+    this.#delta = 1;
+    for (let i = 0; i < count; i++) {
+      const itemRow = servedItemRow(view, at, count, i);
+      this.#countItem(userRow, itemRow);
+      this.#activity?.shown(itemRow, timeMs);
+    }
+    this.counts.servedItems += count;
+  }
+
+  /** What the following updates add. */
+  #begin(counter: number, delta: number, timeMs: number): void {
+    this.#counter = counter;
+    this.#delta = delta;
+    this.#timeMs = timeMs;
+  }
+
+  #count(userRow: number, itemRow: number): void {
+    if (userRow !== noRow) this.#add(this.scopes.user, userRow);
+    this.#countItem(userRow, itemRow);
+  }
+
+  #countItem(userRow: number, itemRow: number): void {
+    this.#add(this.scopes.item, itemRow);
+    const categories = this.#categoriesOf(itemRow, this.#categories);
+    for (let i = 0; i < categories; i++) {
+      const category = this.#categories[i];
+      this.#add(this.scopes.category, category);
+      if (userRow === noRow) continue;
+      const pair = this.#pair(userRow, category);
+      if (pair >= 0) this.#add(this.scopes.userCategory, pair);
+    }
+  }
+
+  /** Gives the pairs of a checkpoint the rows that they had. */
+  restorePairs(keys: Uint32Array): void {
+    for (let row = 0; row < keys.length / 2; row++) {
+      const given = this.#pair(keys[2 * row], keys[2 * row + 1]);
+      assert(given === row, "pairs are restored into an empty table");
+    }
+  }
+
+  /** Row of a pair, -1 where the table is full. */
+  #pair(userRow: number, categoryRow: number): number {
+    const row = internOrRefuse(this.#pairs, userRow, categoryRow);
+    if (row < 0) this.counts.pairsRefused++;
+    if (row < this.pairsUsed) return row;
+    this.pairsUsed = row + 1;
+    if (this.pairKeys.length < 2 * this.pairsUsed) {
+      const next = new Uint32Array(Math.max(2 * this.pairsUsed, 2 * this.pairKeys.length));
+      next.set(this.pairKeys);
+      this.pairKeys = next;
+    }
+    this.pairKeys[2 * row] = userRow;
+    this.pairKeys[2 * row + 1] = categoryRow;
+    return row;
+  }
+
+  #add(buffer: UpdateBuffer, row: number): void {
+    if (buffer.isFull) buffer.flush(this.#watermarkMs);
+    const i = buffer.count++;
+    buffer.rows[i] = row;
+    buffer.counters[i] = this.#counter;
+    buffer.deltas[i] = this.#delta;
+    buffer.times[i] = this.#timeMs;
+    buffer.offsets[i] = this.#updateOffset;
+    if (row >= buffer.rowsUsed) buffer.rowsUsed = row + 1;
+    this.#updateOffset += fraction;
+  }
+}
+
+/** History that was imported: nobody served a slate for it here. */
+function isImported(view: DataView, at: number): boolean {
+  const id = at + eventAt.requestId;
+  const low = view.getUint32(id, true) | view.getUint32(id + 4, true);
+  const high = view.getUint32(id + 8, true) | view.getUint32(id + 12, true);
+  return (
+    (low | high) === 0 &&
+    view.getFloat64(at + eventAt.timeMs, true) === view.getFloat64(at + eventAt.receivedMs, true)
+  );
+}
+
+function internOrRefuse(pairs: WindowTables["pairs"], userRow: number, category: number): number {
+  try {
+    return pairs.internPair(userRow, category);
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "REC_IDS_FULL") return -1;
+    throw error;
+  }
+}
+
+function scopeBuffers(tables: WindowTables, windows: number): WindowsCore["scopes"] {
+  const options = { capacity: bufferRows, windows };
+  return {
+    user: new UpdateBuffer(tables.user, options),
+    item: new UpdateBuffer(tables.item, options),
+    category: new UpdateBuffer(tables.category, options),
+    userCategory: new UpdateBuffer(tables.userCategory, options),
+  };
+}

@@ -1,0 +1,122 @@
+import type { Clock } from "../../models/core/clock.ts";
+import { messageOf } from "../../models/core/errors.ts";
+import type { StopSignal } from "../loop.ts";
+import type { CheckpointStore } from "../stores/checkpoint-store.ts";
+import type { EventLog } from "../stores/event-log.ts";
+import { restoreWindows, saveWindows } from "./checkpoint.ts";
+import type { WindowSource } from "./sources.ts";
+import type { Trending } from "./trending.ts";
+import type { WindowsCore } from "./windows.ts";
+
+export interface WindowsRoleOptions {
+  readonly log: EventLog;
+  readonly core: WindowsCore;
+  readonly clock: Clock;
+  /** Null: the state is rebuilt from the whole log at every start. */
+  readonly checkpoints: CheckpointStore | null;
+  readonly trending?: Trending;
+  /** Bytes read from one source in a step. */
+  readonly readBytes?: number;
+  readonly checkpointEveryRecords?: number;
+  readonly trendingEveryMs?: number;
+  /** Told of what went wrong and did not stop the role. */
+  readonly warn?: (message: string) => void;
+}
+
+/** Reads the log, calls the core, keeps checkpoints. Steppable: it has no timer of its own. */
+export class WindowsRole {
+  readonly core: WindowsCore;
+  readonly #options: WindowsRoleOptions;
+  #lastCheckpoint = 0;
+  #lastTrendingMs = 0;
+  #saving: Promise<void> | null = null;
+
+  private constructor(options: WindowsRoleOptions) {
+    this.core = options.core;
+    this.#options = options;
+  }
+
+  /** Restores the newest checkpoint; `step` then replays what came after it. */
+  static async open(options: WindowsRoleOptions): Promise<WindowsRole> {
+    const role = new WindowsRole(options);
+    const sections = await options.checkpoints?.load();
+    if (sections) {
+      restoreWindows(options.core, sections);
+      options.trending?.restore(sections);
+    }
+    role.#lastCheckpoint = options.core.sequence;
+    return role;
+  }
+
+  /** Applies what is there, up to `readBytes` of each source; returns how many records. */
+  async step(): Promise<number> {
+    const before = this.core.sequence;
+    for (const source of this.core.sources) await this.#read(source);
+    this.#refreshTrending();
+    this.#maybeCheckpoint();
+    return this.core.sequence - before;
+  }
+
+  async #read(source: WindowSource): Promise<void> {
+    const { log, readBytes = 1 << 20 } = this.#options;
+    const { topic, partition } = source;
+    const from = Math.max(source.offset, log.startOffset(topic, partition));
+    if (log.endOffset(topic, partition) <= from) return;
+    this.core.apply(source, await log.read(topic, partition, from, readBytes));
+  }
+
+  #refreshTrending(): void {
+    const { trending, trendingEveryMs = 250, clock } = this.#options;
+    const nowMs = clock.nowMs();
+    if (trending === undefined || nowMs - this.#lastTrendingMs < trendingEveryMs) return;
+    this.#lastTrendingMs = nowMs;
+    trending.refresh();
+  }
+
+  #maybeCheckpoint(): void {
+    const { checkpoints, checkpointEveryRecords = 1_000_000 } = this.#options;
+    if (checkpoints === null || this.#saving !== null) return;
+    if (this.core.sequence - this.#lastCheckpoint < checkpointEveryRecords) return;
+    this.#saving = this.checkpoint()
+      .catch((error) => this.#options.warn?.(`windows checkpoint: ${messageOf(error)}`))
+      .finally(() => {
+        this.#saving = null;
+      });
+  }
+
+  /** Saves the state as it is now. The state is copied at once, so steps may go on meanwhile. */
+  async checkpoint(): Promise<void> {
+    const { checkpoints, trending } = this.#options;
+    if (checkpoints === null) return;
+    this.#lastCheckpoint = this.core.sequence;
+    await checkpoints.save([...saveWindows(this.core), ...(trending?.save() ?? [])]);
+  }
+
+  /** Everything that is in the log is in the tables. */
+  get caughtUp(): boolean {
+    const { log } = this.#options;
+    return this.core.sources.every(
+      ({ topic, partition, offset }) => log.endOffset(topic, partition) <= offset,
+    );
+  }
+
+  /** Returns once a source has more, or after `timeoutMs`. */
+  async waitForMore(timeoutMs: number): Promise<void> {
+    await this.#options.log.waitForAny(this.core.sources, timeoutMs);
+  }
+
+  /** Waits for a checkpoint that is being written, then writes the last one. */
+  async close(): Promise<void> {
+    await this.#saving;
+    await this.checkpoint();
+  }
+}
+
+/** Runs the role until it is told to stop. */
+export async function runWindows(role: WindowsRole, stop: StopSignal): Promise<void> {
+  while (!stop.stopped) {
+    const applied = await role.step();
+    if (applied === 0) await role.waitForMore(100);
+  }
+  await role.close();
+}
