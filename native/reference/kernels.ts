@@ -1,0 +1,28 @@
+import type { KernelSet } from "../kernel-set.ts";
+import { matrixProduct, reluBackward } from "./dense.ts";
+import { gateMix, gateMixBackward } from "./gates.ts";
+import { binaryCrossEntropy, productCrossEntropy, smoothL1 } from "./loss.ts";
+import { mmoeScore } from "./mmoe.ts";
+import { adagrad, adam, squareSum } from "./optimizer.ts";
+import { dotRows, dotRowsBackward, normalise, sigmoid, topK } from "./rows.ts";
+
+/** The plain twins: the oracle of the kernels' tests, and readable definitions of each. */
+export const referenceKernels: KernelSet = {
+  name: "twin",
+  matrixProduct,
+  reluBackward,
+  gateMix,
+  gateMixBackward,
+  dotRows,
+  dotRowsBackward,
+  normalise,
+  sigmoid,
+  adam,
+  adagrad,
+  squareSum,
+  binaryCrossEntropy,
+  productCrossEntropy,
+  smoothL1,
+  topK,
+  mmoeScore,
+};

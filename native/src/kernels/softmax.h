@@ -1,0 +1,121 @@
+// exp by range reduction and a polynomial of degree 6 (Cephes expf), 2 ulp; NaN passes.
+inline V exponential(V x) {
+  x = min(all(88.0f), max(all(-87.0f), x));
+  const V n = round_nearest(x * all(1.44269504088896341f));
+  V r = fma(n, all(-0.693359375f), x);
+  r = fma(n, all(2.12194440e-4f), r);
+  V y = all(1.9875691500e-4f);
+  y = fma(y, r, all(1.3981999507e-3f));
+  y = fma(y, r, all(8.3334519073e-3f));
+  y = fma(y, r, all(4.1665795894e-2f));
+  y = fma(y, r, all(1.6666665459e-1f));
+  y = fma(y, r, all(5.0000001201e-1f));
+  y = fma(y, r * r, r + all(1.0f));
+  return y * power_of_two(n);
+}
+
+inline void sigmoid(const float* values, int count, float* out) {
+  for (int i = 0; i < count; i += kWidth) {
+    const int n = count - i < kWidth ? count - i : kWidth;
+    const V x = n == kWidth ? load(values + i) : load_part(values + i, n);
+    const V y = all(1.0f) / (all(1.0f) + exponential(zero() - x));
+    if (n == kWidth) store(out + i, y);
+    else store_part(out + i, y, n);
+  }
+}
+
+// gates = softmax over experts, per row and head; gates is rows x (heads * experts), dense.
+inline void gate_softmax(const GateShape& s, const float* logits, float* gates) {
+  const int columns = s.heads * s.experts;
+  for (int r = 0; r < s.rows; r++) {
+    const float* in = logits + r * s.logits_row;
+    float* out = gates + static_cast<ptrdiff_t>(r) * columns;
+    for (int h = 0; h < s.heads; h++) {
+      const float* z = in + h * s.experts;
+      float top = z[0];
+      for (int e = 1; e < s.experts; e++) top = z[e] > top ? z[e] : top;
+      for (int e = 0; e < s.experts; e++) out[h * s.experts + e] = z[e] - top;
+    }
+    for (int j = 0; j < columns; j += kWidth) {
+      const int n = columns - j < kWidth ? columns - j : kWidth;
+      if (n == kWidth) store(out + j, exponential(load(out + j)));
+      else store_part(out + j, exponential(load_part(out + j, n)), n);
+    }
+    for (int h = 0; h < s.heads; h++) {
+      float* g = out + h * s.experts;
+      float total = 0;
+      for (int e = 0; e < s.experts; e++) total += g[e];
+      const float scale = 1.0f / total;
+      for (int e = 0; e < s.experts; e++) g[e] *= scale;
+    }
+  }
+}
+
+// mixed[h][r] = sum over experts of gates[r][h][e] * experts[r][e].
+inline void gate_mix(const GateShape& s, const float* logits, const float* experts, float* gates,
+                     float* mixed) {
+  gate_softmax(s, logits, gates);
+  for (int r = 0; r < s.rows; r++) {
+    const float* g = gates + static_cast<ptrdiff_t>(r) * s.heads * s.experts;
+    const float* x = experts + r * s.experts_row;
+    for (int j = 0; j < s.width; j += kWidth) {
+      const int n = s.width - j < kWidth ? s.width - j : kWidth;
+      for (int h = 0; h < s.heads; h++) {
+        V total = zero();
+        for (int e = 0; e < s.experts; e++) {
+          const float* from = x + e * s.expert_stride + j;
+          const V value = n == kWidth ? load(from) : load_part(from, n);
+          total = fma(all(g[h * s.experts + e]), value, total);
+        }
+        float* out = mixed + h * s.mixed_head + r * s.mixed_row + j;
+        if (n == kWidth) store(out, total);
+        else store_part(out, total, n);
+      }
+    }
+  }
+}
+
+inline float dot(const float* a, const float* b, int width) {
+  V total = zero();
+  int j = 0;
+  for (; j + kWidth <= width; j += kWidth) total = fma(load(a + j), load(b + j), total);
+  if (j < width) total = fma(load_part(a + j, width - j), load_part(b + j, width - j), total);
+  return sum(total);
+}
+
+// logits_gradient and experts_gradient are overwritten, with the strides of logits and experts.
+inline void gate_mix_backward(const GateShape& s, const float* gates, const float* experts,
+                              const float* mixed_gradient, float* logits_gradient,
+                              float* experts_gradient) {
+  for (int r = 0; r < s.rows; r++) {
+    const float* g = gates + static_cast<ptrdiff_t>(r) * s.heads * s.experts;
+    const float* x = experts + r * s.experts_row;
+    float* dx = experts_gradient + r * s.experts_row;
+    float* dz = logits_gradient + r * s.logits_row;
+    const float* dm = mixed_gradient + r * s.mixed_row;
+    for (int h = 0; h < s.heads; h++) {
+      const float* gh = g + h * s.experts;
+      float* dzh = dz + h * s.experts;
+      float mean = 0;
+      for (int e = 0; e < s.experts; e++) {
+        dzh[e] = dot(dm + h * s.mixed_head, x + e * s.expert_stride, s.width);
+        mean += gh[e] * dzh[e];
+      }
+      for (int e = 0; e < s.experts; e++) dzh[e] = gh[e] * (dzh[e] - mean);
+    }
+    for (int e = 0; e < s.experts; e++) {
+      for (int j = 0; j < s.width; j += kWidth) {
+        const int n = s.width - j < kWidth ? s.width - j : kWidth;
+        V total = zero();
+        for (int h = 0; h < s.heads; h++) {
+          const float* from = dm + h * s.mixed_head + j;
+          const V value = n == kWidth ? load(from) : load_part(from, n);
+          total = fma(all(g[h * s.experts + e]), value, total);
+        }
+        float* out = dx + e * s.expert_stride + j;
+        if (n == kWidth) store(out, total);
+        else store_part(out, total, n);
+      }
+    }
+  }
+}
