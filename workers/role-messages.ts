@@ -1,0 +1,43 @@
+import type { IndexGeneration } from "../models/recall/generation.ts";
+import type { SharedHandles } from "./shared-state.ts";
+import type { Topics } from "./stores/embedded/control.ts";
+
+/** Everything that crosses between the main thread and a background role's thread. */
+
+export type RoleName = "windows" | "joiner" | "trainer" | "recall";
+
+/** What a role's thread needs to open the same state and the same log. */
+export interface RoleInit {
+  readonly role: RoleName;
+  readonly dataDir: string;
+  readonly eventLogUrl: string;
+  readonly topics: Topics;
+  readonly control: SharedArrayBuffer;
+  readonly durability: "fsync" | "async";
+  /** Path of a definition module; null for the default. */
+  readonly definitionPath: string | null;
+  readonly handles: SharedHandles;
+  readonly publishEvery: number;
+  readonly seed: number;
+}
+
+/** Asks the trainer for another version; the others take no commands. */
+export type RoleCommand =
+  | { readonly name: "promote"; readonly version: number }
+  | { readonly name: "rollback" }
+  | { readonly name: "list" };
+
+export type ToRole =
+  | { readonly kind: "start"; readonly init: RoleInit }
+  | { readonly kind: "command"; readonly id: number; readonly command: RoleCommand }
+  | { readonly kind: "stop" };
+
+export type FromRole =
+  /** What was stored before has been taken in. */
+  | { readonly kind: "ready" }
+  | { readonly kind: "generation"; readonly generation: IndexGeneration }
+  | { readonly kind: "answer"; readonly id: number; readonly json: string }
+  | { readonly kind: "refused"; readonly id: number; readonly code: string; readonly text: string }
+  | { readonly kind: "log"; readonly level: "info" | "warn"; readonly text: string }
+  /** The last message: state is saved, files are closed. */
+  | { readonly kind: "stopped" };
