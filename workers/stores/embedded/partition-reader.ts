@@ -78,7 +78,9 @@ export class PartitionReader {
   #find(offset: number, endOffset: number): { segment: KnownSegment; position: number } {
     let { segment, place } = this.#startOf(offset);
     for (;;) {
-      const state = this.#groupAt(segment, place.position, endOffset);
+      // A segment ends where the next begins: a cut may come back when its sync failed.
+      const over = place.offset >= this.#limitOf(segment);
+      const state = over ? "end" : this.#groupAt(segment, place.position, endOffset);
       if (state === "end") {
         segment = this.#segmentAfter(segment, place);
         place = { offset: segment.firstOffset, position: 0 };
@@ -112,6 +114,7 @@ export class PartitionReader {
   ): { pieces: Piece[]; next: Place } {
     const { fields } = this.#window;
     const pieces: Piece[] = [];
+    const limit = Math.min(wanted.endOffset, this.#limitOf(from.segment));
     let bytes = 0;
     let position = from.position;
     let next: Place = { offset: fields.firstOffset, position };
@@ -125,11 +128,7 @@ export class PartitionReader {
       if (skip + piece.records < fields.count) break;
       position += fields.bytes;
       next = { offset: fields.nextOffset, position };
-    } while (
-      bytes < wanted.maxBytes &&
-      next.offset < wanted.endOffset &&
-      this.#window.holds(position)
-    );
+    } while (bytes < wanted.maxBytes && next.offset < limit && this.#window.holds(position));
     return { pieces, next };
   }
 
@@ -200,6 +199,13 @@ export class PartitionReader {
     const next = this.#segments.find((one) => one.firstOffset === place.offset);
     if (next === undefined) throw this.#corrupt(segment, place.position);
     return next;
+  }
+
+  /** The first offset of the segment after it, as far as is known. */
+  #limitOf(segment: KnownSegment): number {
+    if (segment === this.#segments.at(-1)) return Number.POSITIVE_INFINITY;
+    const next = this.#segments.find((one) => one.firstOffset > segment.firstOffset);
+    return next?.firstOffset ?? Number.POSITIVE_INFINITY;
   }
 
   #refresh(): void {
