@@ -1,5 +1,5 @@
 import { assert } from "../../models/core/assert.ts";
-import type { AppendOptions, EventLog, LogBatch, LogPoint, Topic } from "./event-log.ts";
+import type { AppendOptions, LogBatch, LogPoint, TailedLog, Topic } from "./event-log.ts";
 
 /** One partition of the fake. */
 interface Partition {
@@ -11,7 +11,7 @@ interface Partition {
  * An event log in memory for tests. Reads copy, so that nobody leans on shared buffers; `failNext`
  * makes the next append fail as a whole, as a crash before the commit would.
  */
-export class FakeEventLog implements EventLog {
+export class FakeEventLog implements TailedLog {
   failNext = false;
   readonly #partitions: Readonly<Record<Topic, Partition[]>>;
 

@@ -2,6 +2,7 @@ import { assert } from "../../models/core/assert.ts";
 import { text, utf8 } from "../../models/core/bytes.ts";
 import { RecError } from "../../models/core/errors.ts";
 import { type CheckpointSection, sectionOf } from "../stores/checkpoint-store.ts";
+import { type SavedSource, savedOf, savedSource } from "../stores/log-source.ts";
 import type { SavedRows } from "./tables.ts";
 import type { WindowsCore } from "./windows.ts";
 
@@ -9,12 +10,7 @@ import type { WindowsCore } from "./windows.ts";
 interface Meta {
   readonly version: number;
   readonly sequence: number;
-  readonly sources: readonly {
-    topic: string;
-    partition: number;
-    offset: number;
-    largestMs: number;
-  }[];
+  readonly sources: readonly SavedSource[];
   readonly rows: Readonly<Record<string, number>>;
   readonly counts: WindowsCore["counts"];
 }
@@ -40,12 +36,7 @@ export function saveWindows(core: WindowsCore): CheckpointSection[] {
   const meta: Meta = {
     version,
     sequence: core.sequence,
-    sources: core.sources.map(({ topic, partition, offset, watermark }) => ({
-      topic,
-      partition,
-      offset,
-      largestMs: watermark.largestMs,
-    })),
+    sources: core.sources.map(savedSource),
     rows: Object.fromEntries(scopeNames.map((name) => [name, core.scopes[name].rowsUsed])),
     counts: core.counts,
   };
@@ -81,11 +72,9 @@ export function restoreWindows(core: WindowsCore, sections: ReadonlyMap<string, 
   assert(meta.version === version, "known checkpoint version");
   core.sequence = meta.sequence;
   Object.assign(core.counts, meta.counts);
-  for (const saved of meta.sources) {
-    const source = core.sources.find(
-      ({ topic, partition }) => topic === saved.topic && partition === saved.partition,
-    );
-    if (source === undefined) continue;
+  for (const source of core.sources) {
+    const saved = savedOf(meta.sources, source);
+    if (saved === undefined) continue;
     source.offset = saved.offset;
     source.watermark.restore(saved.largestMs);
   }

@@ -14,8 +14,9 @@ import {
   servedUserRow,
 } from "../../models/training/served-view.ts";
 import type { LogBatch } from "../stores/event-log.ts";
+import { type LogSource, makeSources } from "../stores/log-source.ts";
+import { emptyCounts, type WindowCounts } from "./counts.ts";
 import { RecentSequences } from "./recent-sequences.ts";
-import { emptyCounts, makeSources, type WindowCounts, type WindowSource } from "./sources.ts";
 import { type CategoriesOf, UpdateBuffer, type WindowTables } from "./tables.ts";
 
 export interface WindowsOptions {
@@ -55,7 +56,7 @@ const fraction = 1 / 4_096;
  * they are `impression`, the client's word counts and slates do not.
  */
 export class WindowsCore {
-  readonly sources: readonly WindowSource[];
+  readonly sources: readonly LogSource[];
   readonly counts: WindowCounts;
   readonly recent: RecentSequences;
   readonly ids: RecentIds;
@@ -108,7 +109,7 @@ export class WindowsCore {
   }
 
   /** Applies a batch of a source; records before the source's next offset are skipped. */
-  apply(source: WindowSource, batch: LogBatch): void {
+  apply(source: LogSource, batch: LogBatch): void {
     // A batch may start later than asked for: the log dropped what was too old.
     const first = Math.max(0, source.offset - batch.firstOffset);
     const view = viewOf(batch.data);

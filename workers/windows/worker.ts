@@ -2,14 +2,14 @@ import type { Clock } from "../../models/core/clock.ts";
 import { messageOf } from "../../models/core/errors.ts";
 import type { StopSignal } from "../loop.ts";
 import type { CheckpointStore } from "../stores/checkpoint-store.ts";
-import type { EventLog } from "../stores/event-log.ts";
+import type { TailedLog } from "../stores/event-log.ts";
+import type { LogSource } from "../stores/log-source.ts";
 import { restoreWindows, saveWindows } from "./checkpoint.ts";
-import type { WindowSource } from "./sources.ts";
 import type { Trending } from "./trending.ts";
 import type { WindowsCore } from "./windows.ts";
 
 export interface WindowsRoleOptions {
-  readonly log: EventLog;
+  readonly log: TailedLog;
   readonly core: WindowsCore;
   readonly clock: Clock;
   /** Null: the state is rebuilt from the whole log at every start. */
@@ -57,7 +57,7 @@ export class WindowsRole {
     return this.core.sequence - before;
   }
 
-  async #read(source: WindowSource): Promise<void> {
+  async #read(source: LogSource): Promise<void> {
     const { log, readBytes = 1 << 20 } = this.#options;
     const { topic, partition } = source;
     const from = Math.max(source.offset, log.startOffset(topic, partition));

@@ -1,15 +1,3 @@
-import { Watermark } from "../../models/core/watermark.ts";
-import type { Topic } from "../stores/event-log.ts";
-
-/** One partition that the role reads. */
-export interface WindowSource {
-  readonly topic: Topic;
-  readonly partition: number;
-  /** The next offset to apply. */
-  offset: number;
-  readonly watermark: Watermark;
-}
-
 /** What happened, since the role's state began. */
 export interface WindowCounts {
   events: number;
@@ -26,20 +14,6 @@ export interface WindowCounts {
   servedItems: number;
   /** Updates of a user x category that found no room for a new pair. */
   pairsRefused: number;
-}
-
-/** Sources of a topic, from their first record on. */
-export function makeSources(
-  topic: Topic,
-  partitions: number,
-  marks: { maxDisorderMs: number; futureLeadMs: number },
-): WindowSource[] {
-  return Array.from({ length: partitions }, (_, partition) => ({
-    topic,
-    partition,
-    offset: 0,
-    watermark: new Watermark(marks),
-  }));
 }
 
 export function emptyCounts(windows: number): WindowCounts {

@@ -1,0 +1,44 @@
+import { Watermark } from "../../models/core/watermark.ts";
+import type { Topic } from "./event-log.ts";
+
+/** One partition that a role reads. */
+export interface LogSource {
+  readonly topic: Topic;
+  readonly partition: number;
+  /** The next offset to take in. */
+  offset: number;
+  readonly watermark: Watermark;
+}
+
+/** Sources of a topic, from their first record on. */
+export function makeSources(
+  topic: Topic,
+  partitions: number,
+  marks: { maxDisorderMs: number; futureLeadMs: number },
+): LogSource[] {
+  return Array.from({ length: partitions }, (_, partition) => ({
+    topic,
+    partition,
+    offset: 0,
+    watermark: new Watermark(marks),
+  }));
+}
+
+/** Where a source stands, as a role's frame or checkpoint keeps it. */
+export interface SavedSource {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly largestMs: number;
+}
+
+export function savedSource({ topic, partition, offset, watermark }: LogSource): SavedSource {
+  return { topic, partition, offset, largestMs: watermark.largestMs };
+}
+
+/** The saved state of a source; undefined where the number of partitions has grown since. */
+export function savedOf(saved: readonly SavedSource[], source: LogSource): SavedSource | undefined {
+  return saved.find(
+    ({ topic, partition }) => topic === source.topic && partition === source.partition,
+  );
+}
