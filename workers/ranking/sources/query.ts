@@ -22,9 +22,10 @@ export interface RecallColumns {
   readonly scores: Float32Array;
 }
 
-/** A recall route. Scores are >= 0 and comparable within a route only; no row comes twice. */
+/** A recall route. Scores are >= 0 and comparable within a route only; no row comes twice. Not for
+ * two calls at once: a source keeps its scratch. */
 export interface RecallSource {
   readonly name: RouteName;
-  /** Writes at most `quota` candidates, best first; gives how many. */
+  /** Writes at most `quota` candidates, the best of each list first; gives how many. */
   recall(query: RecallQuery, quota: number, out: RecallColumns): number;
 }
