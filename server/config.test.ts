@@ -1,0 +1,65 @@
+import { describe, expect, test } from "bun:test";
+import { RecError } from "../models/core/errors.ts";
+import { configHelp, readConfig } from "./config.ts";
+
+const machine = { cores: 4 };
+
+function refusal(environment: Record<string, string>, flags: string[] = []): RecError {
+  try {
+    readConfig({ environment, flags, machine });
+  } catch (thrown) {
+    if (thrown instanceof RecError) return thrown;
+  }
+  throw new Error("was taken");
+}
+
+describe("config", () => {
+  test("defaults, environment, and flags over both", () => {
+    const config = readConfig({ environment: {}, machine });
+    expect(config).toMatchObject({ host: "127.0.0.1", port: 3_000, rankWorkers: 3 });
+    expect(config).toMatchObject({ durability: "fsync", apiToken: "", publishEvery: 100 });
+    expect(Object.isFrozen(config)).toBe(true);
+    const flags = ["--port", "0", "--data-dir=x=y"];
+    const set = readConfig({ environment: { PORT: "9", RANK_WORKERS: "2" }, flags, machine });
+    expect(set).toMatchObject({ port: 0, dataDir: "x=y", rankWorkers: 2 });
+  });
+
+  test.each([
+    ["PORT", "70000", "0 to 65535"],
+    ["PORT", "80x", "0 to 65535"],
+    ["PORT", "-1", "0 to 65535"],
+    ["RANK_WORKERS", "0", "1 to 16"],
+    ["DURABILITY", "maybe", "fsync | async"],
+    ["EVENT_LOG_URL", "http://x", "embedded: | kafka"],
+    ["LOG_LEVEL", "loud", "debug | info"],
+    ["HOST", "a b", "address"],
+  ])("%s=%s is refused with what is allowed", (name, value, allowed) => {
+    const { message, path } = refusal({ [name]: value });
+    expect(path).toBe(name);
+    expect(message).toContain(`${name} is "${value}"`);
+    expect(message).toContain(allowed);
+  });
+
+  test("a wrong flag is named as the flag; unknown flags and missing values stop", () => {
+    expect(refusal({}, ["--port", "x"]).path).toBe("--port");
+    expect(refusal({}, ["--prot", "1"]).code).toBe("REC_CONFIG_FLAG");
+    expect(refusal({}, ["--port"]).message).toContain("needs a value");
+  });
+
+  test("beyond loopback a token is needed, and no message shows one", () => {
+    expect(refusal({ HOST: "0.0.0.0" }).code).toBe("REC_CONFIG_TOKEN");
+    expect(refusal({ HOST: "0.0.0.0,localhost" }).code).toBe("REC_CONFIG_TOKEN");
+    expect(refusal({ API_TOKEN: "short-secret" }).message).not.toContain("short-secret");
+    const token = "0123456789abcdef";
+    const open = readConfig({ environment: { HOST: "0.0.0.0", API_TOKEN: token }, machine });
+    expect(open.hostNames).toBe(null);
+    const named = { HOST: "0.0.0.0,Rec.example.com", API_TOKEN: token };
+    expect(readConfig({ environment: named, machine }).hostNames).toContain("rec.example.com");
+  });
+
+  test("help names every setting", () => {
+    for (const name of ["HOST", "DATA_DIR", "REC_DEFINITION", "VECTOR_INDEX_URL"]) {
+      expect(configHelp()).toContain(name);
+    }
+  });
+});

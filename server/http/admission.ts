@@ -1,0 +1,70 @@
+/**
+ * Admission of one class of requests: bounded in number, and refused early once the queue in
+ * front would cost more than a request may wait. Refusing before a body is read keeps the
+ * threads busy with work whose answer still comes in time, so goodput holds under overload.
+ *
+ * Wait estimate: requests in flight x the smoothed time between completions. A completion's time
+ * counts from the later of its own arrival and the completion before it, so that idle time is not
+ * taken for slowness (one server, first come first served: Lindley's recursion).
+ */
+
+export interface AdmissionOptions {
+  readonly inFlightMax: number;
+  /** Estimated wait above which a request is refused, ms. */
+  readonly waitMsMax: number;
+  /** So many are always let in: an estimate that is wrong can then correct itself. */
+  readonly inFlightFloor: number;
+  /** Sum of the sizes declared by requests in flight. */
+  readonly bytesMax: number;
+}
+
+/** Weight of the newest completion. */
+const smoothing = 0.05;
+/** One stalled completion must not shut the door for long. */
+const intervalMsMax = 250;
+
+export class Admission {
+  readonly #options: AdmissionOptions;
+  #inFlight = 0;
+  #bytes = 0;
+  #intervalMs = 0;
+  #lastLeftMs = 0;
+
+  constructor(options: AdmissionOptions) {
+    this.#options = options;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** How long a request that comes in now would wait. */
+  get waitMs(): number {
+    return this.#inFlight * this.#intervalMs;
+  }
+
+  /** Would `enter` refuse? Changes nothing: asked before the body is read. */
+  isFull(bytes: number): boolean {
+    const { inFlightMax, inFlightFloor, waitMsMax, bytesMax } = this.#options;
+    if (this.#inFlight >= inFlightMax) return true;
+    if (this.#inFlight > 0 && this.#bytes + bytes > bytesMax) return true;
+    return this.#inFlight >= inFlightFloor && this.waitMs > waitMsMax;
+  }
+
+  /** False where the request must be refused; true must be followed by one `leave`. */
+  enter(bytes: number): boolean {
+    if (this.isFull(bytes)) return false;
+    this.#inFlight++;
+    this.#bytes += bytes;
+    return true;
+  }
+
+  leave(request: { bytes: number; enteredMs: number; leftMs: number }): void {
+    this.#inFlight--;
+    this.#bytes -= request.bytes;
+    const interval = request.leftMs - Math.max(this.#lastLeftMs, request.enteredMs);
+    const bounded = Math.min(Math.max(interval, 0), intervalMsMax);
+    this.#intervalMs += smoothing * (bounded - this.#intervalMs);
+    this.#lastLeftMs = request.leftMs;
+  }
+}
