@@ -108,6 +108,12 @@ export class FaultyFileSystem implements FileSystem {
     this.#names = new Map(this.#deviceNames);
   }
 
+  /** The program is killed: handles are dead, the files stay as the kernel has them. */
+  killProgram(): void {
+    this.#epoch++;
+    this.#failures = [];
+  }
+
   /** Turns one bit, on the device and in the cache. */
   flipBit(path: string, position: number, bit: number): void {
     const inode = this.#inode(path);

@@ -1,5 +1,6 @@
 import { RecError } from "../../../models/core/errors.ts";
 import type { File, FileSystem } from "../file-system.ts";
+import { commitBytesMax, groupTargetBytes } from "./commit.ts";
 import { listSegments, type SegmentScan, scanSegment, segmentPath } from "./segment.ts";
 
 /** Where a partition's writer goes on. */
@@ -39,8 +40,7 @@ export function recoverPartition(options: RecoveryOptions): PartitionTail {
     if (scan.goodBytes < scan.fileBytes) cut(file, scan, options);
     if (scan.groups > 0 || segments.length === 1) {
       requireShown(scan.nextOffset, file.path, options);
-      // What a killed process left in the page cache is now shown to readers: it must last.
-      file.syncNow();
+      makeLasting(file, scan);
       const { nextOffset, lastCrc, lastFrame } = scan;
       return { segments, file, fileBytes: scan.goodBytes, nextOffset, lastCrc, lastFrame };
     }
@@ -53,6 +53,23 @@ export function recoverPartition(options: RecoveryOptions): PartitionTail {
 
 function emptyTail(): PartitionTail {
   return { segments: [], file: null, fileBytes: 0, nextOffset: 0, lastCrc: 0, lastFrame: null };
+}
+
+/**
+ * What a killed process left in the page cache is shown to readers from now on: it must last. If
+ * its sync had failed, the kernel may count the lost pages as clean; writing the last commit again
+ * makes them dirty.
+ */
+function makeLasting(file: File, scan: SegmentScan): void {
+  const commitBytes = commitBytesMax + (scan.lastFrame?.length ?? 0) + groupTargetBytes;
+  const from = Math.max(0, Math.min(scan.goodBytes - commitBytes, scan.lastGroupAt));
+  const chunk = new Uint8Array(Math.min(1 << 20, scan.goodBytes - from));
+  for (let at = from; at < scan.goodBytes; at += chunk.length) {
+    const bytes = chunk.subarray(0, Math.min(chunk.length, scan.goodBytes - at));
+    file.read(bytes, at);
+    file.write(bytes, at);
+  }
+  file.syncNow();
 }
 
 function requireShown(nextOffset: number, path: string, options: RecoveryOptions): void {

@@ -80,7 +80,9 @@ async function liveOnce(world: World, log: SegmentLog): Promise<void> {
     for (let turns = random.int(12); turns > 0; turns--) await null;
   }
   if (random.next() < 0.3) await Promise.all(running);
-  disk.losePower();
+  // What a killed program wrote is shown when it is opened again, and must then survive the power.
+  if (random.next() < 0.5) disk.killProgram();
+  else disk.losePower();
   await Promise.all(running);
 }
 

@@ -99,6 +99,8 @@ export interface SegmentScan {
   readonly fileBytes: number;
   readonly nextOffset: number;
   readonly groups: number;
+  /** Where the last good group begins. */
+  readonly lastGroupAt: number;
   readonly lastCrc: number;
   readonly lastFrame: Uint8Array | null;
   /** A whole, correct group of later offsets stands behind the first bad one. */
@@ -112,6 +114,7 @@ export function scanSegment(file: File, firstOffset: number): SegmentScan {
   let position = 0;
   let nextOffset = firstOffset;
   let groups = 0;
+  let lastGroupAt = 0;
   let lastCrc = 0;
   let lastFrame: Uint8Array | null = null;
   while (window.group(position, Number.MAX_SAFE_INTEGER) === "good") {
@@ -120,12 +123,14 @@ export function scanSegment(file: File, firstOffset: number): SegmentScan {
     lastFrame = frameOf(window, window.at(position), fields) ?? lastFrame;
     lastCrc = fields.crc;
     nextOffset = fields.nextOffset;
+    lastGroupAt = position;
     position += fields.bytes;
     groups++;
   }
   const fileBytes = file.size();
   const goodBehind = position < fileBytes && findsGroupBehind(file, { position, nextOffset });
-  return { goodBytes: position, fileBytes, nextOffset, groups, lastCrc, lastFrame, goodBehind };
+  const head = { nextOffset, lastCrc, lastFrame };
+  return { goodBytes: position, fileBytes, groups, lastGroupAt, goodBehind, ...head };
 }
 
 /** Groups begin at multiples of 8: looks at each place behind a bad one. */
