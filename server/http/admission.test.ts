@@ -1,0 +1,68 @@
+import { describe, expect, test } from "bun:test";
+import { Admission } from "./admission.ts";
+
+const options = { inFlightMax: 100, waitMsMax: 40, inFlightFloor: 2, bytesMax: 1_000 };
+
+/** One server, `serviceMs` each, `arrivals` a service time: what was answered, and how late. */
+function overload(admission: Admission, serviceMs: number, arrivals: number) {
+  const queue: number[] = [];
+  const waits: number[] = [];
+  let refused = 0;
+  let freeAtMs = 0;
+  for (let i = 0; i < 5_000; i++) {
+    const nowMs = (i * serviceMs) / arrivals;
+    while (queue.length > 0 && Math.max(freeAtMs, queue[0]!) + serviceMs <= nowMs) {
+      const enteredMs = queue.shift()!;
+      freeAtMs = Math.max(freeAtMs, enteredMs) + serviceMs;
+      waits.push(freeAtMs - enteredMs);
+      admission.leave({ bytes: 0, enteredMs, leftMs: freeAtMs });
+    }
+    if (admission.enter(0)) queue.push(nowMs);
+    else refused++;
+  }
+  return { waits, refused };
+}
+
+describe("admission", () => {
+  test("bounds what is in flight, and lets in again", () => {
+    const admission = new Admission({ ...options, inFlightMax: 2 });
+    expect([admission.enter(0), admission.enter(0), admission.enter(0)]).toEqual([
+      true,
+      true,
+      false,
+    ]);
+    admission.leave({ bytes: 0, enteredMs: 0, leftMs: 1 });
+    expect(admission.enter(0)).toBe(true);
+  });
+
+  test("bounds the bytes in flight, but takes a large one alone", () => {
+    const admission = new Admission(options);
+    expect(admission.enter(2_000)).toBe(true);
+    expect(admission.enter(1)).toBe(false);
+    admission.leave({ bytes: 2_000, enteredMs: 0, leftMs: 1 });
+    expect([admission.enter(600), admission.enter(600)]).toEqual([true, false]);
+  });
+
+  test("under overload by 5 keeps the server busy and the waits short", () => {
+    const { waits, refused } = overload(new Admission(options), 4, 5);
+    // 5,000 arrivals in 1,000 service times.
+    expect(waits.length).toBeGreaterThan(980);
+    expect(refused).toBeGreaterThan(3_900);
+    const late = waits.slice(200).filter((ms) => ms > options.waitMsMax + 2 * 4);
+    expect(late).toEqual([]);
+  });
+
+  test("below capacity nothing is refused, however slow the trickle", () => {
+    expect(overload(new Admission(options), 4, 0.9).refused).toBe(0);
+    expect(overload(new Admission(options), 4, 0.01).refused).toBe(0);
+  });
+
+  test("a stall shuts the door for a while only", () => {
+    const admission = new Admission(options);
+    const late = { bytes: 0, enteredMs: 0, leftMs: 60_000 };
+    for (let i = 0; i < 3; i++) admission.enter(0);
+    for (let i = 0; i < 3; i++) admission.leave(late);
+    expect(admission.enter(0)).toBe(true);
+    expect(overload(admission, 4, 0.9).refused).toBe(0);
+  });
+});
