@@ -1,7 +1,27 @@
 /** The door to native code: shared memory, kernels, the vector graph. */
 
+export { EmbeddingTable, type EmbeddingTableOptions } from "./embedding-table.ts";
 export { GraphBuild, GraphIndex, type GraphOptions, type GraphSearch } from "./graph-index.ts";
+export { IdTable, type IdTableOptions } from "./id-table.ts";
 export type * from "./kernel-set.ts";
 export { inputClip, mmoeLayersMax, mmoeWorkspace, packMmoeShape, padded } from "./kernel-set.ts";
 export { type InstructionSet, instructionSets, nativeKernels } from "./kernels.ts";
 export { loadNative } from "./load.ts";
+export {
+  HistogramReading,
+  histogramBound,
+  histogramBuckets,
+  type MetricNames,
+  SharedMetrics,
+} from "./metrics.ts";
+export { ModelSlots, type ModelSlotsOptions } from "./model-slots.ts";
+export {
+  type PaneCounters,
+  PaneTable,
+  type PaneTableOptions,
+  type PaneUpdates,
+  type PaneWindow,
+} from "./pane-table.ts";
+export { RowTable, type RowTableOptions } from "./row-table.ts";
+export { SequenceTable, type SequenceTableOptions } from "./sequence-table.ts";
+export { setThreadNice } from "./thread.ts";

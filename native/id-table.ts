@@ -1,0 +1,88 @@
+import { loadNative } from "./load.ts";
+
+interface Functions {
+  idTableCreate(capacity: number, bytesMax: number): number;
+  idTableSize(handle: number): number;
+  idTableIntern(handle: number, id: string): number;
+  idTableFind(handle: number, id: string): number;
+  idTableId(handle: number, row: number): string;
+  idTableInternPair(handle: number, a: number, b: number): number;
+  idTableFindPairs(
+    handle: number,
+    a: number,
+    bs: Int32Array | Uint32Array,
+    count: number,
+    out: Int32Array,
+  ): void;
+  idTablePair(handle: number, row: number, out: Uint32Array): void;
+  sharedRelease(handle: number): void;
+}
+
+export interface IdTableOptions {
+  /** Rows at most. */
+  readonly capacity: number;
+  /** Bytes of all ids together at most; 0 makes a table of pairs of rows. */
+  readonly bytesMax: number;
+}
+
+/**
+ * Ids (1 to 4,096 bytes of UTF-8), or pairs of rows, to dense rows 0 .. size - 1 that never
+ * change. Finding takes no lock and allocates nothing.
+ */
+export class IdTable {
+  readonly handle: number;
+  readonly #native = loadNative<Functions>();
+
+  private constructor(handle: number) {
+    this.handle = handle;
+    this.#native.idTableSize(handle);
+  }
+
+  static create(options: IdTableOptions): IdTable {
+    const { capacity, bytesMax } = options;
+    return new IdTable(loadNative<Functions>().idTableCreate(capacity, bytesMax));
+  }
+
+  static attach(handle: number): IdTable {
+    return new IdTable(handle);
+  }
+
+  get size(): number {
+    return this.#native.idTableSize(this.handle);
+  }
+
+  /** The id's row, a new one if need be. Throws REC_IDS_FULL when rows or bytes are used up. */
+  intern(id: string): number {
+    return this.#native.idTableIntern(this.handle, id);
+  }
+
+  /** The id's row, or -1. */
+  find(id: string): number {
+    return this.#native.idTableFind(this.handle, id);
+  }
+
+  /** The id of a row below `size`; any other row throws. */
+  id(row: number): string {
+    return this.#native.idTableId(this.handle, row);
+  }
+
+  /** As `intern`, for a pair of rows (u32 each). */
+  internPair(a: number, b: number): number {
+    return this.#native.idTableInternPair(this.handle, a, b);
+  }
+
+  /** `out[i]` = row of the pair (a, bs[i]), or -1 where there is none or `bs[i]` is no row. */
+  findPairs(a: number, bs: Int32Array | Uint32Array, count: number, out: Int32Array): void {
+    this.#native.idTableFindPairs(this.handle, a, bs, count, out);
+  }
+
+  /** Both rows of a pair, into `out[0]` and `out[1]`. */
+  pair(row: number, out: Uint32Array): void {
+    this.#native.idTablePair(this.handle, row, out);
+  }
+
+  /** Frees the memory. Only when no thread uses the table any more. */
+  release(): void {
+    this.#native.sharedRelease(this.handle);
+  }
+}

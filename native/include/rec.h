@@ -1,0 +1,172 @@
+/*
+ * The C ABI of the native part. Rules:
+ *   1. Every function is rec_<op>; handles are positive int32, checked for existence and kind.
+ *   2. A negative result is a status below; functions never throw, print or exit.
+ *   3. Every buffer comes with its length in elements (`..._length`) where the callee cannot know
+ *      it from `count`; nothing is read or written beyond. Buffers are borrowed for the call.
+ *   4. Arguments are checked before the first write: a refused call changes nothing.
+ *   5. Rows are int32; -1 (0xffffffff, noRow) stands for no row. Times are epoch milliseconds in
+ *      float64, offsets integers in float64 (-1: none).
+ *   6. Calls do not allocate except create; words that threads share are read and written
+ *      atomically (relaxed) under a sequence number.
+ */
+#ifndef REC_H
+#define REC_H
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+  REC_OK = 0,
+  REC_NONE = -1,
+  REC_BAD_HANDLE = -2,
+  REC_BAD_ARGUMENT = -3,
+  REC_FULL = -4,
+  REC_NO_MEMORY = -5,
+  REC_IO_FAILED = -6,
+  REC_BAD_STATE = -7
+};
+
+/* ---- id table: text (or pairs of rows) <-> dense rows. Any thread; finding takes no lock. ---- */
+/* bytes_max 0 makes a table of pairs. Returns a handle. */
+int32_t rec_id_table_create(uint32_t capacity, uint64_t bytes_max);
+int64_t rec_id_table_size(int32_t handle);
+/* The row, new or known. REC_FULL when capacity or bytes are used up. */
+int64_t rec_id_table_intern(int32_t handle, const uint8_t* id, uint32_t id_bytes);
+/* The row or REC_NONE. */
+int64_t rec_id_table_find(int32_t handle, const uint8_t* id, uint32_t id_bytes);
+/* Points *id at the id's bytes, which never move; returns their number. */
+int64_t rec_id_table_id(int32_t handle, int32_t row, const uint8_t** id);
+int64_t rec_id_table_intern_pair(int32_t handle, uint32_t a, uint32_t b);
+/* out[i] = row of (a, bs[i]) or -1. */
+int32_t rec_id_table_find_pairs(int32_t handle, uint32_t a, const int32_t* bs, size_t count,
+                                int32_t* out);
+/* Writes both rows of a pair into out[0..1]. */
+int32_t rec_id_table_pair(int32_t handle, int32_t row, uint32_t* out);
+
+/* ---- pane table: sliding-window counters. One writer at a time a row, many readers. ---- */
+typedef struct {
+  uint32_t pane_ms;
+  uint32_t panes;
+} rec_window;
+
+typedef struct {
+  const int32_t* rows;
+  const uint8_t* counters;
+  const uint32_t* deltas;
+  const double* times;
+  const double* offsets;
+  size_t count;
+  double watermark_ms;
+} rec_pane_updates;
+
+int32_t rec_pane_table_create(uint32_t rows, uint32_t counters, const rec_window* windows,
+                              uint32_t window_count);
+/* shape[0..3] = rows, counters, windows, bytes of a row. */
+int32_t rec_pane_table_shape(int32_t handle, uint32_t* shape);
+int32_t rec_pane_table_window(int32_t handle, uint32_t index, rec_window* out);
+/* Adds to late_out[w] the updates that came too late for window w. Returns how many applied. */
+int64_t rec_pane_table_apply(int32_t handle, const rec_pane_updates* updates, uint32_t* late_out,
+                             size_t late_length);
+/* out: count x (windows + 1) x counters; offsets_out may be null. */
+int32_t rec_pane_table_read(int32_t handle, const int32_t* rows, size_t count, double as_of_ms,
+                            uint32_t* out, size_t out_length, double* offsets_out,
+                            size_t offsets_length);
+int32_t rec_pane_table_save(int32_t handle, uint32_t first, uint32_t count, uint8_t* out,
+                            size_t out_length);
+int32_t rec_pane_table_load(int32_t handle, uint32_t first, uint32_t count, const uint8_t* data,
+                            size_t data_length);
+int32_t rec_pane_table_clear(int32_t handle);
+
+/* ---- sequence table: the last `length` records of `words` u32 of each row. ---- */
+int32_t rec_sequence_table_create(uint32_t rows, uint32_t length, uint32_t words);
+/* shape[0..3] = rows, length, words, bytes of a row. */
+int32_t rec_sequence_table_shape(int32_t handle, uint32_t* shape);
+/* 1 pushed, 0 skipped because offset <= the row's offset. */
+int32_t rec_sequence_table_push(int32_t handle, int32_t row, const uint32_t* record,
+                                size_t record_length, double offset);
+int32_t rec_sequence_table_replace(int32_t handle, int32_t row, const uint32_t* records,
+                                   size_t records_length, uint32_t count);
+/* Records read, oldest first. out_length >= length x words. */
+int32_t rec_sequence_table_read(int32_t handle, int32_t row, uint32_t* out, size_t out_length);
+int32_t rec_sequence_table_save(int32_t handle, uint32_t first, uint32_t count, uint8_t* out,
+                                size_t out_length);
+int32_t rec_sequence_table_load(int32_t handle, uint32_t first, uint32_t count,
+                                const uint8_t* data, size_t data_length);
+int32_t rec_sequence_table_clear(int32_t handle);
+
+/* ---- row table: rows of bytes. ---- */
+int32_t rec_row_table_create(uint32_t rows, uint32_t row_bytes);
+/* shape[0..1] = rows, bytes of a row. */
+int32_t rec_row_table_shape(int32_t handle, uint32_t* shape);
+int32_t rec_row_table_write(int32_t handle, int32_t row, const uint8_t* bytes, size_t length);
+int32_t rec_row_table_read(int32_t handle, const int32_t* rows, size_t count, uint8_t* out,
+                           size_t out_length);
+
+/* ---- embedding table: working value + accumulator (one trainer), two published values. ---- */
+/* path null: anonymous memory. The file is scratch: it is emptied when the table is created. */
+int32_t rec_embedding_table_create(const char* path, uint32_t rows, uint32_t dim);
+/* shape[0..3] = rows, dim, bytes of a row, rows in use. */
+int32_t rec_embedding_table_shape(int32_t handle, uint32_t* shape);
+/* Newest published value with version <= pin; zeros where there is none. out: count x dim. */
+int32_t rec_embedding_table_gather(int32_t handle, const int32_t* rows, size_t count, uint32_t pin,
+                                   float* out, size_t out_length);
+int32_t rec_embedding_table_gather_working(int32_t handle, const int32_t* rows, size_t count,
+                                           float* out, size_t out_length);
+int32_t rec_embedding_table_initialise(int32_t handle, const int32_t* rows, size_t count,
+                                       const float* values, size_t values_length);
+int32_t rec_embedding_table_apply_adagrad(int32_t handle, const int32_t* rows, size_t count,
+                                          const float* gradients, size_t gradients_length,
+                                          float learning_rate, float epsilon);
+int32_t rec_embedding_table_publish(int32_t handle, const int32_t* rows, size_t count,
+                                    uint32_t version);
+int32_t rec_embedding_table_save(int32_t handle, uint32_t first, uint32_t count, uint8_t* out,
+                                 size_t out_length);
+int32_t rec_embedding_table_load(int32_t handle, uint32_t first, uint32_t count,
+                                 const uint8_t* data, size_t data_length);
+
+/* ---- model slots: one publisher, many readers with announced pins. ---- */
+int32_t rec_model_slots_create(uint32_t slots, uint32_t floats, uint32_t readers);
+/* shape[0..2] = slots, floats, readers. */
+int32_t rec_model_slots_shape(int32_t handle, uint32_t* shape);
+/* The slot, REC_NONE before the first publish, REC_BAD_STATE when this reader holds a pin. */
+int32_t rec_model_slots_pin(int32_t handle, uint32_t reader);
+int32_t rec_model_slots_unpin(int32_t handle, uint32_t reader);
+float* rec_model_slots_weights(int32_t handle, uint32_t slot);
+int64_t rec_model_slots_version(int32_t handle, uint32_t slot);
+/* The free slot with the oldest version, REC_NONE when all are current or pinned. */
+int32_t rec_model_slots_acquire(int32_t handle);
+int32_t rec_model_slots_publish(int32_t handle, uint32_t slot, uint32_t version);
+/* Slot and version of the current pointer; slot -1 before the first publish. */
+int32_t rec_model_slots_current(int32_t handle, int32_t* slot, uint32_t* version);
+int64_t rec_model_slots_oldest_pinned_version(int32_t handle);
+
+/* ---- metrics: counters and log-bucketed histograms that any thread writes. ---- */
+enum { REC_HISTOGRAM_BUCKETS = 1922 };
+int32_t rec_metrics_create(uint32_t counters, uint32_t histograms);
+/* shape[0..1] = counters, histograms. */
+int32_t rec_metrics_shape(int32_t handle, uint32_t* shape);
+int32_t rec_metrics_add(int32_t handle, uint32_t counter, uint64_t by);
+int32_t rec_metrics_observe(int32_t handle, uint32_t histogram, double value);
+int32_t rec_metrics_read_counters(int32_t handle, double* out, size_t out_length);
+/* out: REC_HISTOGRAM_BUCKETS counts, then the sum of all values. */
+int32_t rec_metrics_read_histogram(int32_t handle, uint32_t histogram, double* out,
+                                   size_t out_length);
+/* Largest value that falls into a bucket. */
+double rec_metrics_bucket_bound(uint32_t bucket);
+
+/* ---- all objects ---- */
+/* Gives the creator's reference back; memory goes when the last view is gone. */
+int32_t rec_release(int32_t handle);
+
+/* ---- threads ---- */
+/* Nice value of the calling thread; returns the value in force + 100, or a status. */
+int32_t rec_thread_nice(int32_t nice);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,130 @@
+import { loadNative } from "./load.ts";
+
+interface Functions {
+  metricsCreate(counters: number, histograms: number): number;
+  metricsShape(handle: number, out: Uint32Array): void;
+  metricsAdd(handle: number, counter: number, by: number): void;
+  metricsObserve(handle: number, histogram: number, value: number): void;
+  metricsReadCounters(handle: number, out: Float64Array): void;
+  metricsReadHistogram(handle: number, histogram: number, out: Float64Array): void;
+  metricsBucketBound(bucket: number): number;
+  sharedRelease(handle: number): void;
+}
+
+export interface MetricNames {
+  readonly counters: readonly string[];
+  readonly histograms: readonly string[];
+}
+
+/** Buckets of a histogram: 32 an octave from 2^-20 to 2^40, one below, one above. */
+export const histogramBuckets = 1_922;
+
+/** Upper bound of a bucket; the last one is Infinity. */
+export function histogramBound(bucket: number): number {
+  return loadNative<Functions>().metricsBucketBound(bucket);
+}
+
+/** What a histogram held when it was read. */
+export class HistogramReading {
+  readonly count: number;
+  readonly sum: number;
+  /** Counts by bucket; bucket b holds values in [histogramBound(b - 1), histogramBound(b)). */
+  readonly buckets: Float64Array;
+
+  constructor(buckets: Float64Array, sum: number) {
+    this.buckets = buckets;
+    this.sum = sum;
+    this.count = buckets.reduce((total, count) => total + count, 0);
+  }
+
+  /** The value at quantile q (0 to 1), the middle of its bucket; NaN when empty. */
+  quantile(q: number): number {
+    if (this.count === 0) return Number.NaN;
+    const rank = Math.max(1, Math.ceil(q * this.count));
+    let seen = 0;
+    let bucket = 0;
+    for (; bucket < histogramBuckets - 1; bucket++) {
+      seen += this.buckets[bucket];
+      if (seen >= rank) break;
+    }
+    if (bucket === 0) return 0;
+    const low = histogramBound(bucket - 1);
+    return bucket === histogramBuckets - 1 ? low : (low + histogramBound(bucket)) / 2;
+  }
+
+  /** How many values lay in buckets that end at or below `value`. */
+  countAtMost(value: number): number {
+    let seen = 0;
+    for (let b = 0; b < histogramBuckets && histogramBound(b) <= value; b++) {
+      seen += this.buckets[b];
+    }
+    return seen;
+  }
+}
+
+/** Counters and histograms that any thread writes, told apart by name or index. */
+export class SharedMetrics {
+  readonly handle: number;
+  readonly names: MetricNames;
+  readonly #native = loadNative<Functions>();
+  readonly #counters = new Map<string, number>();
+  readonly #histograms = new Map<string, number>();
+
+  private constructor(handle: number, names: MetricNames) {
+    const shape = new Uint32Array(4);
+    this.#native.metricsShape(handle, shape);
+    if (shape[0] !== names.counters.length || shape[1] !== names.histograms.length) {
+      throw new Error("these metrics were created with other names");
+    }
+    this.handle = handle;
+    this.names = names;
+    names.counters.forEach((name, index) => this.#counters.set(name, index));
+    names.histograms.forEach((name, index) => this.#histograms.set(name, index));
+  }
+
+  static create(names: MetricNames): SharedMetrics {
+    const { counters, histograms } = names;
+    const native = loadNative<Functions>();
+    return new SharedMetrics(native.metricsCreate(counters.length, histograms.length), names);
+  }
+
+  static attach(handle: number, names: MetricNames): SharedMetrics {
+    return new SharedMetrics(handle, names);
+  }
+
+  /** Adds a whole number >= 0 to a counter. */
+  add(counter: string | number, by = 1): void {
+    this.#native.metricsAdd(this.handle, indexOf(this.#counters, counter), by);
+  }
+
+  /** Counts a finite value, in the unit of the histogram's name. */
+  observe(histogram: string | number, value: number): void {
+    this.#native.metricsObserve(this.handle, indexOf(this.#histograms, histogram), value);
+  }
+
+  /** Everything, in the order of the names. */
+  read(): { counters: number[]; histograms: HistogramReading[] } {
+    const counters = new Float64Array(this.names.counters.length);
+    this.#native.metricsReadCounters(this.handle, counters);
+    const histograms = this.names.histograms.map((_, index) => this.#histogram(index));
+    return { counters: [...counters], histograms };
+  }
+
+  #histogram(index: number): HistogramReading {
+    const words = new Float64Array(histogramBuckets + 1);
+    this.#native.metricsReadHistogram(this.handle, index, words);
+    return new HistogramReading(words.subarray(0, histogramBuckets), words[histogramBuckets]);
+  }
+
+  /** Frees the memory. Only when no thread uses the metrics any more. */
+  release(): void {
+    this.#native.sharedRelease(this.handle);
+  }
+}
+
+function indexOf(names: ReadonlyMap<string, number>, name: string | number): number {
+  if (typeof name === "number") return name;
+  const index = names.get(name);
+  if (index === undefined) throw new Error(`no metric is named ${name}`);
+  return index;
+}

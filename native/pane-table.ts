@@ -1,0 +1,167 @@
+import { loadNative } from "./load.ts";
+
+interface Functions {
+  paneTableCreate(rows: number, counters: number, windows: Uint32Array): number;
+  paneTableShape(handle: number, out: Uint32Array): void;
+  paneTableWindow(handle: number, index: number, out: Uint32Array): void;
+  paneTableApply(
+    handle: number,
+    rows: Uint32Array,
+    counters: Uint8Array,
+    deltas: Uint32Array,
+    times: Float64Array,
+    offsets: Float64Array,
+    count: number,
+    watermarkMs: number,
+    lateOut: Uint32Array,
+  ): number;
+  paneTableRead(
+    handle: number,
+    rows: Int32Array | Uint32Array,
+    count: number,
+    asOfMs: number,
+    out: Uint32Array,
+    offsetsOut: Float64Array | null,
+  ): void;
+  paneTableSave(handle: number, firstRow: number, count: number, out: Uint8Array): void;
+  paneTableLoad(handle: number, firstRow: number, count: number, data: Uint8Array): void;
+  paneTableClear(handle: number): void;
+  sharedRelease(handle: number): void;
+}
+
+export interface PaneWindow {
+  readonly paneMs: number;
+  readonly panes: number;
+}
+
+export interface PaneTableOptions {
+  readonly rows: number;
+  /** Counters a pane, at most 64. */
+  readonly counters: number;
+  /** At most 8. */
+  readonly windows: readonly PaneWindow[];
+}
+
+/** Update i adds `deltas[i]` to counter `counters[i]` of row `rows[i]` at `times[i]`. */
+export interface PaneUpdates {
+  readonly rows: Uint32Array;
+  readonly counters: Uint8Array;
+  readonly deltas: Uint32Array;
+  /** Event times, epoch milliseconds, >= 0. */
+  readonly times: Float64Array;
+  /** Log offsets; an update at or below its row's applied offset is skipped. -1: always. */
+  readonly offsets: Float64Array;
+  readonly count: number;
+  /** Panes that end at or before it are closed. -Infinity closes none. */
+  readonly watermarkMs: number;
+}
+
+/** What the native table and its twin have in common. */
+export interface PaneCounters {
+  /** Values of one row in `read`: (windows + 1) x counters. */
+  readonly width: number;
+  apply(updates: PaneUpdates, lateOut: Uint32Array): number;
+  read(
+    rows: Int32Array | Uint32Array,
+    count: number,
+    asOfMs: number,
+    out: Uint32Array,
+    offsetsOut: Float64Array | null,
+  ): void;
+  clear(): void;
+}
+
+/**
+ * Sliding-window counters: per window a ring of panes + 1 panes, the sum of the newest `panes`
+ * kept with them, and totals. Counters are u32 and wrap. One writer at a time a row; readers never
+ * block it and always see a row between two updates.
+ */
+export class PaneTable implements PaneCounters {
+  readonly handle: number;
+  readonly rows: number;
+  readonly counters: number;
+  readonly windows: readonly PaneWindow[];
+  readonly width: number;
+  /** Bytes of a row in memory and in `save`. */
+  readonly rowBytes: number;
+  readonly #native = loadNative<Functions>();
+
+  private constructor(handle: number) {
+    const shape = new Uint32Array(4);
+    this.#native.paneTableShape(handle, shape);
+    this.handle = handle;
+    [this.rows, this.counters, , this.rowBytes] = [...shape] as [number, number, number, number];
+    this.windows = Array.from({ length: shape[2] }, (_, index) => this.#window(handle, index));
+    this.width = (this.windows.length + 1) * this.counters;
+  }
+
+  static create(options: PaneTableOptions): PaneTable {
+    const windows = Uint32Array.from(options.windows.flatMap((w) => [w.paneMs, w.panes]));
+    const { rows, counters } = options;
+    return new PaneTable(loadNative<Functions>().paneTableCreate(rows, counters, windows));
+  }
+
+  static attach(handle: number): PaneTable {
+    return new PaneTable(handle);
+  }
+
+  #window(handle: number, index: number): PaneWindow {
+    const out = new Uint32Array(2);
+    this.#native.paneTableWindow(handle, index, out);
+    return { paneMs: out[0], panes: out[1] };
+  }
+
+  /**
+   * Applies a batch in order and returns how many updates applied. `lateOut[w]` grows by the
+   * updates that window w no longer takes: their pane is closed by the watermark, or older than
+   * the row's ring. Totals always count. A refused batch (it throws) changes nothing.
+   */
+  apply(updates: PaneUpdates, lateOut: Uint32Array): number {
+    return this.#native.paneTableApply(
+      this.handle,
+      updates.rows,
+      updates.counters,
+      updates.deltas,
+      updates.times,
+      updates.offsets,
+      updates.count,
+      updates.watermarkMs,
+      lateOut,
+    );
+  }
+
+  /**
+   * Values as of a time: `out[i][w][c]` sums the panes with index in (p - panes, p], where
+   * p = floor(asOfMs / paneMs); w = windows.length is the total, which has no time. Row -1 (or
+   * noRow) gives zeros. A row keeps panes + 1 panes: a time further back than one pane before the
+   * row's newest event sees only what is still kept. `offsetsOut[i]` = applied offset, -1 none.
+   */
+  read(
+    rows: Int32Array | Uint32Array,
+    count: number,
+    asOfMs: number,
+    out: Uint32Array,
+    offsetsOut: Float64Array | null,
+  ): void {
+    this.#native.paneTableRead(this.handle, rows, count, asOfMs, out, offsetsOut);
+  }
+
+  /** Writes `count` rows of `rowBytes` bytes. */
+  save(firstRow: number, count: number, out: Uint8Array): void {
+    this.#native.paneTableSave(this.handle, firstRow, count, out);
+  }
+
+  /** Takes rows that `save` wrote for a table of the same shape. */
+  load(firstRow: number, count: number, data: Uint8Array): void {
+    this.#native.paneTableLoad(this.handle, firstRow, count, data);
+  }
+
+  clear(): void {
+    this.#native.paneTableClear(this.handle);
+  }
+
+  /** Frees the memory. Only when no thread uses the table any more. */
+  release(): void {
+    this.#native.sharedRelease(this.handle);
+  }
+}

@@ -1,0 +1,65 @@
+// What the bindings of the shared tables have in common.
+#pragma once
+#include "binding.h"
+#include "rec.h"
+
+namespace rec {
+
+// Throws what a negative status means; REC_NONE passes.
+inline int64_t checked(int64_t status, const char* what) {
+  if (status >= REC_NONE) return status;
+  const std::string name(what);
+  switch (status) {
+    case REC_BAD_HANDLE:
+      fail("REC_NATIVE_HANDLE", name + ": unknown, released or wrong kind of handle");
+    case REC_BAD_ARGUMENT:
+      fail("REC_NATIVE_ARGUMENT", name + ": an argument is out of range or an array too short");
+    case REC_FULL:
+      fail("REC_NATIVE_FULL", name + ": the table is full");
+    case REC_NO_MEMORY:
+      fail("REC_NATIVE_MEMORY", name + ": cannot reserve memory");
+    case REC_IO_FAILED:
+      fail("REC_NATIVE_IO", name + ": the system refused (disk full, path or permission)");
+    default:
+      fail("REC_NATIVE_STATE", name + ": not in this state");
+  }
+}
+
+inline napi_value done(Call& call, int64_t status, const char* what) {
+  return call.result(static_cast<double>(checked(status, what)));
+}
+
+// `count` of a call, bounded so that products with it cannot overflow.
+inline size_t count_of(Call& call, size_t at) { return call.u32(at, "count"); }
+
+// shape(handle, out Uint32Array(4))
+template <int32_t (*shape)(int32_t, uint32_t*)>
+napi_value shape_of(Call& call) {
+  return done(call, shape(call.i32(0, "handle"), call.array<uint32_t>(1, "out", 4).data), "shape");
+}
+
+// save(handle, first, count, out) and load(handle, first, count, data)
+template <int32_t (*save)(int32_t, uint32_t, uint32_t, uint8_t*, size_t)>
+napi_value save_of(Call& call) {
+  const auto out = call.array<uint8_t>(3, "out");
+  return done(call, save(call.i32(0, "handle"), call.u32(1, "firstRow"), call.u32(2, "count"),
+                         out.data, out.length), "save");
+}
+
+template <int32_t (*load)(int32_t, uint32_t, uint32_t, const uint8_t*, size_t)>
+napi_value load_of(Call& call) {
+  const auto data = call.array<uint8_t>(3, "data");
+  return done(call, load(call.i32(0, "handle"), call.u32(1, "firstRow"), call.u32(2, "count"),
+                         data.data, data.length), "load");
+}
+
+template <int32_t (*clear)(int32_t)>
+napi_value clear_of(Call& call) {
+  return done(call, clear(call.i32(0, "handle")), "clear");
+}
+
+void register_tables(napi_env env, napi_value exports);
+void register_embeddings(napi_env env, napi_value exports);
+void register_slots(napi_env env, napi_value exports);
+
+}  // namespace rec

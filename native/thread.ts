@@ -1,0 +1,9 @@
+import { loadNative } from "./load.ts";
+
+/**
+ * Sets the nice value (-20 to 19, higher gives way to lower) of the calling thread alone and
+ * returns the value in force. Lowering it again may need a privilege: REC_NATIVE_IO.
+ */
+export function setThreadNice(nice: number): number {
+  return loadNative<{ threadNice(nice: number): number }>().threadNice(nice);
+}
