@@ -30,7 +30,7 @@ describe("config", () => {
     ["PORT", "-1", "0 to 65535"],
     ["RANK_WORKERS", "0", "1 to 16"],
     ["DURABILITY", "maybe", "fsync | async"],
-    ["EVENT_LOG_URL", "http://x", "embedded: | kafka"],
+    ["EVENT_LOG_URL", "http://x", "allowed: embedded:"],
     ["LOG_LEVEL", "loud", "debug | info"],
     ["HOST", "a b", "address"],
   ])("%s=%s is refused with what is allowed", (name, value, allowed) => {

@@ -1,4 +1,5 @@
 import { RecError } from "../models/core/errors.ts";
+import { type StoreVariable, storeSchemes } from "../workers/stores/open.ts";
 import { isLoopback, loopbackNames } from "./http/auth.ts";
 import { logLevels } from "./log.ts";
 
@@ -120,23 +121,23 @@ function roleSettings(machine: Machine) {
   };
 }
 
+function store(name: StoreVariable, help: string): Setting<string> {
+  const schemes: readonly string[] = storeSchemes[name];
+  return {
+    ...naming(name),
+    ...{ help, fallback: "embedded:", allowed: schemes.join(" | ") },
+    read(text) {
+      const known = schemes.some((scheme) => text === scheme || text.startsWith(`${scheme}//`));
+      return known ? text : undefined;
+    },
+  };
+}
+
 function storeSettings() {
   return {
-    eventLogUrl: pattern("EVENT_LOG_URL", /^(embedded:|kafka:\/\/.+)/, {
-      fallback: "embedded:",
-      allowed: "embedded: | kafka://host:port",
-      help: "The event log.",
-    }),
-    featureStoreUrl: pattern("FEATURE_STORE_URL", /^(embedded:|redis(\+cluster)?:\/\/.+)/, {
-      fallback: "embedded:",
-      allowed: "embedded: | redis://host:port | redis+cluster://host:port",
-      help: "The feature store.",
-    }),
-    vectorIndexUrl: pattern("VECTOR_INDEX_URL", /^(embedded:|milvus:\/\/.+)/, {
-      fallback: "embedded:",
-      allowed: "embedded: | milvus://host:port",
-      help: "The vector index.",
-    }),
+    eventLogUrl: store("EVENT_LOG_URL", "The event log."),
+    featureStoreUrl: store("FEATURE_STORE_URL", "The feature store."),
+    vectorIndexUrl: store("VECTOR_INDEX_URL", "The vector index."),
   };
 }
 
@@ -188,7 +189,8 @@ function readSetting<T>(
   const value = setting.read(text);
   if (value !== undefined) return value;
   const name = flagged === undefined ? setting.name : setting.flag;
-  const shown = setting.name === "API_TOKEN" ? "(not shown)" : `"${text}"`;
+  const isSecret = setting.name === "API_TOKEN";
+  const shown = isSecret ? "(not shown)" : `"${text.replace(/\/\/[^@/]*@/, "//***@")}"`;
   const message = `${name} is ${shown}; allowed: ${setting.allowed}`;
   throw new RecError("REC_CONFIG_VALUE", message, { path: name });
 }

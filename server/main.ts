@@ -1,0 +1,19 @@
+import { type Command, runCli } from "./cli.ts";
+
+/** The program: dispatch only, each command's module brings what it needs. */
+const commands: Readonly<Record<string, Command>> = {
+  simulate: {
+    summary: "a seeded world of users that live on a running server, or write NDJSON",
+    load: () => import("./commands/simulate.ts"),
+  },
+  import: {
+    summary: "history from files: MovieLens, RecBole, JSON lines, mapped tables",
+    load: () => import("./commands/import.ts"),
+  },
+};
+
+process.exitCode = await runCli(process.argv.slice(2), {
+  commands,
+  write: (text) => process.stdout.write(text),
+  writeError: (text) => process.stderr.write(text),
+});
