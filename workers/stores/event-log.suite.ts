@@ -215,6 +215,17 @@ function boundTests({ create }: EventLogSuiteOptions): void {
 }
 
 function failureTests({ create }: EventLogSuiteOptions): void {
+  test("what was refused is not there after a clean close", async () => {
+    const { log, failNextAppend, reopen } = await create(roomy);
+    if (failNextAppend === null || reopen === null) return await log.close();
+    await log.append(topic, 0, [utf8("a")]);
+    failNextAppend();
+    await expect(log.append(topic, 0, [utf8("no")])).rejects.toBeInstanceOf(RecError);
+    const again = await reopen();
+    expect(await readAll(again, { partition: 0, offset: 0, maxBytes: 9 })).toEqual(["a"]);
+    await again.close();
+  });
+
   test("a failed append is reported, leaves nothing, and a later one succeeds", async () => {
     const { log, failNextAppend } = await create(roomy);
     if (failNextAppend === null) return await log.close();

@@ -11,7 +11,7 @@ export interface DocumentsOptions {
   readonly readOnly?: boolean;
 }
 
-/** One table a kind: a row number is the key, and neighbours in row order are neighbours on disk. */
+/** One table a kind, keyed by row: neighbours in row order are neighbours on disk. */
 const schema = `
   PRAGMA journal_mode = WAL;
   CREATE TABLE IF NOT EXISTS item (row INTEGER PRIMARY KEY, id TEXT NOT NULL, json TEXT NOT NULL);

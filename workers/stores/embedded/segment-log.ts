@@ -186,7 +186,7 @@ export class SegmentLog implements TailedLog {
       lingerMs: options.lingerMs ?? 5,
       retention: options.retention?.[topic] ?? {},
       nowMs: () => (options.clock ?? wallClock).nowMs(),
-      report: options.report ?? ((message) => console.error(message)),
+      report: options.report ?? ((message) => void process.stderr.write(`${message}\n`)),
       trace: options.trace ?? null,
     };
   }

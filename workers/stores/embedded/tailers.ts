@@ -1,6 +1,6 @@
 import type { Control } from "./control.ts";
 
-/** The native wait is renewed this often, so that a thread that ended leaves none behind for long. */
+/** The native wait is renewed this often: a thread that ended leaves none behind for long. */
 const renewMs = 500;
 
 export interface TailPoint {
