@@ -8,11 +8,12 @@ interface Partition {
 }
 
 /**
- * An event log in memory for tests. Reads copy, so that nobody leans on shared buffers; `failNext`
- * makes the next append fail as a whole, as a crash before the commit would.
+ * An event log in memory for tests. Reads copy, so that nobody leans on shared buffers; `failing`
+ * names a topic whose appends are refused.
  */
 export class FakeEventLog implements TailedLog {
-  failNext = false;
+  /** Appends to this topic fail as a whole, as a crash before the commit would make them. */
+  failing: Topic | null = null;
   readonly #partitions: Readonly<Record<Topic, Partition[]>>;
 
   constructor(partitions: Partial<Record<Topic, number>> = {}) {
@@ -42,7 +43,7 @@ export class FakeEventLog implements TailedLog {
     records: readonly Uint8Array[],
     options: AppendOptions = {},
   ): Promise<number> {
-    if (this.failNext) throw new Error("crashed before the commit");
+    if (this.failing === topic) throw new Error("crashed before the commit");
     const of = this.#of(topic, partition);
     const first = of.records.length;
     of.records.push(...records.map((record) => record.slice()));

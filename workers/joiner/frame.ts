@@ -1,0 +1,38 @@
+import { text, utf8 } from "../../models/core/bytes.ts";
+import { RecError } from "../../models/core/errors.ts";
+import type { LogSource, SavedSource } from "../stores/log-source.ts";
+
+/**
+ * What a commit of the joiner says, beside its samples: how far each input was taken in, from
+ * where a restart reads to rebuild the slates that are still kept, and up to which served offset
+ * samples have left. All that was taken in and is not in a sample yet is a function of these.
+ */
+export interface JoinerFrame {
+  readonly version: number;
+  readonly sources: readonly SavedSource[];
+  /** First offset of a rebuild, by source in the same order. */
+  readonly rebuildFrom: readonly number[];
+  /** By served partition: the samples of every slate before this offset have left. */
+  readonly emittedTo: readonly number[];
+}
+
+export const frameVersion = 1;
+
+export function encodeFrame(frame: JoinerFrame): Uint8Array {
+  return utf8(JSON.stringify(frame));
+}
+
+export function decodeFrame(bytes: Uint8Array): JoinerFrame {
+  const frame: JoinerFrame = JSON.parse(text(bytes));
+  if (frame.version !== frameVersion) {
+    throw new RecError("REC_JOINER_FRAME", `joiner frame version ${frame.version} is unknown`);
+  }
+  return frame;
+}
+
+/** Where a replay of a source starts and what it must not pass. */
+export interface ReplayRange {
+  readonly source: LogSource;
+  readonly from: number;
+  readonly to: number;
+}

@@ -1,0 +1,478 @@
+import { isNoId, noRow, readId128, viewOf } from "../../models/core/bytes.ts";
+import type { Clock } from "../../models/core/clock.ts";
+import { eventAt } from "../../models/core/event.ts";
+import { RecentIds } from "../../models/core/recent-ids.ts";
+import { combineWatermarks } from "../../models/core/watermark.ts";
+import type { RecommenderDefinition } from "../../models/definition/define.ts";
+import { limits } from "../../models/limits.ts";
+import { servedAt, servedTimeMs, servedUserRow } from "../../models/training/served-view.ts";
+import { type LogBatch, recordOf } from "../stores/event-log.ts";
+import { type LogSource, makeSources, savedOf, savedSource } from "../stores/log-source.ts";
+import { type AttributionRules, attributionRules } from "./attribution.ts";
+import { emptyJoinerCounts, type JoinerCounts } from "./counts.ts";
+import { frameVersion, type JoinerFrame, type ReplayRange } from "./frame.ts";
+import { itemsOf, type LateSample, sampleOf, samplesOf } from "./samples.ts";
+import { mark, Slates } from "./slates.ts";
+import { type Interaction, WaitingInteractions } from "./waiting.ts";
+
+export interface JoinerOptions {
+  readonly definition: RecommenderDefinition;
+  readonly clock: Clock;
+  readonly partitions: { readonly events: number; readonly served: number };
+  /**
+   * A slate's samples leave when the stream is so far past it. Default: once the watermark closes
+   * the longest prompt attribution window (2 minutes + the allowed disorder), so that a sample has
+   * all labels but delayed conversions. Shorter trains sooner: what comes later then follows as
+   * `correction` samples, so nothing is lost, but an early negative may be a fake one.
+   */
+  readonly emitAfterMs?: number;
+  readonly rowsMax?: number;
+  readonly waitingMax?: number;
+  readonly dedupIdsMax?: number;
+  readonly maxDisorderMs?: number;
+  readonly futureLeadMs?: number;
+}
+
+/** With nothing left to read, the clock moves the stream on; appends may be so late to show. */
+const idleSlackMs = 1_000;
+
+/** Slates of one user that are searched for an item, newest first. */
+const userSlatesMax = 64;
+
+/**
+ * Joins slates with what came of them. Pure: batches in, encoded samples out, clock passed in.
+ *
+ * One primary sample for each served item, in the order of its partition, when its time has come
+ * (`emitAfterMs`) or, when room runs out, earlier. A label that changes afterwards, within its
+ * attribution window, makes a `correction` sample that carries all labels as now known. A trainer
+ * that learned the primary as a negative treats the correction's positive labels as the positives
+ * of fake-negative weighting (Ktena et al. 2019).
+ *
+ * Where the definition's negatives are `impression`, an item that the client never showed and that
+ * nobody touched makes no sample, and is counted.
+ */
+export class JoinerCore {
+  readonly sources: readonly LogSource[];
+  readonly counts: JoinerCounts = emptyJoinerCounts();
+  readonly rules: AttributionRules;
+  readonly #options: JoinerOptions;
+  readonly #slates: Slates;
+  readonly #waiting: WaitingInteractions;
+  readonly #ids: RecentIds;
+  readonly #maxDisorderMs: number;
+  readonly #emitAfterMs: number;
+  #watermarkMs = 0;
+  /** Slates before these numbers have left their samples, and their records. */
+  #emitNext = 0;
+  #releaseNext = 0;
+  /** By served partition: samples of slates before, and slates dropped before, these offsets. */
+  readonly #emittedTo: number[];
+  readonly #droppedTo: number[];
+  /** By events partition: when the last event looked at was received. */
+  readonly #receivedMs: Float64Array;
+  #changed: { slate: number; place: number }[] = [];
+  #samples: Uint8Array[] = [];
+  #late: LateSample[] = [];
+  #replaying = false;
+
+  constructor(options: JoinerOptions) {
+    const { partitions } = options;
+    this.#options = options;
+    this.rules = attributionRules(options.definition);
+    this.#maxDisorderMs = options.maxDisorderMs ?? limits.maxDisorderMs;
+    this.#emitAfterMs = options.emitAfterMs ?? this.rules.closeAfterMs + this.#maxDisorderMs;
+    this.#slates = new Slates({
+      rowsMax: options.rowsMax ?? limits.joinerLiveMax,
+      heads: this.rules.heads,
+      eventPartitions: partitions.events,
+    });
+    this.#ids = new RecentIds(options.dedupIdsMax ?? limits.dedupIdsMax);
+    this.#waiting = new WaitingInteractions(options.waitingMax ?? 65_536, () => {
+      if (!this.#replaying) this.counts.orphans++;
+    });
+    const marks = {
+      maxDisorderMs: this.#maxDisorderMs,
+      futureLeadMs: options.futureLeadMs ?? limits.futureLeadMs,
+    };
+    // Slates first: an interaction should find its slate read already.
+    this.sources = [
+      ...makeSources("served", partitions.served, marks),
+      ...makeSources("events", partitions.events, marks),
+    ];
+    this.#emittedTo = new Array<number>(partitions.served).fill(0);
+    this.#receivedMs = new Float64Array(partitions.events);
+    this.#droppedTo = new Array<number>(partitions.served).fill(0);
+  }
+
+  /**
+   * Takes a batch of a source in, from the source's next offset to before `to`, and of events only
+   * those that were received until `untilMs`.
+   */
+  take(
+    source: LogSource,
+    batch: LogBatch,
+    { to = Number.POSITIVE_INFINITY, untilMs = Number.POSITIVE_INFINITY } = {},
+  ): void {
+    const first = Math.max(0, source.offset - batch.firstOffset);
+    const last = Math.min(batch.count, to - batch.firstOffset);
+    let taken = last;
+    if (source.topic === "served") this.#takeSlates(source, batch, { first, last });
+    else taken = this.#takeEvents(source, batch, { first, last, untilMs });
+    source.offset = Math.max(source.offset, batch.firstOffset + taken);
+    this.#flushChanged();
+  }
+
+  /**
+   * How far events may be taken in: an interaction must not pass slates that were served before it
+   * and wait to be read. While the joiner catches up, this keeps the topics in step.
+   */
+  eventsUntilMs(caughtUp: (source: LogSource) => boolean): number {
+    const behind = this.sources.filter((source) => source.topic === "served" && !caughtUp(source));
+    return Math.min(Number.POSITIVE_INFINITY, ...behind.map((one) => one.watermark.largestMs));
+  }
+
+  /**
+   * Whether slates may be read now: not while room is short and events that these slates are ahead
+   * of wait, which may free some.
+   */
+  mayTakeSlates(source: LogSource, caughtUp: (source: LogSource) => boolean): boolean {
+    if (this.#slates.rowsUsed * 2 < this.#slates.rowsMax) return true;
+    return !this.sources.some(
+      (other) =>
+        other.topic === "events" &&
+        !caughtUp(other) &&
+        this.#receivedMs[other.partition] <= source.watermark.largestMs,
+    );
+  }
+
+  #takeSlates(source: LogSource, batch: LogBatch, range: { first: number; last: number }): void {
+    const eventsFrom = this.#eventsFrom();
+    for (let i = range.first; i < range.last; i++) {
+      const record = recordOf(batch, i);
+      const view = viewOf(record);
+      const servedMs = servedTimeMs(view, 0);
+      source.watermark.observe(servedMs, servedMs);
+      const items = itemsOf(view);
+      if (items.length === 0 || items.length > this.#slates.rowsMax) continue;
+      this.#makeRoom(items.length);
+      const offset = batch.firstOffset + i;
+      const slate = this.#slates.add({
+        requestId: readId128(view, servedAt.requestId),
+        userRow: servedUserRow(view, 0),
+        servedMs,
+        partition: source.partition,
+        offset,
+        items,
+        record,
+        eventsFrom,
+      });
+      if (offset < this.#emittedTo[source.partition]) {
+        this.#slates.emitted[this.#slates.entry(slate)] = 1;
+      }
+      if (!this.#replaying) this.counts.servedItems += items.length;
+      this.#matchWaiting(view);
+    }
+  }
+
+  /** From where, in each events partition, all that belongs to a slate read now can be found. */
+  #eventsFrom(): Float64Array {
+    const events = this.sources.filter((source) => source.topic === "events");
+    return Float64Array.from(events, (source) =>
+      this.#waiting.oldestOffset(source.partition, source.offset),
+    );
+  }
+
+  #matchWaiting(view: DataView): void {
+    if (this.#waiting.size === 0) return;
+    const take = (interaction: Interaction) => this.#join(interaction);
+    this.#waiting.match(`r${readId128(view, servedAt.requestId).join()}`, take);
+    this.#waiting.match(`u${servedUserRow(view, 0)}`, take);
+  }
+
+  #makeRoom(items: number): void {
+    if (this.#slates.hasRoomFor(items)) return;
+    this.#flushChanged();
+    while (!this.#slates.hasRoomFor(items)) {
+      const { oldest } = this.#slates;
+      if (this.#slates.emitted[this.#slates.entry(oldest)] === 0) {
+        this.counts.evictedItems += this.#slates.counts[this.#slates.entry(oldest)];
+        this.#emit(oldest);
+      }
+      this.#drop();
+    }
+  }
+
+  #drop(): void {
+    const entry = this.#slates.entry(this.#slates.oldest);
+    this.#droppedTo[this.#slates.partitions[entry]] = this.#slates.offsets[entry] + 1;
+    this.#slates.drop();
+    this.#emitNext = Math.max(this.#emitNext, this.#slates.oldest);
+    this.#releaseNext = Math.max(this.#releaseNext, this.#slates.oldest);
+  }
+
+  /** Returns the index after the last event taken in. */
+  #takeEvents(
+    source: LogSource,
+    batch: LogBatch,
+    range: { first: number; last: number; untilMs: number },
+  ): number {
+    const view = viewOf(batch.data);
+    for (let i = range.first; i < range.last; i++) {
+      const at = batch.bounds[i];
+      const receivedMs = view.getFloat64(at + eventAt.receivedMs, true);
+      this.#receivedMs[source.partition] = receivedMs;
+      if (receivedMs > range.untilMs) return i;
+      const claimedMs = view.getFloat64(at + eventAt.timeMs, true);
+      const timeMs = source.watermark.observe(claimedMs, receivedMs);
+      const type = view.getUint8(at + eventAt.type);
+      if (!this.#matters(type)) continue;
+      const id = readId128(view, at + eventAt.id);
+      if (!this.#ids.add(id[0], id[1], id[2], id[3])) {
+        if (!this.#replaying) this.counts.duplicates++;
+        continue;
+      }
+      if (!this.#replaying) this.counts.interactions++;
+      const userRow = view.getUint32(at + eventAt.userRow, true);
+      const itemRow = view.getUint32(at + eventAt.itemRow, true);
+      const value = view.getFloat32(at + eventAt.value, true);
+      const requestId = readId128(view, at + eventAt.requestId);
+      const { partition } = source;
+      const offset = batch.firstOffset + i;
+      const what = { type, userRow, itemRow, timeMs, receivedMs, value, requestId };
+      const interaction: Interaction = { ...what, partition, offset };
+      if (!this.#join(interaction)) this.#wait(interaction);
+    }
+    return range.last;
+  }
+
+  /** Whether a type labels anything or says that an item was shown. */
+  #matters(type: number): boolean {
+    if (type >= this.rules.types) return false;
+    if (this.rules.headOf[type] >= 0) return true;
+    return this.rules.needsImpression && type === this.rules.impression;
+  }
+
+  #wait(interaction: Interaction): void {
+    const named = !isNoId(interaction.requestId);
+    if (!named && interaction.userRow === noRow) {
+      if (!this.#replaying) this.counts.orphans++;
+      return;
+    }
+    const key = named ? `r${interaction.requestId.join()}` : `u${interaction.userRow}`;
+    this.#waiting.add(key, interaction);
+  }
+
+  /** Labels the item that an interaction belongs to; false where its slate is not known (yet). */
+  #join(interaction: Interaction): boolean {
+    const named = !isNoId(interaction.requestId);
+    const slate = named
+      ? this.#slates.byRequest(interaction.requestId)
+      : this.#slateOfUser(interaction);
+    if (slate < 0) return false;
+    const place = this.#slates.placeOf(slate, interaction.itemRow);
+    if (place < 0) {
+      if (!this.#replaying) this.counts.orphans++;
+      return true;
+    }
+    const closesMs =
+      this.#slates.servedMs[this.#slates.entry(slate)] + this.rules.attributionMs[interaction.type];
+    if (interaction.timeMs <= closesMs) this.#label(slate, place, interaction);
+    else if (!this.#replaying) this.counts.outside++;
+    return true;
+  }
+
+  /** The user's newest slate before the interaction that has the item; partitions mix the order. */
+  #slateOfUser(interaction: Interaction): number {
+    const { servedMs } = this.#slates;
+    let best = -1;
+    let slate = this.#slates.newestOfUser(interaction.userRow);
+    for (let i = 0; i < userSlatesMax && slate >= 0; i++) {
+      const ms = servedMs[this.#slates.entry(slate)];
+      const newer = best < 0 || ms > servedMs[this.#slates.entry(best)];
+      const fits = ms <= interaction.timeMs && newer;
+      if (fits && this.#slates.placeOf(slate, interaction.itemRow) >= 0) best = slate;
+      slate = this.#slates.olderOfUser(slate);
+    }
+    return best;
+  }
+
+  #label(slate: number, place: number, interaction: Interaction): void {
+    const row = this.#slates.row(slate, place);
+    const { marks, emitted } = this.#slates;
+    let changed = this.rules.needsImpression && (marks[row] & mark.seen) === 0;
+    marks[row] |= mark.seen;
+    const head = this.rules.headOf[interaction.type];
+    if (head >= 0 && this.#setLabel(row * this.rules.heads + head, interaction)) changed = true;
+    if (!changed || this.#replaying || emitted[this.#slates.entry(slate)] === 0) return;
+    if ((marks[row] & mark.waiting) !== 0) return;
+    marks[row] |= mark.waiting;
+    this.#changed.push({ slate, place });
+  }
+
+  #setLabel(at: number, interaction: Interaction): boolean {
+    const { labels } = this.#slates;
+    if (this.rules.isSeconds[interaction.type] === 1) {
+      if (!(interaction.value > 0)) return false;
+      labels[at] += interaction.value;
+      return true;
+    }
+    const isNew = labels[at] === 0;
+    labels[at] = 1;
+    return isNew;
+  }
+
+  /** Labels that changed after their sample had left follow, one sample an item and batch. */
+  #flushChanged(): void {
+    for (const { slate, place } of this.#changed) {
+      const row = this.#slates.row(slate, place);
+      const entry = this.#slates.entry(slate);
+      const kind = (this.#slates.marks[row] & mark.emitted) !== 0 ? "correction" : "primary";
+      this.#slates.marks[row] = mark.seen | mark.emitted;
+      if (kind === "primary") this.counts.primaries++;
+      else this.counts.corrections++;
+      const late: LateSample = {
+        partition: this.#slates.partitions[entry],
+        offset: this.#slates.offsets[entry],
+        place,
+        kind,
+        labels: this.#slates.labelsOf(row).slice(),
+      };
+      const record = this.#slates.records[entry];
+      if (record === null) this.#late.push(late);
+      else this.#samples.push(this.sampleOf(record, late));
+    }
+    this.#changed = [];
+  }
+
+  /** A late sample from its served record. */
+  sampleOf(record: Uint8Array, late: LateSample): Uint8Array {
+    return sampleOf(record, late, this.#options.clock.nowMs());
+  }
+
+  /**
+   * Moves event time on and lets out what is due. `caughtUp` says that a source was read to its
+   * end; when all were, the clock counts too, so that the last slates of a quiet hour get out.
+   */
+  advance(caughtUp: (source: LogSource) => boolean): void {
+    const parts = this.sources.map((source) => ({
+      valueMs: source.watermark.valueMs,
+      caughtUp: caughtUp(source),
+    }));
+    const idle = parts.every((part) => part.caughtUp);
+    const clockMs = this.#options.clock.nowMs() - idleSlackMs - this.#maxDisorderMs;
+    const nextMs = Math.max(combineWatermarks(parts), idle ? clockMs : 0);
+    this.#watermarkMs = Math.max(this.#watermarkMs, nextMs);
+    this.#emitDue();
+    this.#releaseDue();
+    this.#waiting.expire(this.#watermarkMs);
+  }
+
+  #emitDue(): void {
+    const streamMs = this.#watermarkMs + this.#maxDisorderMs;
+    for (; this.#emitNext < this.#slates.next; this.#emitNext++) {
+      const entry = this.#slates.entry(this.#emitNext);
+      if (this.#slates.emitted[entry] === 1) continue;
+      if (this.#slates.servedMs[entry] + this.#emitAfterMs > streamMs) return;
+      this.#emit(this.#emitNext);
+    }
+  }
+
+  #releaseDue(): void {
+    const { servedMs, records, emitted } = this.#slates;
+    for (; this.#releaseNext < this.#slates.next; this.#releaseNext++) {
+      const entry = this.#slates.entry(this.#releaseNext);
+      if (emitted[entry] === 0) break;
+      if (servedMs[entry] + this.rules.closeAfterMs > this.#watermarkMs) break;
+      records[entry] = null;
+    }
+    while (this.#slates.oldest < this.#emitNext) {
+      const entry = this.#slates.entry(this.#slates.oldest);
+      if (servedMs[entry] + this.rules.keepMs > this.#watermarkMs) break;
+      this.#drop();
+    }
+  }
+
+  /** Lets out the samples of a slate. */
+  #emit(slate: number): void {
+    const entry = this.#slates.entry(slate);
+    const record = this.#slates.records[entry];
+    this.#slates.emitted[entry] = 1;
+    const partition = this.#slates.partitions[entry];
+    this.#emittedTo[partition] = Math.max(
+      this.#emittedTo[partition],
+      this.#slates.offsets[entry] + 1,
+    );
+    if (record === null) return;
+    const { samples, unseen } = samplesOf(record, this.#slates, {
+      slate,
+      needsSeen: this.rules.needsImpression,
+      emittedMs: this.#options.clock.nowMs(),
+    });
+    for (const sample of samples) this.#samples.push(sample);
+    this.counts.primaries += samples.length;
+    this.counts.unseen += unseen;
+  }
+
+  /** Hands over what has come out: samples, and those whose record must be read from the log. */
+  drain(): { samples: Uint8Array[]; late: LateSample[] } {
+    const out = { samples: this.#samples, late: this.#late };
+    this.#samples = [];
+    this.#late = [];
+    return out;
+  }
+
+  frame(): JoinerFrame {
+    const first = this.#slates.oldest;
+    const kept = first < this.#slates.next;
+    const rebuildFrom = this.sources.map((source) => {
+      if (source.topic === "served") return this.#droppedTo[source.partition];
+      if (kept) return this.#slates.eventsFrom(first, source.partition);
+      return this.#waiting.oldestOffset(source.partition, source.offset);
+    });
+    const emittedTo = [...this.#emittedTo];
+    return {
+      version: frameVersion,
+      sources: this.sources.map(savedSource),
+      rebuildFrom,
+      emittedTo,
+    };
+  }
+
+  /** Starts to rebuild what a frame stood for: the ranges to `take`, in this order. */
+  beginReplay(frame: JoinerFrame): ReplayRange[] {
+    this.#replaying = true;
+    frame.emittedTo.forEach((offset, partition) => {
+      if (partition < this.#emittedTo.length) this.#emittedTo[partition] = offset;
+    });
+    return this.sources.map((source) => {
+      const saved = savedOf(frame.sources, source);
+      if (saved === undefined) return { source, from: 0, to: 0 };
+      const from = frame.rebuildFrom[frame.sources.indexOf(saved)] ?? saved.offset;
+      source.watermark.restore(saved.largestMs);
+      source.offset = from;
+      if (source.topic === "served") this.#droppedTo[source.partition] = from;
+      return { source, from, to: saved.offset };
+    });
+  }
+
+  /** The rebuilt slates count as having left what the frame said; from here on samples come out. */
+  endReplay(): void {
+    const { marks } = this.#slates;
+    for (let slate = this.#slates.oldest; slate < this.#slates.next; slate++) {
+      const entry = this.#slates.entry(slate);
+      if (this.#slates.emitted[entry] === 0) continue;
+      for (let place = 0; place < this.#slates.counts[entry]; place++) {
+        const row = this.#slates.row(slate, place);
+        const left = !this.rules.needsImpression || (marks[row] & mark.seen) !== 0;
+        if (left) marks[row] |= mark.emitted;
+      }
+    }
+    this.#replaying = false;
+  }
+
+  /** Slates and items that interactions may still belong to, and interactions that wait. */
+  get live(): { slates: number; items: number; waiting: number } {
+    const { next, oldest, rowsUsed } = this.#slates;
+    return { slates: next - oldest, items: rowsUsed, waiting: this.#waiting.size };
+  }
+}

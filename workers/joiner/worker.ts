@@ -1,0 +1,145 @@
+import { RecError } from "../../models/core/errors.ts";
+import type { StopSignal } from "../loop.ts";
+import { recordOf, type TailedLog } from "../stores/event-log.ts";
+import type { LogSource } from "../stores/log-source.ts";
+import { decodeFrame, encodeFrame } from "./frame.ts";
+import type { JoinerCore } from "./joiner.ts";
+import type { LateSample } from "./samples.ts";
+
+export interface JoinerRoleOptions {
+  readonly log: TailedLog;
+  readonly core: JoinerCore;
+  /** Partition of `samples` that this role writes. */
+  readonly partition?: number;
+  /** Bytes read from one source in a step. */
+  readonly readBytes?: number;
+  /** A commit without samples is made after so many records, to bound the rebuild. */
+  readonly commitEveryRecords?: number;
+}
+
+/**
+ * Reads slates and events, calls the core, commits samples with the frame that stands for them.
+ * Steppable: it has no timer of its own. After a failed commit `step` tries the same commit again
+ * and reads nothing new; a restart rebuilds from the last frame that was kept.
+ */
+export class JoinerRole {
+  readonly core: JoinerCore;
+  readonly #options: JoinerRoleOptions;
+  #unsent: { samples: Uint8Array[]; frame: Uint8Array } | null = null;
+  #sinceCommit = 0;
+
+  private constructor(options: JoinerRoleOptions) {
+    this.core = options.core;
+    this.#options = options;
+  }
+
+  static async open(options: JoinerRoleOptions): Promise<JoinerRole> {
+    const role = new JoinerRole(options);
+    await role.#rebuild();
+    return role;
+  }
+
+  async #rebuild(): Promise<void> {
+    const { log, partition = 0 } = this.#options;
+    const bytes = await log.lastFrame("samples", partition);
+    if (bytes === null) return;
+    for (const { source, to } of this.core.beginReplay(decodeFrame(bytes))) {
+      while (source.offset < to && (await this.#read(source, { to })) > 0);
+    }
+    this.core.endReplay();
+  }
+
+  /** Takes in what is there, up to `readBytes` of each source; returns how many records. */
+  async step(): Promise<number> {
+    if (this.#unsent !== null) await this.#send();
+    const records = (await this.#readSlates()) + (await this.#readEvents());
+    this.core.advance(this.#caughtUp);
+    this.#sinceCommit += records;
+    await this.#commit();
+    return records;
+  }
+
+  readonly #caughtUp = ({ topic, partition, offset }: LogSource): boolean =>
+    this.#options.log.endOffset(topic, partition) <= offset;
+
+  async #readSlates(): Promise<number> {
+    let records = 0;
+    for (const source of this.core.sources) {
+      if (source.topic !== "served" || !this.core.mayTakeSlates(source, this.#caughtUp)) continue;
+      records += await this.#read(source);
+    }
+    return records;
+  }
+
+  async #readEvents(): Promise<number> {
+    const untilMs = this.core.eventsUntilMs(this.#caughtUp);
+    let records = 0;
+    for (const source of this.core.sources) {
+      if (source.topic === "events") records += await this.#read(source, { untilMs });
+    }
+    return records;
+  }
+
+  async #read(source: LogSource, bounds: { to?: number; untilMs?: number } = {}): Promise<number> {
+    const { log, readBytes = 1 << 20 } = this.#options;
+    const { topic, partition } = source;
+    const from = Math.max(source.offset, log.startOffset(topic, partition));
+    if (log.endOffset(topic, partition) <= from) return 0;
+    this.core.take(source, await log.read(topic, partition, from, readBytes), bounds);
+    return source.offset - from;
+  }
+
+  async #commit(): Promise<void> {
+    const { commitEveryRecords = 10_000 } = this.#options;
+    const { samples, late } = this.core.drain();
+    for (const one of late) {
+      const sample = await this.#lateSample(one);
+      if (sample !== null) samples.push(sample);
+    }
+    if (samples.length === 0 && this.#sinceCommit < commitEveryRecords) return;
+    this.#unsent = { samples, frame: encodeFrame(this.core.frame()) };
+    await this.#send();
+  }
+
+  async #lateSample(late: LateSample): Promise<Uint8Array | null> {
+    try {
+      const batch = await this.#options.log.read("served", late.partition, late.offset, 1);
+      return this.core.sampleOf(recordOf(batch, 0), late);
+    } catch (error) {
+      if (!(error instanceof RecError) || error.code !== "REC_LOG_GONE") throw error;
+      this.core.counts.recordsGone++;
+      return null;
+    }
+  }
+
+  async #send(): Promise<void> {
+    const { log, partition = 0 } = this.#options;
+    if (this.#unsent === null) return;
+    const { samples, frame } = this.#unsent;
+    await log.append("samples", partition, samples, { frame });
+    this.#unsent = null;
+    this.#sinceCommit = 0;
+  }
+
+  /** Returns once a source has more, or after `timeoutMs`. */
+  async waitForMore(timeoutMs: number): Promise<void> {
+    await this.#options.log.waitForAny(this.core.sources, timeoutMs);
+  }
+}
+
+/** Runs the role until it is told to stop. A refused commit is tried again a little later. */
+export async function runJoiner(
+  role: JoinerRole,
+  stop: StopSignal,
+  warn: (message: string) => void,
+): Promise<void> {
+  while (!stop.stopped) {
+    try {
+      if ((await role.step()) === 0) await role.waitForMore(100);
+    } catch (error) {
+      if (!(error instanceof RecError)) throw error;
+      warn(`joiner: ${error.message}`);
+      await stop.sleep(100);
+    }
+  }
+}
