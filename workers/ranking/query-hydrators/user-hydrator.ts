@@ -1,0 +1,59 @@
+import {
+  readSequenceTime,
+  sequenceAt,
+  sequenceWords,
+  writeSequenceRecord,
+} from "../../../models/features/sequence-record.ts";
+import { limits } from "../../../models/limits.ts";
+import type { FeedContext, UserState } from "../feed-context.ts";
+import type { RecentInteraction } from "../messages.ts";
+import type { QueryHydrator } from "../pipeline/stages.ts";
+import type { RankingState, RowIds } from "../state.ts";
+
+const length = limits.recentInteractionsPerUser;
+
+/**
+ * The user's row, counters and recent sequence. Interactions of the request itself follow the
+ * stored ones (an anonymous session has only these). An unknown user allocates nothing.
+ */
+export function userHydrator(state: RankingState): QueryHydrator<FeedContext> {
+  const row = new Int32Array(1);
+  return {
+    name: "user",
+    essential: true,
+    hydrate({ request, user, nowMs }) {
+      user.row = request.user === null ? -1 : state.users.find(request.user);
+      if (user.row >= 0) {
+        row[0] = user.row;
+        state.windows.user.read(row, 1, nowMs, user.counts, user.offset);
+        user.recentCount = state.recent.read(user.row, user.recent);
+      }
+      appendSession(user, request.recent, state.items);
+      splitColumns(user);
+      state.readAttributes(user.recentItems, user.recentCount, user.recentAttributes);
+      return undefined;
+    },
+  };
+}
+
+/** Adds the request's interactions; the oldest leave when there are too many. */
+function appendSession(user: UserState, recent: readonly RecentInteraction[], items: RowIds): void {
+  for (const { item, type, timeMs } of recent) {
+    const itemRow = items.find(item);
+    if (itemRow < 0) continue;
+    if (user.recentCount === length) {
+      user.recent.copyWithin(0, sequenceWords);
+      user.recentCount--;
+    }
+    writeSequenceRecord({ itemRow, type, timeMs }, user.recent, user.recentCount++);
+  }
+}
+
+function splitColumns(user: UserState): void {
+  for (let i = 0; i < user.recentCount; i++) {
+    const at = i * sequenceWords;
+    user.recentItems[i] = user.recent[at + sequenceAt.itemRow];
+    user.recentTypes[i] = user.recent[at + sequenceAt.type];
+    user.recentTimesMs[i] = readSequenceTime(user.recent, i);
+  }
+}

@@ -1,0 +1,131 @@
+import type { Random } from "../../models/core/random.ts";
+import type { GenerationLease } from "../../models/recall/generation.ts";
+
+/**
+ * What ranking reads and writes of the shared state: the narrow side of the native tables, so
+ * that a test can stand a small fake in their place.
+ */
+
+export interface RowIds {
+  /** Row of an id, -1 where it has none. Never makes one. */
+  find(id: string): number;
+  id(row: number): string;
+}
+
+export interface PairRows {
+  /** Rows of the pairs (a, bs[i]), -1 where there is none. */
+  findPairs(a: number, bs: Int32Array, count: number, out: Int32Array): void;
+}
+
+/** Raw window counters by row: zeros for row -1. */
+export interface CounterRows {
+  read(rows: Int32Array, count: number, asOfMs: number, out: Uint32Array): void;
+  read(
+    rows: Int32Array,
+    count: number,
+    asOfMs: number,
+    out: Uint32Array,
+    offsetsOut: Float64Array | null,
+  ): void;
+}
+
+/** The last records of a row, oldest first; gives how many. */
+export interface SequenceReader {
+  read(row: number, out: Uint32Array): number;
+}
+
+export interface SequenceRows extends SequenceReader {
+  push(row: number, record: Uint32Array, offset: number): void;
+}
+
+/** Embedding rows as of a version: zeros where there is none. */
+export interface VectorRows {
+  gather(rows: Int32Array, count: number, pinVersion: number, out: Float32Array): void;
+}
+
+/** Published model versions; a reader number belongs to one request at a time. */
+export interface ModelReader {
+  /** Slot of the current version, kept until `unpin`; -1 before the first. */
+  pin(reader: number): number;
+  unpin(reader: number): void;
+  version(slot: number): number;
+  weights(slot: number): Float32Array;
+}
+
+/** Item attributes as columns, entry i for the i-th row asked. */
+export interface ItemColumns {
+  /** itemCategoriesMax rows of the category table an item, -1 where there is none. */
+  readonly categories: Int32Array;
+  /** Epoch milliseconds; 0 unknown, and for expiry never. */
+  readonly publishedAtMs: Float64Array;
+  readonly expiresAtMs: Float64Array;
+  readonly durationSeconds: Float32Array;
+  readonly hidden: Uint8Array;
+  readonly deleted: Uint8Array;
+  /** 1 where the item has a document. */
+  readonly known: Uint8Array;
+  readonly authorHash: Uint32Array;
+}
+
+export interface RankingState {
+  readonly users: RowIds;
+  readonly items: RowIds;
+  readonly categories: RowIds;
+  readonly userCategoryPairs: PairRows;
+  readonly windows: {
+    readonly user: CounterRows;
+    readonly item: CounterRows;
+    readonly category: CounterRows;
+    readonly userCategory: CounterRows;
+  };
+  /** The user's last interactions, four words each (models/features/sequence-record.ts). */
+  readonly recent: SequenceReader;
+  /** Item rows that the user was served, one word each. */
+  readonly seen: SequenceRows;
+  readonly userEmbeddings: VectorRows;
+  readonly itemEmbeddings: VectorRows;
+  readonly slots: ModelReader;
+  readAttributes(rows: Int32Array, count: number, out: ItemColumns): void;
+}
+
+export interface ScoreInputs {
+  readonly weights: Float32Array;
+  readonly userDense: Float32Array;
+  /** count x itemWidth. */
+  readonly itemDense: Float32Array;
+  readonly userVector: Float32Array;
+  /** count x itemEmbedding. */
+  readonly itemVectors: Float32Array;
+  readonly count: number;
+}
+
+/** The serving side of the ranker. */
+export interface ScoringRanker {
+  /** Writes heads[head * count + candidate]. */
+  score(inputs: ScoreInputs, heads: Float32Array): void;
+}
+
+/** Where the current index generation comes from. */
+export interface Generations {
+  lease(): GenerationLease | null;
+}
+
+/** The part of the event log that takes served records. */
+export interface ServedLog {
+  append(
+    topic: "served",
+    partition: number,
+    records: readonly Uint8Array[],
+    options: { readonly durable: boolean },
+  ): Promise<number>;
+}
+
+export interface Metrics {
+  add(name: string, by: number): void;
+  observe(name: string, value: number): void;
+}
+
+export const noMetrics: Metrics = { add() {}, observe() {} };
+
+/** Randomness of a thread's requests. */
+export type { Random };
