@@ -33,6 +33,11 @@ export const limits = {
   recentInteractionsPerUser: 50,
   seenItemsPerUser: 256,
   listItemsMax: 512,
+  // recall
+  recallItemsMax: 1_000_000,
+  recallInteractionsMax: 2_000_000,
+  recallHistoryMax: 100,
+  recallNeighboursMax: 8_000_000,
   // streams
   segmentBytes: 64 << 20,
   logGroupBytesMax: 16 << 20,

@@ -103,6 +103,12 @@ export class GraphIndex {
     return new GraphIndex(handle);
   }
 
+  /** Another thread's graph with a reference for `holder`; null when it is gone already. */
+  static hold(handle: number, holder: number): GraphIndex | null {
+    const held = loadNative<GraphFunctions>().graphRetain(handle, holder) === 1;
+    return held ? new GraphIndex(handle) : null;
+  }
+
   /** From the bytes of `save`; throws REC_NATIVE_GRAPH_DAMAGED when they are not sound. */
   static load(bytes: Uint8Array): GraphIndex {
     return new GraphIndex(loadNative<GraphFunctions>().graphLoad(bytes));

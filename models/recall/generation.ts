@@ -54,7 +54,7 @@ interface Held {
 
 /**
  * A reader thread's side of publication. Rules: the builder keeps its own reference on a graph
- * until the generation after the next; a reader takes one when it adopts a generation and gives
+ * until the generation after the next is there; a reader takes one when it adopts a generation and gives
  * it back once the generation is replaced and its last request is over. A message that comes too
  * late (the graph is gone) is passed over: the newer one is on its way.
  */
@@ -75,8 +75,9 @@ export class GenerationHolder {
   adopt(generation: IndexGeneration): boolean {
     const old = this.#held;
     if (old !== null && old.generation.generation >= generation.generation) return false;
-    const graph = generation.graph === 0 ? null : GraphIndex.attach(generation.graph);
-    if (graph !== null && !graph.retain(this.#reader)) return false;
+    const { graph: handle } = generation;
+    const graph = handle === 0 ? null : GraphIndex.hold(handle, this.#reader);
+    if (graph === null && handle !== 0) return false;
     this.#held = { generation, graph, users: 0, current: true };
     if (old !== null) {
       old.current = false;

@@ -1,0 +1,228 @@
+import { text, utf8 } from "../../models/core/bytes.ts";
+import type { Clock } from "../../models/core/clock.ts";
+import { Random } from "../../models/core/random.ts";
+import { limits } from "../../models/limits.ts";
+import {
+  type FactorisationOptions,
+  FactorisationTrainer,
+  factorisationDefaults,
+} from "../../models/recall/factorisation.ts";
+import type { IndexGeneration } from "../../models/recall/generation.ts";
+import { itemToItemDefaults } from "../../models/recall/item-to-item.ts";
+import type { ItemMetadata } from "../../models/recall/metadata-vectors.ts";
+import type { GraphIndex } from "../../native/index.ts";
+import { type CheckpointSection, sectionOf } from "../stores/checkpoint-store.ts";
+import { bytesOf, decodeGeneration, encodeGeneration } from "./generation-codec.ts";
+import { InteractionWindow } from "./interaction-window.ts";
+import { type Rebuilt, rebuildIndex } from "./rebuild-index.ts";
+
+/** Where the core learns of items. */
+export interface ItemCatalog {
+  /** Rows that are assigned: 0 .. rows - 1. */
+  rows(): number;
+  metadata(rows: number): ItemMetadata;
+}
+
+export interface RecallCoreOptions {
+  readonly items: ItemCatalog;
+  readonly seed: number;
+  /** A rebuild is due so long after the last at least; four times its duration, if longer. */
+  readonly periodMs?: number;
+  readonly periodMsMax?: number;
+  /** Positive interactions before the first generation. */
+  readonly interactionsLeast?: number;
+  readonly training?: Partial<FactorisationOptions>;
+  /** Times that a new interaction is trained on. */
+  readonly epochs?: number;
+  readonly trainBatchesLeast?: number;
+  readonly trainBatchesMax?: number;
+}
+
+const defaults = {
+  periodMs: 5_000,
+  periodMsMax: 600_000,
+  interactionsLeast: 20,
+  training: {},
+  epochs: 4,
+  trainBatchesLeast: 40,
+  trainBatchesMax: 4_000,
+};
+
+/** Share of the time that rebuilding may take: one part in five. */
+const restFactor = 4;
+/** Weight from which an interaction counts as taking to the item. */
+const positiveFrom = 0.3;
+/** Graphs that stay alive: the current, and the one that late readers may still be taking up. */
+const graphsKept = 2;
+
+const version = 1;
+
+interface Meta {
+  readonly version: number;
+  readonly offsets: readonly number[];
+  readonly rows: number;
+  readonly dim: number;
+}
+
+/** Histories in, generations out; time comes with each call. No thread, file or log in here. */
+export class RecallCore {
+  /** The next offset of each partition of `events`; the caller moves them. */
+  readonly offsets: number[];
+  readonly #options: Required<RecallCoreOptions>;
+  readonly #window = new InteractionWindow(limits.recallInteractionsMax);
+  readonly #training: FactorisationOptions;
+  #trainer: FactorisationTrainer;
+  #graphs: (GraphIndex | null)[] = [];
+  #current: IndexGeneration | null = null;
+  #work: Generator<void, Rebuilt | null> | null = null;
+  #workMs = 0;
+  #dueMs = Number.NEGATIVE_INFINITY;
+  #builtTotal = 0;
+  #builtRows = 0;
+  /** Interactions of rows beyond `limits.recallItemsMax` or `limits.usersMax`. */
+  leftOut = 0;
+  /** Mean training loss of the last generation. */
+  loss = Number.NaN;
+  /** Milliseconds that the last rebuild worked, without its pauses. */
+  rebuildMs = 0;
+
+  constructor(options: RecallCoreOptions, partitions: number) {
+    this.#options = { ...defaults, ...options };
+    this.offsets = new Array(partitions).fill(0);
+    this.#training = { ...factorisationDefaults, ...options.training };
+    this.#trainer = new FactorisationTrainer(this.#training, new Random(options.seed));
+  }
+
+  get current(): IndexGeneration | null {
+    return this.#current;
+  }
+
+  /** Takes one interaction of positive weight in. */
+  take(userRow: number, itemRow: number, weight: number): void {
+    if (itemRow >= limits.recallItemsMax || userRow >= limits.usersMax) this.leftOut++;
+    else if (weight >= positiveFrom) this.#window.add(userRow, itemRow);
+  }
+
+  /** Starts a rebuild when one is due, or does a slice of it; false where there was nothing. */
+  advance(clock: Clock, caughtUp: boolean): boolean {
+    const nowMs = clock.nowMs();
+    if (this.#work === null) {
+      if (!this.#isDue(nowMs, caughtUp)) return false;
+      this.#work = this.#begin(nowMs);
+      this.#workMs = 0;
+    }
+    const slice = this.#work.next();
+    const endMs = clock.nowMs();
+    this.#workMs += endMs - nowMs;
+    if (slice.done && slice.value) this.#finish(slice.value, endMs);
+    return true;
+  }
+
+  /** Something is new, enough is there, and the time has come; a long replay is waited for. */
+  #isDue(nowMs: number, caughtUp: boolean): boolean {
+    const { interactionsLeast, items, periodMsMax } = this.#options;
+    if (this.#dueMs === Number.NEGATIVE_INFINITY) this.#dueMs = nowMs;
+    if (nowMs < this.#dueMs || this.#window.size < interactionsLeast) return false;
+    if (!caughtUp && nowMs < this.#dueMs + periodMsMax) return false;
+    return this.#window.total > this.#builtTotal || this.#rowsOf(items) > this.#builtRows;
+  }
+
+  #rowsOf(items: ItemCatalog): number {
+    return Math.min(items.rows(), limits.recallItemsMax);
+  }
+
+  #begin(nowMs: number): Generator<void, Rebuilt | null> {
+    const { items, seed } = this.#options;
+    const histories = this.#window.histories(limits.recallHistoryMax, this.#rowsOf(items));
+    const trainBatches = this.#batches(this.#window.total - this.#builtTotal);
+    this.#builtTotal = this.#window.total;
+    this.#builtRows = histories.itemRows;
+    return rebuildIndex({
+      generation: (this.#current?.generation ?? 0) + 1,
+      nowMs,
+      histories,
+      metadata: items.metadata(this.#rowsOf(items)),
+      trainer: this.#trainer,
+      trainBatches,
+      itemToItem: { ...itemToItemDefaults, perItem: neighboursFor(histories.itemRows) },
+      popularMax: limits.listItemsMax,
+      seed,
+    });
+  }
+
+  #batches(fresh: number): number {
+    const { epochs, trainBatchesLeast, trainBatchesMax } = this.#options;
+    const wanted = Math.ceil((epochs * fresh) / this.#training.batch);
+    return Math.min(trainBatchesMax, Math.max(trainBatchesLeast, wanted));
+  }
+
+  #finish({ generation, graph, loss }: Rebuilt, nowMs: number): void {
+    const { periodMs, periodMsMax } = this.#options;
+    this.#work = null;
+    this.loss = loss;
+    this.rebuildMs = this.#workMs;
+    this.#dueMs = nowMs + Math.min(periodMsMax, Math.max(periodMs, restFactor * this.#workMs));
+    this.#adopt(generation, graph);
+  }
+
+  #adopt(generation: IndexGeneration, graph: GraphIndex | null): void {
+    this.#current = generation;
+    this.#graphs.push(graph);
+    while (this.#graphs.length > graphsKept) this.#graphs.shift()?.release();
+  }
+
+  save(): CheckpointSection[] {
+    const { users, items } = this.#window.save();
+    const { rows, vectors, moments } = this.#trainer.state;
+    const { dim } = this.#training;
+    const meta: Meta = { version, offsets: this.offsets, rows, dim };
+    const sections = [
+      { name: "recall.meta", bytes: utf8(JSON.stringify(meta)) },
+      { name: "recall.users", bytes: bytesOf(users) },
+      { name: "recall.items", bytes: bytesOf(items) },
+      { name: "recall.vectors", bytes: bytesOf(vectors) },
+      { name: "recall.moments", bytes: bytesOf(moments) },
+    ];
+    const graph = this.#graphs[this.#graphs.length - 1] ?? null;
+    return this.#current === null
+      ? sections
+      : [...sections, ...encodeGeneration(this.#current, graph)];
+  }
+
+  /** Takes a checkpoint in, whole or not at all; throws where it is not sound. */
+  restore(sections: ReadonlyMap<string, Uint8Array>): void {
+    const meta: Meta = JSON.parse(text(sectionOf(sections, "recall.meta")));
+    if (meta.version !== version || meta.offsets.length !== this.offsets.length) return;
+    const column = (name: string) => sectionOf(sections, `recall.${name}`).slice().buffer;
+    const users = new Int32Array(column("users"));
+    const items = new Int32Array(column("items"));
+    const vectors = new Float32Array(column("vectors"));
+    const moments = new Float32Array(column("moments"));
+    const stored = decodeGeneration(sections);
+    this.#window.restore({ users, items });
+    this.offsets.splice(0, this.offsets.length, ...meta.offsets);
+    if (meta.dim === this.#training.dim && vectors.length === meta.rows * meta.dim) {
+      const random = new Random(this.#options.seed + (stored?.generation.generation ?? 0));
+      const state = { rows: meta.rows, vectors, moments };
+      this.#trainer = new FactorisationTrainer(this.#training, random, state);
+    }
+    if (stored === null) return;
+    this.#builtTotal = this.#window.total;
+    this.#builtRows = stored.generation.vectors.has.length;
+    this.#adopt(stored.generation, stored.graph);
+  }
+
+  /** Gives up a rebuild under way and the graphs; readers keep theirs. */
+  close(): void {
+    this.#work?.return(null);
+    this.#work = null;
+    for (const graph of this.#graphs) graph?.release();
+    this.#graphs = [];
+  }
+}
+
+/** Neighbours of an item: fewer where there are many items, so that the table stays bounded. */
+function neighboursFor(rows: number): number {
+  const fit = Math.floor(limits.recallNeighboursMax / Math.max(1, rows));
+  return Math.max(8, Math.min(itemToItemDefaults.perItem, fit));
+}

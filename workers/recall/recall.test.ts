@@ -1,0 +1,304 @@
+import { describe, expect, test } from "bun:test";
+import { noId } from "../../models/core/bytes.ts";
+import { ManualClock } from "../../models/core/clock.ts";
+import { encodeEvent } from "../../models/core/event.ts";
+import { Random } from "../../models/core/random.ts";
+import definition from "../../models/definition/default.ts";
+import { GenerationHolder, type IndexGeneration } from "../../models/recall/generation.ts";
+import { InteractionWeights } from "../../models/recall/interaction-weights.ts";
+import { similarItems } from "../../models/recall/similar.ts";
+import { GraphIndex } from "../../native/index.ts";
+import { type CheckpointStore, MemoryCheckpointStore } from "../stores/checkpoint-store.ts";
+import { FakeEventLog } from "../stores/event-log.fake.ts";
+import { InteractionWindow } from "./interaction-window.ts";
+import type { ItemCatalog } from "./recall-core.ts";
+import { RecallRole } from "./worker.ts";
+
+const click = 1;
+const impression = 0;
+const startMs = 1_700_000_000_000;
+
+function event(userRow: number, itemRow: number, type = click): Uint8Array {
+  const user = `u${userRow}`;
+  const item = `i${itemRow}`;
+  const times = { timeMs: startMs, receivedMs: startMs };
+  return encodeEvent({
+    type,
+    userRow,
+    itemRow,
+    user,
+    item,
+    value: 0,
+    id: noId,
+    requestId: noId,
+    ...times,
+  });
+}
+
+/** Users of two tastes: even users like even items, odd ones odd. Item 40 and 41 are never seen. */
+function clicks(random: Random, count: number): Uint8Array[] {
+  return Array.from({ length: count }, () => {
+    const user = random.int(60);
+    return event(user, 2 * random.int(20) + (user % 2));
+  });
+}
+
+/** Items know their taste by category; item 42 is hidden, items from 43 on say nothing. */
+function catalog(rows = 45): ItemCatalog {
+  return {
+    rows: () => rows,
+    metadata: (asked) => ({
+      rows: asked,
+      perItem: 2,
+      categories: Int32Array.from({ length: 2 * asked }, (_, i) => {
+        return i % 2 === 0 && i < 86 ? (i / 2) % 2 : -1;
+      }),
+      authors: new Uint32Array(asked),
+      unavailable: Uint8Array.from({ length: asked }, (_, i) => (i === 42 ? 1 : 0)),
+    }),
+  };
+}
+
+interface Setup {
+  readonly log: FakeEventLog;
+  readonly clock: ManualClock;
+  readonly checkpoints: CheckpointStore;
+}
+
+function fresh(): Setup {
+  const checkpoints = new MemoryCheckpointStore();
+  return { log: new FakeEventLog({ events: 2 }), clock: new ManualClock(startMs), checkpoints };
+}
+
+async function open(setup: Setup, seed = 1) {
+  const published: IndexGeneration[] = [];
+  const role = await RecallRole.open({
+    ...setup,
+    weights: new InteractionWeights(definition.interactions),
+    core: { items: catalog(), seed, training: { dim: 8, batch: 32 }, trainBatchesLeast: 60 },
+    publish: (generation) => published.push(generation),
+  });
+  const run = async (steps: number) => {
+    for (let i = 0; i < steps; i++) {
+      await role.step();
+      setup.clock.advanceTo(setup.clock.nowMs() + 1);
+    }
+  };
+  return { role, published, run };
+}
+
+function neighboursOf({ itemToItem }: IndexGeneration, row: number): number[] {
+  const { neighbours, perItem } = itemToItem;
+  return [...neighbours.subarray(row * perItem, (row + 1) * perItem)].filter((j) => j >= 0);
+}
+
+function nearest(generation: IndexGeneration, row: number, k: number): number[] {
+  const { data, dim } = generation.vectors;
+  const rows = new Int32Array(k);
+  const scores = new Float32Array(k);
+  const graph = GraphIndex.attach(generation.graph);
+  const query = data.slice(row * dim, (row + 1) * dim);
+  return [...rows.subarray(0, graph.search(query, { k, ef: 100, rows, scores }))];
+}
+
+describe("recall role", () => {
+  test("makes a generation from events and metadata", async () => {
+    const setup = fresh();
+    await setup.log.append("events", 0, clicks(new Random(1), 300));
+    await setup.log.append("events", 1, clicks(new Random(2), 300));
+    const { role, published, run } = await open(setup);
+    await run(60);
+    expect(published.length).toBe(1);
+    const [first] = published;
+    expect(neighboursOf(first, 4).length).toBe(19);
+    expect(neighboursOf(first, 4).every((row) => row % 2 === 0)).toBe(true);
+    const near = nearest(first, 4, 10).filter((row) => row % 2 === 0);
+    expect(near.length).toBeGreaterThanOrEqual(9);
+    expect(first.popular.rows.length).toBe(40);
+    await role.close();
+  });
+
+  test("items that nobody took to stand where their kind stands", async () => {
+    const setup = fresh();
+    await setup.log.append("events", 0, clicks(new Random(1), 600));
+    const { role, published, run } = await open(setup);
+    await run(60);
+    const [first] = published;
+    expect([...first.vectors.has.subarray(38)]).toEqual([1, 1, 1, 1, 1, 0, 0]);
+    const cold = nearest(first, 41, 12).filter((row) => row % 2 === 1);
+    expect(cold.length).toBeGreaterThanOrEqual(11);
+    expect(nearest(first, 40, 45)).toContain(41);
+    expect(nearest(first, 40, 45)).not.toContain(42);
+    await role.close();
+  });
+
+  test("waits for enough, and for something new", async () => {
+    const setup = fresh();
+    const shown = Array.from({ length: 100 }, (_, i) => event(i, i % 9, impression));
+    await setup.log.append("events", 0, [...clicks(new Random(1), 19), ...shown]);
+    const { role, published, run } = await open(setup);
+    await run(30);
+    expect(published).toEqual([]);
+    await setup.log.append("events", 0, clicks(new Random(2), 1));
+    await run(60);
+    expect(published.length).toBe(1);
+    setup.clock.advanceTo(startMs + 3_600_000);
+    await run(60);
+    expect(published.length).toBe(1);
+    await setup.log.append("events", 0, clicks(new Random(3), 1));
+    await run(60);
+    expect(published.map(({ generation }) => generation)).toEqual([1, 2]);
+    await role.close();
+  });
+
+  test("a restart serves the last generation at once and goes on from its offsets", async () => {
+    const setup = fresh();
+    await setup.log.append("events", 0, clicks(new Random(1), 400));
+    const before = await open(setup);
+    await before.run(60);
+    await before.role.close();
+    await setup.log.append("events", 0, clicks(new Random(2), 50));
+    const after = await open(setup);
+    expect(after.published.length).toBe(1);
+    const [old] = before.published;
+    const [restored] = after.published;
+    expect({ ...restored, graph: 0 }).toEqual({ ...old, graph: 0 });
+    expect(nearest(restored, 4, 10).length).toBe(10);
+    expect(after.role.core.offsets).toEqual([400, 0]);
+    await after.run(60);
+    expect(after.published.map(({ generation }) => generation)).toEqual([1, 2]);
+    await after.role.close();
+  });
+
+  test("a restart in the middle of a rebuild loses and doubles no history", async () => {
+    const run = async (restart: boolean) => {
+      const setup = fresh();
+      await setup.log.append("events", 0, clicks(new Random(1), 400));
+      let role = await open(setup);
+      if (restart) {
+        await role.run(1);
+        await role.role.close();
+        role = await open(setup);
+      }
+      await role.run(60);
+      await role.role.close();
+      return role.published[0];
+    };
+    const [stopped, whole] = [await run(true), await run(false)];
+    expect(stopped.itemToItem).toEqual(whole.itemToItem);
+    expect(stopped.popular).toEqual(whole.popular);
+  });
+
+  test("a damaged checkpoint is left out and the log is read again", async () => {
+    const setup = fresh();
+    await setup.log.append("events", 0, clicks(new Random(1), 400));
+    const before = await open(setup);
+    await before.run(60);
+    await before.role.close();
+    const sections = new Map((await setup.checkpoints.load()) ?? []);
+    sections.set("generation.neighbours", sections.get("generation.neighbours")!.slice().fill(99));
+    const damaged = { load: async () => sections, save: async () => {} };
+    const after = await open({ ...setup, checkpoints: damaged });
+    expect(after.published).toEqual([]);
+    expect(after.role.core.offsets).toEqual([0, 0]);
+    await after.run(60);
+    expect(after.published.length).toBe(1);
+    await after.role.close();
+  });
+});
+
+describe("generation holder", () => {
+  test("keeps a replaced generation until its last request is over", async () => {
+    const setup = fresh();
+    await setup.log.append("events", 0, clicks(new Random(1), 400));
+    const { role, published, run } = await open(setup);
+    await run(60);
+    const holder = new GenerationHolder(5);
+    expect(holder.lease()).toBeNull();
+    expect(holder.adopt(published[0])).toBe(true);
+    expect(holder.adopt(published[0])).toBe(false);
+    const lease = holder.lease();
+    for (const round of [1, 2]) {
+      setup.clock.advanceTo(startMs + round * 3_600_000);
+      await setup.log.append("events", 0, clicks(new Random(round), 5));
+      await run(60);
+      expect(holder.adopt(published[round])).toBe(true);
+    }
+    // The builder has let go of the first graph; only the lease keeps it.
+    expect(nearest(published[0], 4, 5).length).toBe(5);
+    expect(holder.current?.generation).toBe(3);
+    lease?.release();
+    lease?.release();
+    expect(() => nearest(published[0], 4, 5)).toThrow("no graph");
+    expect(new GenerationHolder(6).adopt(published[0])).toBe(false);
+    await role.close();
+    expect(GraphIndex.clearHolder(5)).toBe(1);
+  });
+});
+
+describe("similar items", () => {
+  test("neighbours first, then vectors, none twice", async () => {
+    const setup = fresh();
+    await setup.log.append("events", 0, clicks(new Random(1), 600));
+    const { role, published, run } = await open(setup);
+    await run(60);
+    const out = { rows: new Int32Array(30), scores: new Float32Array(30) };
+    const count = similarItems(published[0], 4, out);
+    expect(count).toBe(30);
+    const neighbours = neighboursOf(published[0], 4);
+    expect([...out.rows.subarray(0, neighbours.length)]).toEqual(neighbours);
+    expect(new Set(out.rows).size).toBe(30);
+    expect(out.rows).not.toContain(4);
+    expect([...out.scores]).toEqual([...out.scores].sort((a, b) => b - a));
+    expect(similarItems(published[0], 41, out)).toBe(30);
+    expect(out.rows.subarray(0, 10).filter((row) => row % 2 === 1).length).toBeGreaterThan(8);
+    expect(similarItems(published[0], 44, out)).toBe(0);
+    expect(similarItems(published[0], 4_000, out)).toBe(0);
+    await role.close();
+  });
+});
+
+describe("interaction window", () => {
+  test("keeps the newest pairs, each user's last distinct items", () => {
+    const window = new InteractionWindow(6);
+    for (const [user, item] of [
+      [0, 9],
+      [0, 1],
+      [1, 7],
+      [0, 2],
+      [0, 1],
+      [0, 3],
+      [1, 8],
+    ]) {
+      window.add(user, item);
+    }
+    expect(window.size).toBe(6);
+    const lists = (perUserMax: number) => {
+      const { offsets, items, users } = window.histories(perUserMax, 0);
+      return Array.from({ length: users }, (_, u) => [
+        ...items.subarray(offsets[u], offsets[u + 1]),
+      ]);
+    };
+    expect(lists(10)).toEqual([
+      [2, 1, 3],
+      [7, 8],
+    ]);
+    expect(lists(2)).toEqual([
+      [1, 3],
+      [7, 8],
+    ]);
+    const copy = new InteractionWindow(6);
+    copy.restore(window.save());
+    expect(copy.histories(10, 10)).toEqual(window.histories(10, 10));
+    expect(window.histories(10, 50).itemRows).toBe(50);
+  });
+
+  test("grows to its capacity and no further", () => {
+    const window = new InteractionWindow(3_000);
+    for (let i = 0; i < 10_000; i++) window.add(i % 7, i);
+    const { users, items } = window.save();
+    expect(items.length).toBe(3_000);
+    expect([items[0], items[2_999]]).toEqual([7_000, 9_999]);
+    expect(users[2_999]).toBe(9_999 % 7);
+  });
+});

@@ -1,0 +1,147 @@
+import { viewOf } from "../../models/core/bytes.ts";
+import type { Clock } from "../../models/core/clock.ts";
+import { messageOf } from "../../models/core/errors.ts";
+import { eventAt } from "../../models/core/event.ts";
+import type { IndexGeneration } from "../../models/recall/generation.ts";
+import type { InteractionWeights } from "../../models/recall/interaction-weights.ts";
+import type { StopSignal } from "../loop.ts";
+import type { CheckpointStore } from "../stores/checkpoint-store.ts";
+import { type LogBatch, recordOf, type TailedLog } from "../stores/event-log.ts";
+import { RecallCore, type RecallCoreOptions } from "./recall-core.ts";
+
+export interface RecallRoleOptions {
+  readonly log: TailedLog;
+  readonly clock: Clock;
+  readonly weights: InteractionWeights;
+  readonly core: RecallCoreOptions;
+  /** Null: nothing is kept, histories are read from the whole log at every start. */
+  readonly checkpoints: CheckpointStore | null;
+  /** Called with each new generation; readers take it from there. */
+  readonly publish: (generation: IndexGeneration) => void;
+  readonly readBytes?: number;
+  readonly checkpointEveryMs?: number;
+  readonly warn?: (message: string) => void;
+}
+
+/** Reads events, rebuilds generations, keeps checkpoints. Steppable: it has no timer of its own. */
+export class RecallRole {
+  readonly core: RecallCore;
+  readonly #options: RecallRoleOptions;
+  #saving: Promise<void> | null = null;
+  #savedAtMs = Number.NEGATIVE_INFINITY;
+  #savedGeneration = 0;
+
+  private constructor(options: RecallRoleOptions) {
+    this.#options = options;
+    this.core = new RecallCore(options.core, options.log.partitions("events"));
+  }
+
+  /** Takes the newest checkpoint in and publishes its generation at once. */
+  static async open(options: RecallRoleOptions): Promise<RecallRole> {
+    const role = new RecallRole(options);
+    const sections = await options.checkpoints?.load();
+    if (!sections) return role;
+    try {
+      role.core.restore(sections);
+    } catch (error) {
+      options.warn?.(`recall checkpoint left out: ${messageOf(error)}`);
+    }
+    const { current } = role.core;
+    if (current !== null) options.publish(current);
+    role.#savedGeneration = current?.generation ?? 0;
+    return role;
+  }
+
+  /** Takes in what the log has, then does one slice of a rebuild; gives how much was done. */
+  async step(): Promise<number> {
+    let done = 0;
+    for (let partition = 0; partition < this.core.offsets.length; partition++) {
+      done += await this.#read(partition);
+    }
+    const before = this.core.current;
+    const worked = this.core.advance(this.#options.clock, this.caughtUp);
+    if (this.core.current !== null && this.core.current !== before) {
+      this.#options.publish(this.core.current);
+    }
+    this.#maybeCheckpoint();
+    return done + (worked ? 1 : 0);
+  }
+
+  async #read(partition: number): Promise<number> {
+    const { log, readBytes = 4 << 20 } = this.#options;
+    const { offsets } = this.core;
+    const from = Math.max(offsets[partition], log.startOffset("events", partition));
+    if (log.endOffset("events", partition) <= from) return 0;
+    const batch = await log.read("events", partition, from, readBytes);
+    this.#take(batch);
+    offsets[partition] = batch.firstOffset + batch.count;
+    return batch.count;
+  }
+
+  /** Only fixed fields are read: no text is decoded. */
+  #take(batch: LogBatch): void {
+    const { weights } = this.#options;
+    for (let i = 0; i < batch.count; i++) {
+      const view = viewOf(recordOf(batch, i));
+      const value = view.getFloat32(eventAt.value, true);
+      const weight = weights.of(view.getUint8(eventAt.type), value);
+      if (weight <= 0) continue;
+      const userRow = view.getUint32(eventAt.userRow, true);
+      this.core.take(userRow, view.getUint32(eventAt.itemRow, true), weight);
+    }
+  }
+
+  get caughtUp(): boolean {
+    const { log } = this.#options;
+    return this.core.offsets.every((offset, partition) => {
+      return log.endOffset("events", partition) <= offset;
+    });
+  }
+
+  #maybeCheckpoint(): void {
+    const { checkpoints, clock, checkpointEveryMs = 300_000 } = this.#options;
+    const generation = this.core.current?.generation ?? 0;
+    if (checkpoints === null || this.#saving !== null) return;
+    if (generation === this.#savedGeneration) return;
+    if (clock.nowMs() - this.#savedAtMs < checkpointEveryMs) return;
+    this.#saving = this.checkpoint()
+      .catch((error) => this.#options.warn?.(`recall checkpoint: ${messageOf(error)}`))
+      .finally(() => {
+        this.#saving = null;
+      });
+  }
+
+  /** Keeps the state as it is now; it is copied at once, so steps may go on meanwhile. */
+  async checkpoint(): Promise<void> {
+    this.#savedAtMs = this.#options.clock.nowMs();
+    this.#savedGeneration = this.core.current?.generation ?? 0;
+    await this.#options.checkpoints?.save(this.core.save());
+  }
+
+  async waitForMore(timeoutMs: number): Promise<void> {
+    const points = this.core.offsets.map((offset, partition) => {
+      return { topic: "events" as const, partition, offset };
+    });
+    await this.#options.log.waitForAny(points, timeoutMs);
+  }
+
+  /** Waits for a checkpoint under way, writes the last one, gives the graphs back. */
+  async close(): Promise<void> {
+    await this.#saving;
+    await this.checkpoint();
+    this.core.close();
+  }
+}
+
+/** How long the role sleeps while nothing comes: a rebuild may be due meanwhile. */
+const idleMs = 200;
+
+/** Runs the role until it is told to stop; other messages of the thread come in between steps. */
+export async function runRecall(role: RecallRole, stop: StopSignal): Promise<void> {
+  while (!stop.stopped) {
+    const done = await role.step();
+    if (done === 0) await role.waitForMore(idleMs);
+    else await new Promise((resolve) => setImmediate(resolve));
+  }
+  await role.close();
+}
