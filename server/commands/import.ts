@@ -19,8 +19,8 @@ const specs: Readonly<Record<string, OptionSpec>> = {
   help: { kind: "flag", help: "this text" },
 };
 
-const notes = `PATH is a folder or a file; .gz is read as it is. Everything is checked before anything
-is written, and a second import of the same files adds nothing.
+const notes = `PATH is a folder or a file; .gz is read as it is. Everything is checked before
+anything is written, and a second import of the same files adds nothing.
 An example of a mapping: server/import/kuairand.map.json`;
 
 export interface ImportHooks {

@@ -24,7 +24,8 @@ async function postAgain(url: string, init: RequestInit): Promise<unknown> {
     try {
       const response = await fetch(url, init);
       if (response.ok) return await response.json();
-      const message = `${url} answered ${response.status}: ${(await response.text()).slice(0, 500)}`;
+      const text = (await response.text()).slice(0, 500);
+      const message = `${url} answered ${response.status}: ${text}`;
       if (response.status < 500) throw new RecError("REC_IMPORT_REFUSED", message);
       throw new Error(message);
     } catch (cause) {

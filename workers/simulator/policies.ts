@@ -38,7 +38,7 @@ const SORT_EVERY_MS = 5_000;
 export class Popularity implements Policy {
   readonly name = "popularity";
   readonly #population: Population;
-  /** Clicks, weighted by 2 ^ (time / half-life): a new click outweighs old ones, none is touched. */
+  /** Clicks weighted by 2 ^ (time / half-life): new ones outweigh old ones, none is touched. */
   readonly #clicks: Float64Array;
   readonly #numbers: Float64Array;
   readonly #fallback: Policy;

@@ -41,7 +41,7 @@ export class Population {
     return `u${user}`;
   }
 
-  /** A user's favourite category of rank 0, 1 or 2 now. Rank 0 of small ids: user mod categories. */
+  /** A user's favourite category of rank 0 to 2 now. Rank 0 of small ids: user mod categories. */
   favourite(user: number, rank: number, timeMs: number): number {
     const { seed, categories, steadyUsers, driftPerHour, startMs } = this.world.options;
     const epoch = Math.floor(

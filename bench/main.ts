@@ -1,0 +1,35 @@
+import { messageOf, RecError } from "../models/core/errors.ts";
+import { type Bench, runBench } from "./harness.ts";
+
+/** Benchmarks by name; each is loaded only when it is run. */
+const benches: Readonly<Record<string, () => Promise<Bench>>> = {
+  http: async () => (await import("./http.ts")).bench,
+  freshness: async () => (await import("./freshness.ts")).bench,
+  quality: async () => (await import("./quality.ts")).qualityBench(null),
+};
+
+async function main(args: readonly string[]): Promise<number> {
+  const [name, ...rest] = args;
+  if (name === undefined || name === "--help") {
+    process.stdout.write("Usage: bench NAME [options]; bench NAME --help\n\n");
+    for (const [known, load] of Object.entries(benches)) {
+      process.stdout.write(`  ${known.padEnd(12)} ${(await load()).about}\n`);
+    }
+    return name === undefined ? 1 : 0;
+  }
+  const load = Object.hasOwn(benches, name) ? benches[name] : undefined;
+  if (load === undefined) {
+    const known = Object.keys(benches).join(", ");
+    throw new RecError("REC_BENCH_NAME", `no benchmark ${name}`, { fix: `one of ${known}` });
+  }
+  await runBench(await load(), rest);
+  return 0;
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  const fix = error instanceof RecError && error.fix !== undefined ? ` (${error.fix})` : "";
+  process.stderr.write(`bench: ${messageOf(error)}${fix}\n`);
+  process.exitCode = 1;
+}
