@@ -161,6 +161,7 @@ export class App {
   #busy(arrivedMs: number): Response {
     const { ports, clock } = this.#options;
     ports.metrics.add('rec_http_refused_total{reason="busy"}', 1);
+    ports.metrics.add('rec_limit_reached_total{limit="inFlightRequestsMax"}', 1);
     ports.metrics.observe("rec_http_refusal_latency_ms", clock.nowMs() - arrivedMs);
     return new Response(busyBody, { status: 503, headers: { ...busyHeaders } });
   }

@@ -1,4 +1,5 @@
 import type { Clock } from "../../models/core/clock.ts";
+import { RecError } from "../../models/core/errors.ts";
 import { encodeDocument } from "../../models/core/event.ts";
 import { Fault } from "../../models/core/schema.ts";
 import type { DocumentStore } from "../../workers/stores/document-store.ts";
@@ -31,6 +32,15 @@ interface Change {
   readonly apply: () => void;
 }
 
+/** The native table throws a plain error when it is full: that is a refusal, not a fault. */
+function internRow(ids: RowIds, id: string): number {
+  try {
+    return ids.intern(id);
+  } catch (cause) {
+    throw new RecError("REC_IDS_FULL", "no row is left for a new id", { cause });
+  }
+}
+
 /**
  * Documents: appended to topic `items`, and once that is durable applied to shared memory and
  * to the store, strictly in the order of the topic.
@@ -46,7 +56,7 @@ export class DocumentService implements Documents {
 
   async put(kind: DocumentKindName, puts: readonly DocumentPut[]): Promise<void> {
     const changes = puts.map(({ id, document }) => {
-      const row = this.#idsOf(kind).intern(id);
+      const row = internRow(this.#idsOf(kind), id);
       return {
         kind,
         row,

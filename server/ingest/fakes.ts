@@ -1,4 +1,6 @@
+import { assert } from "../../models/core/assert.ts";
 import { RecError } from "../../models/core/errors.ts";
+import { counterNames, histogramNames } from "../../workers/metrics.ts";
 import type {
   DocumentKind,
   DocumentStore,
@@ -8,6 +10,9 @@ import type { AppendOptions, LogBatch, Topic } from "../../workers/stores/event-
 import type { ItemAttributeSink, ItemAttributeValues, RowIds } from "./state.ts";
 
 /** Small in-memory stand-ins for the tests of the door and of ingest. */
+
+const counters = new Set<string>(counterNames);
+const histograms = new Set<string>(histogramNames);
 
 export class FakeIds implements RowIds {
   readonly #rows = new Map<string, number>();
@@ -142,15 +147,18 @@ export class FakeFresh {
   }
 }
 
+/** Knows the names of the process, as shared memory does. */
 export class FakeMetrics {
   readonly counts = new Map<string, number>();
   readonly observed = new Map<string, number[]>();
 
   add(name: string, by: number): void {
+    assert(counters.has(name), `no counter is named ${name}`);
     this.counts.set(name, (this.counts.get(name) ?? 0) + by);
   }
 
   observe(name: string, value: number): void {
+    assert(histograms.has(name), `no histogram is named ${name}`);
     this.observed.set(name, [...(this.observed.get(name) ?? []), value]);
   }
 }

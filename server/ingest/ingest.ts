@@ -37,6 +37,7 @@ export class EventIngest implements Ingest {
   readonly #randomId: () => Id128;
   /** Appends that are not durable yet. A duplicate of one of theirs must wait for them. */
   readonly #pending = new Set<Promise<void>>();
+  #rotationsCounted = 0;
 
   constructor(options: EventIngestOptions) {
     this.#options = options;
@@ -125,7 +126,12 @@ export class EventIngest implements Ingest {
     const earlier = duplicates === 0 ? [] : [...this.#pending];
     if (taken.length > 0) await this.#append(taken);
     await Promise.all(earlier);
-    const { metrics } = this.#options;
+    const { metrics, deduplicator } = this.#options;
+    metrics.add(
+      'rec_limit_reached_total{limit="dedupIdsMax"}',
+      deduplicator.rotations - this.#rotationsCounted,
+    );
+    this.#rotationsCounted = deduplicator.rotations;
     metrics.add("rec_events_accepted_total", taken.length);
     metrics.add("rec_events_duplicate_total", duplicates);
     metrics.add("rec_events_rejected_total", rejected.length);
@@ -137,6 +143,9 @@ export class EventIngest implements Ingest {
     const startMs = clock.nowMs();
     const append = appendEvents(log, taken).catch((thrown: unknown) => {
       for (const event of taken) deduplicator.forget(event.id);
+      if (thrown instanceof RecError && thrown.code === "REC_LOG_FULL") {
+        metrics.add('rec_limit_reached_total{limit="appendQueueBytesMax"}', 1);
+      }
       throw thrown;
     });
     this.#pending.add(append);
