@@ -151,7 +151,7 @@ export class FaultyFileSystem implements FileSystem {
     if (this.#names.has(path)) this.#change([{ path, inode: null }]);
   }
 
-  syncDirectory(): void {
+  syncDirectory(_directory: string): void {
     this.#applyNames(this.#pendingNames);
     this.#pendingNames = [];
   }

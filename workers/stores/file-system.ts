@@ -1,4 +1,5 @@
 import * as fs from "node:fs";
+import { dirname, resolve } from "node:path";
 import { messageOf, RecError } from "../../models/core/errors.ts";
 
 /**
@@ -29,7 +30,7 @@ export interface FileSystem {
   exists(path: string): boolean;
   /** Names (not paths) in a directory, sorted; none where it does not exist. */
   list(directory: string): string[];
-  /** With its parents; no error if it is there. */
+  /** With its parents, lasting; no error if it is there. */
   makeDirectory(directory: string): void;
   /** Replaces `to`. Lasting only after `syncDirectory`. */
   rename(from: string, to: string): void;
@@ -139,7 +140,13 @@ class RealFileSystem implements FileSystem {
   }
 
   makeDirectory(directory: string): void {
-    guarded(directory, () => fs.mkdirSync(directory, { recursive: true }));
+    const first = guarded(directory, () => fs.mkdirSync(directory, { recursive: true }));
+    if (first === undefined) return;
+    // Each new directory is a name in the one above it.
+    const above = dirname(resolve(first));
+    for (let made = resolve(directory); made !== above; made = dirname(made)) {
+      this.syncDirectory(dirname(made));
+    }
   }
 
   rename(from: string, to: string): void {

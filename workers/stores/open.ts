@@ -1,3 +1,4 @@
+import { Database } from "bun:sqlite";
 import { RecError } from "../../models/core/errors.ts";
 import type { DocumentStore } from "./document-store.ts";
 import { openDocuments } from "./embedded/documents.ts";
@@ -35,6 +36,24 @@ export function openEventLog(url: string, options: EventLogOptions): SegmentLog 
   requireStoreUrl("EVENT_LOG_URL", url);
   const { dataDir, fileSystem = realFileSystem(), ...rest } = options;
   return openSegmentLog({ ...rest, fileSystem, directory: `${dataDir}/log` });
+}
+
+/**
+ * Makes this process the only one that uses `dataDir`: two would write over each other. The kernel
+ * frees the lock when the process ends, however it ends. Throws REC_DATA_DIR_BUSY.
+ */
+export function lockDataDirectory(dataDir: string): { release(): void } {
+  realFileSystem().makeDirectory(dataDir);
+  const database = new Database(`${dataDir}/lock.sqlite`, { create: true });
+  try {
+    database.run("BEGIN EXCLUSIVE");
+  } catch (cause) {
+    database.close();
+    const message = `${dataDir} is in use by another process`;
+    const fix = "stop that process, or set DATA_DIR to another directory";
+    throw new RecError("REC_DATA_DIR_BUSY", message, { path: "DATA_DIR", fix, cause });
+  }
+  return { release: () => database.close() };
 }
 
 /** Documents of items and users: beside the log, or in memory where `dataDir` is null. */
