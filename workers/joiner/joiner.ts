@@ -44,9 +44,9 @@ const userSlatesMax = 64;
  *
  * One primary sample for each served item, in the order of its partition, when its time has come
  * (`emitAfterMs`) or, when room runs out, earlier. A label that changes afterwards, within its
- * attribution window, makes a `correction` sample that carries all labels as now known. A trainer
- * that learned the primary as a negative treats the correction's positive labels as the positives
- * of fake-negative weighting (Ktena et al. 2019).
+ * attribution window, makes a `correction` sample: that label as now known, every other NaN
+ * (unknown). A trainer that learned the primary as a negative takes it back and learns the
+ * positive, as in fake-negative weighting (Ktena et al. 2019).
  *
  * Where the definition's negatives are `impression`, an item that the client never showed and that
  * nobody touched makes no sample, and is counted.
@@ -70,7 +70,6 @@ export class JoinerCore {
   readonly #droppedTo: number[];
   /** By events partition: when the last event looked at was received. */
   readonly #receivedMs: Float64Array;
-  #changed: { slate: number; place: number }[] = [];
   #samples: Uint8Array[] = [];
   #late: LateSample[] = [];
   #replaying = false;
@@ -119,7 +118,6 @@ export class JoinerCore {
     if (source.topic === "served") this.#takeSlates(source, batch, { first, last });
     else taken = this.#takeEvents(source, batch, { first, last, untilMs });
     source.offset = Math.max(source.offset, batch.firstOffset + taken);
-    this.#flushChanged();
   }
 
   /**
@@ -191,7 +189,6 @@ export class JoinerCore {
 
   #makeRoom(items: number): void {
     if (this.#slates.hasRoomFor(items)) return;
-    this.#flushChanged();
     while (!this.#slates.hasRoomFor(items)) {
       const { oldest } = this.#slates;
       if (this.#slates.emitted[this.#slates.entry(oldest)] === 0) {
@@ -299,14 +296,12 @@ export class JoinerCore {
   #label(slate: number, place: number, interaction: Interaction): void {
     const row = this.#slates.row(slate, place);
     const { marks, emitted } = this.#slates;
-    let changed = this.rules.needsImpression && (marks[row] & mark.seen) === 0;
     marks[row] |= mark.seen;
     const head = this.rules.headOf[interaction.type];
-    if (head >= 0 && this.#setLabel(row * this.rules.heads + head, interaction)) changed = true;
-    if (!changed || this.#replaying || emitted[this.#slates.entry(slate)] === 0) return;
-    if ((marks[row] & mark.waiting) !== 0) return;
-    marks[row] |= mark.waiting;
-    this.#changed.push({ slate, place });
+    const changed = head >= 0 && this.#setLabel(row * this.rules.heads + head, interaction);
+    if (this.#replaying || emitted[this.#slates.entry(slate)] === 0) return;
+    if ((marks[row] & mark.emitted) === 0) this.#emitLate(slate, place, -1);
+    else if (changed) this.#emitLate(slate, place, head);
   }
 
   #setLabel(at: number, interaction: Interaction): boolean {
@@ -321,27 +316,31 @@ export class JoinerCore {
     return isNew;
   }
 
-  /** Labels that changed after their sample had left follow, one sample an item and batch. */
-  #flushChanged(): void {
-    for (const { slate, place } of this.#changed) {
-      const row = this.#slates.row(slate, place);
-      const entry = this.#slates.entry(slate);
-      const kind = (this.#slates.marks[row] & mark.emitted) !== 0 ? "correction" : "primary";
-      this.#slates.marks[row] = mark.seen | mark.emitted;
-      if (kind === "primary") this.counts.primaries++;
-      else this.counts.corrections++;
-      const late: LateSample = {
-        partition: this.#slates.partitions[entry],
-        offset: this.#slates.offsets[entry],
-        place,
-        kind,
-        labels: this.#slates.labelsOf(row).slice(),
-      };
-      const record = this.#slates.records[entry];
-      if (record === null) this.#late.push(late);
-      else this.#samples.push(this.sampleOf(record, late));
-    }
-    this.#changed = [];
+  /**
+   * A sample after its slate's have left: a correction that knows only `head`, or, with -1, the
+   * primary of an item that was not known to have been shown.
+   */
+  #emitLate(slate: number, place: number, head: number): void {
+    const row = this.#slates.row(slate, place);
+    const entry = this.#slates.entry(slate);
+    const labels = this.#slates.labelsOf(row).slice();
+    if (head >= 0)
+      labels.forEach((label, h) => {
+        labels[h] = h === head ? label : Number.NaN;
+      });
+    this.#slates.marks[row] |= mark.emitted;
+    if (head < 0) this.counts.primaries++;
+    else this.counts.corrections++;
+    const late: LateSample = {
+      partition: this.#slates.partitions[entry],
+      offset: this.#slates.offsets[entry],
+      place,
+      kind: head < 0 ? "primary" : "correction",
+      labels,
+    };
+    const record = this.#slates.records[entry];
+    if (record === null) this.#late.push(late);
+    else this.#samples.push(this.sampleOf(record, late));
   }
 
   /** A late sample from its served record. */

@@ -1,7 +1,7 @@
 import { type Id128, noRow } from "../../models/core/bytes.ts";
 
 /** Marks of one served item. */
-export const mark = { seen: 1, emitted: 2, waiting: 4 } as const;
+export const mark = { seen: 1, emitted: 2 } as const;
 
 export interface SlatesOptions {
   readonly rowsMax: number;

@@ -5,7 +5,7 @@ import { RecentIds } from "../../models/core/recent-ids.ts";
 import type { Watermark } from "../../models/core/watermark.ts";
 import type { RecommenderDefinition } from "../../models/definition/define.ts";
 import { impressionIndex, interactionIndex, secondsScale } from "../../models/features/catalog.ts";
-import { commonPaneMs, isLate } from "../../models/features/window.ts";
+import { commonPaneMs, isLate, updateOffset } from "../../models/features/window.ts";
 import { limits } from "../../models/limits.ts";
 import {
   servedCount,
@@ -38,17 +38,15 @@ export interface ItemActivity {
 }
 
 const bufferRows = 8_192;
-/** Updates that one record makes are told apart by fractions of its sequence number. */
-const fraction = 1 / 4_096;
 
 /**
  * Turns events into counters per user, item, category and user x category, and into each user's
  * recent sequence. Pure: batches in, table updates out; time is event time.
  *
  * Applied once: each source has one next offset, and records before it are skipped; an event id
- * that is still known is skipped too. The tables' own row offsets are told the sequence number of
- * the record over all sources (with one source and from offset 0: its log offset), which only
- * grows, so that a table never skips; it says which prefix of the input a row has taken in.
+ * that is still known is skipped too. The tables' own row offsets hold the sequence number of the
+ * record over all sources (`sequenceOf`; with one source read from offset 0 it is the log offset).
+ * It only grows, so that a table never skips; it says which prefix of the input a row has taken in.
  *
  * Impressions, the denominator of every rate: where the definition's negatives are `served`, one
  * for each item of a served slate, and then a client's impression counts only where it is imported
@@ -115,7 +113,7 @@ export class WindowsCore {
     const view = viewOf(batch.data);
     this.#watermarkMs = source.watermark.valueMs;
     for (let i = first; i < batch.count; i++) {
-      this.#updateOffset = this.sequence;
+      this.#updateOffset = updateOffset(this.sequence, 0);
       if (source.topic === "events") this.#event(view, batch.bounds[i], source.watermark);
       else this.#served(view, batch.bounds[i], source.watermark);
       this.sequence++;
@@ -159,7 +157,8 @@ export class WindowsCore {
 
   /** Moves the watermark; what was gathered under other closed panes is applied first. */
   #takeTime(watermark: Watermark, claimedMs: number, receivedMs: number): number {
-    const timeMs = watermark.observe(claimedMs, receivedMs);
+    // A time before 1970 would make the table refuse the whole batch.
+    const timeMs = Math.max(0, watermark.observe(claimedMs, receivedMs));
     const valueMs = watermark.valueMs;
     if (Math.floor(valueMs / this.#paneMs) !== Math.floor(this.#watermarkMs / this.#paneMs)) {
       this.flush();
@@ -281,7 +280,7 @@ export class WindowsCore {
     buffer.times[i] = this.#timeMs;
     buffer.offsets[i] = this.#updateOffset;
     if (row >= buffer.rowsUsed) buffer.rowsUsed = row + 1;
-    this.#updateOffset += fraction;
+    this.#updateOffset++;
   }
 }
 
