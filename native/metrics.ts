@@ -78,8 +78,8 @@ export class SharedMetrics {
     }
     this.handle = handle;
     this.names = names;
-    names.counters.forEach((name, index) => this.#counters.set(name, index));
-    names.histograms.forEach((name, index) => this.#histograms.set(name, index));
+    for (const [index, name] of names.counters.entries()) this.#counters.set(name, index);
+    for (const [index, name] of names.histograms.entries()) this.#histograms.set(name, index);
   }
 
   static create(names: MetricNames): SharedMetrics {

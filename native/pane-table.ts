@@ -112,9 +112,9 @@ export class PaneTable implements PaneCounters {
   }
 
   /**
-   * Applies a batch in order and returns how many updates applied. `lateOut[w]` grows by the
-   * updates that window w no longer takes: their pane is closed by the watermark, or older than
-   * the row's ring. Totals always count. A refused batch (it throws) changes nothing.
+   * Applies a batch in order and returns how many updates applied. `lateOut[w]` becomes the number
+   * of updates that window w no longer takes: their pane is closed by the watermark, or older
+   * than the row's ring. Totals always count. A refused batch (it throws) changes nothing.
    */
   apply(updates: PaneUpdates, lateOut: Uint32Array): number {
     return this.#native.paneTableApply(

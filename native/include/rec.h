@@ -68,7 +68,7 @@ int32_t rec_pane_table_create(uint32_t rows, uint32_t counters, const rec_window
 /* shape[0..3] = rows, counters, windows, bytes of a row. */
 int32_t rec_pane_table_shape(int32_t handle, uint32_t* shape);
 int32_t rec_pane_table_window(int32_t handle, uint32_t index, rec_window* out);
-/* Adds to late_out[w] the updates that came too late for window w. Returns how many applied. */
+/* late_out[w] = updates that came too late for window w. Returns how many applied. */
 int64_t rec_pane_table_apply(int32_t handle, const rec_pane_updates* updates, uint32_t* late_out,
                              size_t late_length);
 /* out: count x (windows + 1) x counters; offsets_out may be null. */

@@ -332,6 +332,7 @@ int64_t rec_pane_table_apply(int32_t handle, const rec_pane_updates* updates, ui
   if (table == nullptr) return REC_BAD_HANDLE;
   if (late_length < table->window_count || !rec::valid(*table, *updates)) return REC_BAD_ARGUMENT;
   int64_t applied = 0;
+  memset(late_out, 0, 4 * table->window_count);
   for (size_t i = 0; i < updates->count; i++) {
     if (i + kAhead < updates->count) {
       rec::prefetch_row(*table, static_cast<uint32_t>(updates->rows[i + kAhead]));

@@ -1,0 +1,76 @@
+import { afterAll, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import definition from "../models/definition/default.ts";
+import { attachSharedState, createSharedState, type SharedHandles } from "./shared-state.ts";
+import { itemColumns } from "./stores/item-attributes.ts";
+
+const dataDir = mkdtempSync(join(tmpdir(), "shared-state-"));
+afterAll(() => rmSync(dataDir, { recursive: true, force: true }));
+
+test("what one attachment writes, another sees, for every part", () => {
+  const made = createSharedState(definition, { dataDir: null, modelFloats: 100 });
+  const handles: SharedHandles = JSON.parse(JSON.stringify(made.handles));
+  const seen = attachSharedState(handles);
+  expect(seen.users.find("u")).toBe(-1);
+  expect(made.users.intern("u")).toBe(0);
+  expect(made.items.intern("i")).toBe(0);
+  expect(seen.users.find("u")).toBe(0);
+  expect(seen.items.id(0)).toBe("i");
+  expect(seen.userCategoryPairs.internPair(0, 3)).toBe(0);
+  made.recent.push(0, Uint32Array.of(1, 2, 3, 4), 9);
+  const record = new Uint32Array(seen.recent.length * 4);
+  expect(seen.recent.read(0, record)).toBe(1);
+  expect([...record.subarray(0, 4)]).toEqual([1, 2, 3, 4]);
+  expect(seen.windows.item.width).toBe(
+    (definition.windows.length + 1) * definition.interactions.length,
+  );
+  made.metrics.add("rec_events_accepted_total", 3);
+  expect(seen.metrics.read().counters[0]).toBe(3);
+  expect(seen.slots.pin(0)).toBe(-1);
+  expect(seen.trending.rows).toBe(seen.categories.size + 65_537);
+  made.release();
+  expect(() => seen.users.find("u")).toThrow("handle");
+});
+
+test("item attributes come back as columns", () => {
+  const state = createSharedState(definition, { dataDir: null, modelFloats: 1 });
+  const values = {
+    categories: Int32Array.of(7, -1, 0, -1),
+    publishedAtMs: 1_700_000_000_123,
+    expiresAtMs: 1_800_000_000_456,
+    durationSeconds: 12.5,
+    hidden: true,
+    deleted: false,
+    known: true,
+    authorHash: 0xdead_beef,
+  };
+  state.itemAttributes.write(5, values);
+  const out = itemColumns(3);
+  state.readAttributes(Int32Array.of(-1, 5, 6), 3, out);
+  expect([...out.categories]).toEqual([-1, -1, -1, -1, 7, -1, 0, -1, -1, -1, -1, -1]);
+  expect([...out.publishedAtMs]).toEqual([0, values.publishedAtMs, 0]);
+  expect([...out.expiresAtMs]).toEqual([0, values.expiresAtMs, 0]);
+  expect([...out.durationSeconds]).toEqual([0, 12.5, 0]);
+  expect([...out.hidden, ...out.deleted, ...out.known]).toEqual([0, 1, 0, 0, 0, 0, 0, 1, 0]);
+  expect([...out.authorHash]).toEqual([0, 0xdead_beef, 0]);
+  const categories = new Int32Array(4);
+  expect(state.itemAttributes.categoriesOf(5, categories)).toBe(2);
+  expect([...categories.subarray(0, 2)]).toEqual([7, 0]);
+  const many = new Int32Array(1_000).fill(5);
+  const columns = itemColumns(1_000);
+  state.readAttributes(many, 1_000, columns);
+  expect(columns.authorHash.every((hash) => hash === 0xdead_beef)).toBe(true);
+  state.release();
+});
+
+test("embeddings stand in files that take disk space only for rows in use", () => {
+  const state = createSharedState(definition, { dataDir, modelFloats: 1 });
+  const dim = state.itemEmbeddings.dim;
+  state.itemEmbeddings.initialise(Int32Array.of(3), 1, new Float32Array(dim).fill(2));
+  const file = statSync(join(dataDir, "embeddings", "items.f32"));
+  expect(file.size).toBe(state.itemEmbeddings.rows * state.itemEmbeddings.rowBytes);
+  expect(file.blocks * 512).toBeLessThan(64 << 20);
+  state.release();
+});

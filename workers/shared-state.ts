@@ -1,0 +1,237 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { RecommenderDefinition } from "../models/definition/define.ts";
+import { limits } from "../models/limits.ts";
+import {
+  EmbeddingTable,
+  IdTable,
+  ModelSlots,
+  PaneTable,
+  RowTable,
+  SequenceTable,
+  SharedMetrics,
+} from "../native/index.ts";
+import { counterNames, histogramNames } from "./metrics.ts";
+import {
+  ItemAttributeTable,
+  type ItemColumns,
+  itemAttributeBytes,
+} from "./stores/item-attributes.ts";
+
+/** How much is reserved: address space, not memory. */
+export type SharedCapacities = {
+  readonly [Name in
+    | "usersMax"
+    | "itemsMax"
+    | "categoriesMax"
+    | "userCategoryPairsMax"
+    | "idBytesMax"
+    | "recentInteractionsPerUser"
+    | "seenItemsPerUser"
+    | "listItemsMax"
+    | "modelSlots"
+    | "readersMax"]: number;
+};
+
+export interface SharedStateOptions {
+  /** Where the embedding files stand; null for anonymous memory. */
+  readonly dataDir: string | null;
+  /** Floats of one model: the ranker's `floats`. */
+  readonly modelFloats: number;
+  readonly limits?: Partial<SharedCapacities>;
+}
+
+/** Words of a record: item row, interaction type, event time as the two halves of a float64. */
+const recentWords = 4;
+/** Item row, score as float32 bits. */
+const trendingWords = 2;
+
+type Scope = "user" | "item" | "category" | "userCategory";
+type ByScope<T> = { readonly [S in Scope]: T };
+
+/** Plain numbers: what another thread needs to attach. */
+export interface SharedHandles {
+  readonly users: number;
+  readonly items: number;
+  readonly categories: number;
+  readonly userCategoryPairs: number;
+  readonly windows: ByScope<number>;
+  readonly recent: number;
+  readonly seen: number;
+  readonly itemAttributes: number;
+  readonly trending: number;
+  readonly fresh: number;
+  readonly userEmbeddings: number;
+  readonly itemEmbeddings: number;
+  readonly slots: number;
+  readonly metrics: number;
+}
+
+/**
+ * Everything that the threads share, as one thread sees it. The main thread assigns rows and
+ * writes item attributes and `fresh`; the windows role writes `windows`, `recent`, `trending`
+ * and the pairs; rank workers write `seen`; the trainer writes embeddings and slots.
+ */
+export class SharedState {
+  readonly handles: SharedHandles;
+  readonly users: IdTable;
+  readonly items: IdTable;
+  readonly categories: IdTable;
+  /** Pairs (user row, category row). */
+  readonly userCategoryPairs: IdTable;
+  /** Counters: the definition's interactions; windows: the definition's windows. */
+  readonly windows: ByScope<PaneTable>;
+  /** User row; records of four words, newest last. */
+  readonly recent: SequenceTable;
+  /** User row; records of one word, the row of an item that was served. */
+  readonly seen: SequenceTable;
+  readonly itemAttributes: ItemAttributeTable;
+  /** Row 0 global, 1 + category row; records (item row, score bits), best first. */
+  readonly trending: SequenceTable;
+  /** The same rows; records of one item row, newest last. */
+  readonly fresh: SequenceTable;
+  readonly userEmbeddings: EmbeddingTable;
+  readonly itemEmbeddings: EmbeddingTable;
+  readonly slots: ModelSlots;
+  readonly metrics: SharedMetrics;
+
+  constructor(handles: SharedHandles) {
+    this.handles = handles;
+    this.users = IdTable.attach(handles.users);
+    this.items = IdTable.attach(handles.items);
+    this.categories = IdTable.attach(handles.categories);
+    this.userCategoryPairs = IdTable.attach(handles.userCategoryPairs);
+    this.windows = byScope((scope) => PaneTable.attach(handles.windows[scope]));
+    this.recent = SequenceTable.attach(handles.recent);
+    this.seen = SequenceTable.attach(handles.seen);
+    this.itemAttributes = new ItemAttributeTable(RowTable.attach(handles.itemAttributes));
+    this.trending = SequenceTable.attach(handles.trending);
+    this.fresh = SequenceTable.attach(handles.fresh);
+    this.userEmbeddings = EmbeddingTable.attach(handles.userEmbeddings);
+    this.itemEmbeddings = EmbeddingTable.attach(handles.itemEmbeddings);
+    this.slots = ModelSlots.attach(handles.slots);
+    const names = { counters: counterNames, histograms: histogramNames };
+    this.metrics = SharedMetrics.attach(handles.metrics, names);
+  }
+
+  readAttributes(rows: Int32Array, count: number, out: ItemColumns): void {
+    this.itemAttributes.read(rows, count, out);
+  }
+
+  /** Frees everything. Only when no other thread is attached any more. */
+  release(): void {
+    for (const table of this.#all()) table.release();
+  }
+
+  #all(): { release(): void }[] {
+    return [
+      this.users,
+      this.items,
+      this.categories,
+      this.userCategoryPairs,
+      ...Object.values(this.windows),
+      this.recent,
+      this.seen,
+      this.itemAttributes.table,
+      this.trending,
+      this.fresh,
+      this.userEmbeddings,
+      this.itemEmbeddings,
+      this.slots,
+      this.metrics,
+    ];
+  }
+}
+
+function byScope<T>(make: (scope: Scope) => T): ByScope<T> {
+  return {
+    user: make("user"),
+    item: make("item"),
+    category: make("category"),
+    userCategory: make("userCategory"),
+  };
+}
+
+export function createSharedState(
+  definition: RecommenderDefinition,
+  options: SharedStateOptions,
+): SharedState {
+  const capacities: SharedCapacities = { ...limits, ...options.limits };
+  return new SharedState({
+    ...createIds(capacities),
+    windows: createWindows(definition, capacities),
+    ...createSequences(capacities),
+    itemAttributes: RowTable.create({
+      rows: capacities.itemsMax,
+      rowBytes: itemAttributeBytes,
+    }).handle,
+    ...createEmbeddings(definition, capacities, options.dataDir),
+    slots: ModelSlots.create({
+      slots: capacities.modelSlots,
+      floats: options.modelFloats,
+      readers: capacities.readersMax,
+    }).handle,
+    metrics: SharedMetrics.create({ counters: counterNames, histograms: histogramNames }).handle,
+  });
+}
+
+/** The same state in another thread. */
+export function attachSharedState(handles: SharedHandles): SharedState {
+  return new SharedState(handles);
+}
+
+function createIds(capacities: SharedCapacities) {
+  const ids = (capacity: number) =>
+    IdTable.create({ capacity, bytesMax: capacity * capacities.idBytesMax }).handle;
+  return {
+    users: ids(capacities.usersMax),
+    items: ids(capacities.itemsMax),
+    categories: ids(capacities.categoriesMax),
+    userCategoryPairs: IdTable.create({ capacity: capacities.userCategoryPairsMax, bytesMax: 0 })
+      .handle,
+  };
+}
+
+function createWindows(
+  definition: RecommenderDefinition,
+  capacities: SharedCapacities,
+): ByScope<number> {
+  const rows: ByScope<number> = {
+    user: capacities.usersMax,
+    item: capacities.itemsMax,
+    category: capacities.categoriesMax,
+    userCategory: capacities.userCategoryPairsMax,
+  };
+  const counters = definition.interactions.length;
+  const { windows } = definition;
+  return byScope((scope) => PaneTable.create({ rows: rows[scope], counters, windows }).handle);
+}
+
+function createSequences(capacities: SharedCapacities) {
+  const { usersMax, categoriesMax, listItemsMax } = capacities;
+  const sequence = (rows: number, length: number, words: number) =>
+    SequenceTable.create({ rows, length, words }).handle;
+  return {
+    recent: sequence(usersMax, capacities.recentInteractionsPerUser, recentWords),
+    seen: sequence(usersMax, capacities.seenItemsPerUser, 1),
+    trending: sequence(1 + categoriesMax, listItemsMax, trendingWords),
+    fresh: sequence(1 + categoriesMax, listItemsMax, 1),
+  };
+}
+
+function createEmbeddings(
+  definition: RecommenderDefinition,
+  capacities: SharedCapacities,
+  dataDir: string | null,
+) {
+  const { userEmbedding, itemEmbedding } = definition.ranking;
+  const folder = dataDir === null ? null : join(dataDir, "embeddings");
+  if (folder !== null) mkdirSync(folder, { recursive: true });
+  const pathOf = (name: string) => (folder === null ? null : join(folder, `${name}.f32`));
+  const table = (name: string, rows: number, dim: number) =>
+    EmbeddingTable.create({ path: pathOf(name), rows, dim }).handle;
+  return {
+    userEmbeddings: table("users", capacities.usersMax, userEmbedding),
+    itemEmbeddings: table("items", capacities.itemsMax, itemEmbedding),
+  };
+}
