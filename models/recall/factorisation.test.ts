@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { Random } from "../core/random.ts";
 import { FactorisationTrainer, factorisationDefaults } from "./factorisation.ts";
 import { historiesOf } from "./histories.ts";
-import { inBatchSoftmax, type SoftmaxBatch } from "./in-batch-softmax.ts";
+import { InBatchSoftmax, type SoftmaxBatch } from "./in-batch-softmax.ts";
 import { normaliseRow } from "./vectors.ts";
 
 function softmaxBatch(random: Random): SoftmaxBatch {
@@ -26,9 +26,9 @@ describe("in-batch softmax", () => {
   test("gradients agree with differences", () => {
     const batch = softmaxBatch(new Random(2));
     const out = gradientsFor(batch);
-    inBatchSoftmax(batch, out);
+    new InBatchSoftmax(batch, out).step();
     const exact = { users: out.users.slice(), targets: out.targets.slice() };
-    const loss = () => inBatchSoftmax(batch, out);
+    const loss = () => new InBatchSoftmax(batch, out).step();
     const step = 1e-2;
     for (const side of ["users", "targets"] as const) {
       for (let i = 0; i < batch[side].length; i++) {
@@ -45,9 +45,9 @@ describe("in-batch softmax", () => {
 
   test("masked targets are no negatives", () => {
     const batch = softmaxBatch(new Random(3));
-    expect(inBatchSoftmax(batch, gradientsFor(batch))).toBeGreaterThan(0.1);
+    expect(new InBatchSoftmax(batch, gradientsFor(batch)).step()).toBeGreaterThan(0.1);
     batch.masked.fill(1);
-    expect(inBatchSoftmax(batch, gradientsFor(batch))).toBeCloseTo(0, 6);
+    expect(new InBatchSoftmax(batch, gradientsFor(batch)).step()).toBeCloseTo(0, 6);
   });
 });
 

@@ -1,7 +1,7 @@
 import { assert } from "../core/assert.ts";
 import type { Random } from "../core/random.ts";
 import { type Histories, itemUsers } from "./histories.ts";
-import { inBatchSoftmax, type SoftmaxBatch, type SoftmaxGradients } from "./in-batch-softmax.ts";
+import { InBatchSoftmax, type SoftmaxBatch, type SoftmaxGradients } from "./in-batch-softmax.ts";
 import { type FactorisationState, TouchedRows } from "./touched-rows.ts";
 import { normaliseRow, RowPair } from "./vectors.ts";
 
@@ -36,6 +36,7 @@ export class FactorisationTrainer {
   readonly #random: Random;
   readonly #batch: SoftmaxBatch;
   readonly #gradients: SoftmaxGradients;
+  readonly #softmax: InBatchSoftmax;
   readonly #touched: TouchedRows;
   readonly #users: Int32Array;
   readonly #targets: Int32Array;
@@ -69,6 +70,7 @@ export class FactorisationTrainer {
       targets: new Float32Array(batch * dim),
       logits: new Float32Array(batch * batch),
     };
+    this.#softmax = new InBatchSoftmax(this.#batch, this.#gradients);
     this.#users = new Int32Array(batch);
     this.#targets = new Int32Array(batch);
     this.#norms = new Float32Array(batch);
@@ -104,7 +106,7 @@ export class FactorisationTrainer {
     if (histories === null || !this.#draw(histories)) return Number.NaN;
     this.#mask(histories);
     this.#encode();
-    const loss = inBatchSoftmax(this.#batch, this.#gradients);
+    const loss = this.#softmax.step();
     this.#backward();
     this.#touched.apply(learningRate);
     return loss;

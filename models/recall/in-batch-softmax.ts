@@ -1,3 +1,5 @@
+import { type KernelSet, type MatrixProduct, nativeKernels } from "../../native/index.ts";
+
 /** Columns of one batch; rows of `dim` floats, one a user and one a target. */
 export interface SoftmaxBatch {
   readonly count: number;
@@ -24,41 +26,55 @@ export interface SoftmaxGradients {
 /**
  * Mean cross entropy of each user's own target among all targets of the batch: logits are
  * cosines / temperature - log q (sampled softmax with log-Q correction, Bengio and Senecal 2008;
- * in-batch, Yi et al., RecSys 2019). Gives the loss.
+ * in-batch, Yi et al., RecSys 2019). Bound to its columns once; `step` gives the loss and
+ * overwrites the gradients.
  */
-export function inBatchSoftmax(batch: SoftmaxBatch, out: SoftmaxGradients): number {
-  logitsOf(batch, out.logits);
-  const loss = softmaxRows(batch, out.logits);
-  gradientsOf(batch, out);
-  return loss;
-}
+export class InBatchSoftmax {
+  readonly #batch: SoftmaxBatch;
+  readonly #logits: Float32Array;
+  readonly #kernels: KernelSet;
+  readonly #cosines: MatrixProduct;
+  readonly #users: MatrixProduct;
+  readonly #targets: MatrixProduct;
 
-function logitsOf(batch: SoftmaxBatch, logits: Float32Array): void {
-  const { count, dim, users, targets, logQ } = batch;
-  const scale = 1 / batch.temperature;
-  for (let b = 0; b < count; b++) {
-    for (let c = 0; c < count; c++) {
-      let one = 0;
-      let two = 0;
-      const u = b * dim;
-      const t = c * dim;
-      for (let d = 0; d < dim; d += 2) {
-        one += users[u + d] * targets[t + d];
-        two += users[u + d + 1] * targets[t + d + 1];
-      }
-      logits[b * count + c] = (one + two) * scale - logQ[c];
-    }
+  constructor(batch: SoftmaxBatch, out: SoftmaxGradients, kernels = nativeKernels()) {
+    const { count, dim, users, targets } = batch;
+    this.#batch = batch;
+    this.#logits = out.logits;
+    this.#kernels = kernels;
+    // logits = U T', dU = G T, dT = G' U; a transpose is a change of strides.
+    const plain = { bias: null, reluColumns: 0, accumulate: false };
+    const byDim = { ...plain, columns: dim, depth: count, bRow: dim, bColumn: 1, cRow: dim };
+    this.#cosines = {
+      ...plain,
+      ...{ a: users, aRow: dim, aColumn: 1 },
+      ...{ b: targets, bRow: 1, bColumn: dim },
+      ...{ c: out.logits, cRow: count, rows: count, columns: count, depth: dim },
+    };
+    const gradient = { ...byDim, a: out.logits, rows: count };
+    this.#users = { ...gradient, aRow: count, aColumn: 1, b: targets, c: out.users };
+    this.#targets = { ...gradient, aRow: 1, aColumn: count, b: users, c: out.targets };
+  }
+
+  step(): number {
+    this.#kernels.matrixProduct(this.#cosines);
+    const loss = softmaxRows(this.#batch, this.#logits);
+    this.#kernels.matrixProduct(this.#users);
+    this.#kernels.matrixProduct(this.#targets);
+    return loss;
   }
 }
 
-/** Turns logits into d loss / d cosine, in place; gives the mean loss. */
-function softmaxRows({ count, masked, temperature }: SoftmaxBatch, logits: Float32Array): number {
+/** Turns cosines into d loss / d cosine, in place; gives the mean loss. */
+function softmaxRows(batch: SoftmaxBatch, logits: Float32Array): number {
+  const { count, masked, temperature, logQ } = batch;
   let loss = 0;
   const scale = 1 / (temperature * count);
   for (let b = 0; b < count; b++) {
     const from = b * count;
-    let max = logits[from + b];
+    let max = logits[from + b] / temperature - logQ[b];
     for (let c = 0; c < count; c++) {
+      logits[from + c] = logits[from + c] / temperature - logQ[c];
       if (masked[from + c] === 0 && logits[from + c] > max) max = logits[from + c];
     }
     const own = logits[from + b];
@@ -73,22 +89,4 @@ function softmaxRows({ count, masked, temperature }: SoftmaxBatch, logits: Float
     logits[from + b] -= scale;
   }
   return loss / count;
-}
-
-function gradientsOf(batch: SoftmaxBatch, out: SoftmaxGradients): void {
-  const { count, dim, users, targets } = batch;
-  out.users.fill(0, 0, count * dim);
-  out.targets.fill(0, 0, count * dim);
-  for (let b = 0; b < count; b++) {
-    for (let c = 0; c < count; c++) {
-      const g = out.logits[b * count + c];
-      if (g === 0) continue;
-      const u = b * dim;
-      const t = c * dim;
-      for (let d = 0; d < dim; d++) {
-        out.users[u + d] += g * targets[t + d];
-        out.targets[t + d] += g * users[u + d];
-      }
-    }
-  }
 }

@@ -33,7 +33,7 @@ export interface Rebuilt {
 }
 
 /** What is done between two looks at the outside: some tens of milliseconds each. */
-const slices = { pairs: 2_000_000, batches: 4, graphRows: 500 } as const;
+const slices = { pairs: 500_000, batches: 4, graphRows: 500 } as const;
 /** The learning rate falls to this share over the batches of a generation. */
 const lastRate = 0.2;
 
