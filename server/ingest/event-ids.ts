@@ -30,7 +30,8 @@ export class EventIds {
 
   #contentOf(event: CheckedEvent): string {
     const { type, user, item, timeMs, value, requestId } = event;
-    const content = `${type}\u0000${user}\u0000${item}\u0000${timeMs}\u0000${value}\u0000${requestId}`;
+    const subject = `${type}\u0000${user}\u0000${item}`;
+    const content = `${subject}\u0000${timeMs}\u0000${value}\u0000${requestId}`;
     this.#equals ??= new Map();
     const ordinal = this.#equals.get(content) ?? 0;
     this.#equals.set(content, ordinal + 1);

@@ -14,7 +14,7 @@ export interface FreshLists {
   push(row: number, record: Uint32Array, offset: number): void;
 }
 
-/** An item's columns for filters and features, as `workers/stores/item-attributes.ts` packs them. */
+/** An item's columns for filters and features; `workers/stores` packs them into a row. */
 export interface ItemAttributeValues {
   /** Category rows, -1 where there is none; `limits.itemCategoriesMax` long. */
   readonly categories: Int32Array;
