@@ -1,5 +1,4 @@
 import type { Id128 } from "../../models/core/bytes.ts";
-import type { RecommenderDefinition } from "../../models/definition/define.ts";
 import type { IndexGeneration } from "../../models/recall/generation.ts";
 
 /** Everything that crosses between the front end and a ranking thread, declared in one place. */
@@ -102,14 +101,14 @@ export interface Answer {
   readonly explain?: readonly StageReport[];
 }
 
-/** One request on its way to a thread: JSON text in the ring, or a message where it is too large. */
+/**
+ * One request on its way to a thread, as bytes: f64 enqueuedAtMs, f64 deadlineAtMs (epoch ms with
+ * fraction), JSON text of the call. Goes through the ring; by message where it is too large.
+ */
 export interface CallMessage {
   readonly type: "call";
   readonly sequence: number;
-  /** Epoch milliseconds, with fraction. */
-  readonly enqueuedAtMs: number;
-  readonly deadlineAtMs: number;
-  readonly call: RankingCall;
+  readonly bytes: Uint8Array;
 }
 
 /** How a request ended: JSON bytes, or why not. Numbers are the record kinds of the answer ring. */
@@ -135,6 +134,12 @@ export interface GenerationMessage {
   readonly generation: IndexGeneration;
 }
 
+/** Documents of these item rows changed: cached ones are out of date. */
+export interface DocumentsMessage {
+  readonly type: "documents";
+  readonly rows: readonly number[];
+}
+
 /** Finish what was taken, flush, and leave. */
 export interface StopMessage {
   readonly type: "stop";
@@ -156,27 +161,20 @@ export interface ThreadChannels {
 export interface BootMessage<Work> {
   readonly type: "boot";
   readonly channels: ThreadChannels;
-  /** Index of the worker: its partition of the `served` topic. */
+  /** Index of the worker. */
   readonly worker: number;
+  /** Its partition of the `served` topic; -1 where a lost thread may still write to that. */
+  readonly servedPartition: number;
   /** First of the reader numbers that the thread may pin model versions with. */
   readonly readerBase: number;
   readonly readers: number;
   readonly work: Work;
 }
 
-/** What the ranking thread's entry file needs to build the engine. */
-export interface RankingWork<Handles> {
-  readonly definition: RecommenderDefinition;
-  readonly handles: Handles;
-  readonly eventLogUrl: string;
-  readonly dataDir: string;
-  readonly seed: number;
-  readonly generation: IndexGeneration | null;
-}
-
 export type MessageToThread<Work> =
   | BootMessage<Work>
   | CallMessage
   | GenerationMessage
+  | DocumentsMessage
   | StopMessage;
 export type MessageFromThread = ReadyMessage | AnswerMessage;

@@ -13,7 +13,7 @@ describe("ring", () => {
       const bytes = Array.from({ length: random.int(300) }, () => random.int(256));
       if (writer.write(7, sequence, Uint8Array.from(bytes))) expected.push({ sequence, bytes });
       else refused++;
-      while (random.int(3) > 0) {
+      while (random.int(20) > 10) {
         const record = reader.read();
         const wanted = expected.shift();
         expect(record === null).toBe(wanted === undefined);

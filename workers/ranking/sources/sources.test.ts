@@ -8,6 +8,7 @@ import { FreshSource } from "./fresh.ts";
 import { ItemToItemSource } from "./item-to-item.ts";
 import type { ListTable } from "./list-table.ts";
 import type { RecallQuery, RecallSource } from "./query.ts";
+import { recallSources } from "./recall-sources.ts";
 import { TrendingSource } from "./trending.ts";
 import { VectorSource } from "./vector.ts";
 
@@ -162,4 +163,12 @@ describe("list sources", () => {
     expect(rowsOf(source, { ...query([]), categories: new Int32Array(0) }, 3)).toEqual([6, 5, 4]);
     expect(rowsOf(source, query([]), 100)).toHaveLength(6);
   });
+});
+
+test("every route of the definition has a source, and each bears a request without a user", () => {
+  const sources = recallSources(definition, { trending: lists({}), fresh: lists({}) });
+  const names = definition.routes.map(({ name }) => name);
+  expect(sources.map(({ name }) => name).sort()).toEqual([...names].sort());
+  const asked = { ...query([]), userRow: -1, generation: null };
+  for (const source of sources) expect(rowsOf(source, asked, 10)).toEqual([]);
 });
