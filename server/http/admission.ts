@@ -22,12 +22,14 @@ export interface AdmissionOptions {
 const smoothing = 0.05;
 /** One stalled completion must not shut the door for long. */
 const intervalMsMax = 250;
+/** Before the first completion: a guess, so that a burst at start is not let in as a whole. */
+const intervalMsStart = 1;
 
 export class Admission {
   readonly #options: AdmissionOptions;
   #inFlight = 0;
   #bytes = 0;
-  #intervalMs = 0;
+  #intervalMs = intervalMsStart;
   #lastLeftMs = 0;
 
   constructor(options: AdmissionOptions) {

@@ -28,8 +28,8 @@ export interface AppOptions {
 
 const admissionDefaults: AdmissionOptions = {
   inFlightMax: limits.inFlightRequestsMax,
-  // A quarter of the deadline may go on waiting; the rest is for the work.
-  waitMsMax: limits.deadlineMsDefault / 4,
+  // An eighth of the deadline may go on waiting: the queue smooths bursts, more only adds delay.
+  waitMsMax: limits.deadlineMsDefault / 8,
   inFlightFloor: 4,
   bytesMax: limits.appendQueueBytesMax,
 };
