@@ -48,6 +48,7 @@ export function runEventLogSuite(options: EventLogSuiteOptions): void {
     waitingTests(options);
     frameTests(options);
     boundTests(options);
+    flushTests(options);
     failureTests(options);
   });
 }
@@ -211,6 +212,23 @@ function boundTests({ create }: EventLogSuiteOptions): void {
     await log.close();
     expect(log.append(topic, 0, [utf8("b")])).rejects.toHaveProperty("code", "REC_LOG_CLOSED");
     expect(log.read(topic, 0, 0, 10)).rejects.toHaveProperty("code", "REC_LOG_CLOSED");
+  });
+}
+
+function flushTests({ create, partitions }: EventLogSuiteOptions): void {
+  test("flush and close wait for what was appended", async () => {
+    const { log } = await create(roomy);
+    const last = partitions - 1;
+    const records = [utf8("a"), utf8("b")];
+    const appends = [false, true, false].map((durable) =>
+      log.append(topic, last, records, { durable }),
+    );
+    await log.flush();
+    expect(log.endOffset(topic, last)).toBe(6);
+    expect(await Promise.all(appends)).toEqual([0, 2, 4]);
+    const more = log.append(topic, last, records, { durable: false });
+    await log.close();
+    expect(await more).toBe(6);
   });
 }
 

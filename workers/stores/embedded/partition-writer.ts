@@ -48,6 +48,7 @@ export class PartitionWriter {
   #rolled = false;
   #running: Promise<void> | null = null;
   #hurry: (() => void) | null = null;
+  #flushing = 0;
   #closed = false;
 
   /** Recovers the partition. The caller has claimed it. */
@@ -87,11 +88,14 @@ export class PartitionWriter {
 
   /** Everything appended so far is on disk, or was refused. */
   async flush(): Promise<void> {
-    while (this.#running !== null) {
-      this.#hurry?.();
-      await Promise.race([this.#running, null]);
+    this.#flushing++;
+    this.#hurry?.();
+    try {
+      while (this.#running !== null) await this.#running;
+      if (this.#unsynced) await this.#sync();
+    } finally {
+      this.#flushing--;
     }
-    if (this.#unsynced) await this.#sync();
   }
 
   /** Closes a writer that has not written: for a partition that was only to be recovered. */
@@ -136,8 +140,8 @@ export class PartitionWriter {
   /** Waits for more to join, until somebody hurries. */
   #linger(): Promise<void> {
     const { durability, lingerMs } = this.#context;
-    const full = this.#queue.bytes > groupTargetBytes;
-    if (durability === "async" || lingerMs === 0 || full || this.#closed) return Promise.resolve();
+    const wanted = this.#queue.bytes > groupTargetBytes || this.#flushing > 0;
+    if (durability === "async" || lingerMs === 0 || wanted) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = setTimeout(() => this.#hurry?.(), lingerMs);
       this.#hurry = () => {

@@ -213,6 +213,7 @@ describe("threads", () => {
   test("a partition has one writer until it is released", async () => {
     const fileSystem = memoryFileSystem();
     const first = open(fileSystem);
+    first.openWriter(topic, 0);
     await first.append(topic, 0, [utf8("a")]);
     const second = open(fileSystem, { control: first.control });
     const refused = second.append(topic, 0, [utf8("b")]);

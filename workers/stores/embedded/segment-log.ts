@@ -137,6 +137,12 @@ export class SegmentLog implements TailedLog {
     for (const result of results) if (result.status === "rejected") throw result.reason;
   }
 
+  /** Makes this thread the writer now; else its first append pays for reading the last segment. */
+  openWriter(topic: Topic, partition: number): void {
+    this.#requireOpen();
+    this.#writer(this.#at(topic, partition));
+  }
+
   /** Lets another thread write the partition. Only once the thread that wrote it is surely gone. */
   releaseWriter(topic: Topic, partition: number): void {
     const { name, writer } = this.#at(topic, partition);
