@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { ClientEvent, ItemDocument, RecommendRequest } from "../workers/simulator/port.ts";
-import { featureOf, bench as freshness } from "./freshness.ts";
+import { foundByCategory, bench as freshness } from "./freshness.ts";
 import { type Bench, runBench } from "./harness.ts";
 import { bench as http } from "./http.ts";
 import { qualityBench, type VirtualServer } from "./quality.ts";
@@ -111,12 +111,13 @@ describe("bench freshness", () => {
     expect(value("slatesAskedMax")).toBeGreaterThan(1);
   }, 60_000);
 
-  test("finds the feature's value in either form", () => {
-    const of = (value: unknown) => featureOf(new TextEncoder().encode(JSON.stringify(value)));
-    expect(of({ features: { "user.total.impressionCount": 0.69 } })).toBe(0.69);
-    expect(of({ a: { "user.total.impressionCount": { ageMs: 4, value: 0.5 } } })).toBe(0.5);
-    expect(of([{ name: "user.total.impressionCount", value: 0.25 }])).toBe(0.25);
-    expect(of({ items: [] })).toBe(0);
+  test("finds the route's count in the explanation, not in the slate", () => {
+    const of = (value: unknown) => foundByCategory(new TextEncoder().encode(JSON.stringify(value)));
+    const items = [{ id: "i1", routes: ["categoryTrending"] }];
+    expect(of({ items, explain: [{ stage: "recall", counts: { categoryTrending: 12 } }] })).toBe(
+      12,
+    );
+    expect(of({ items, explain: [{ stage: "recall", counts: { trending: 12 } }] })).toBe(0);
   });
 });
 

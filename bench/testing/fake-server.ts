@@ -1,9 +1,9 @@
 /**
  * The v1 contract in a page, for the tests of the benchmarks: it answers random-looking slates,
- * counts impressions a moment after their answer, and refuses beyond so many requests at once.
+ * lets clicks take effect a moment after their answer, and refuses beyond so many requests at once.
  */
 
-const impressions = new Map<string, number>();
+const clicks = new Map<string, number>();
 const inFlightMax = 64;
 let inFlight = 0;
 let itemCount = 1;
@@ -16,16 +16,16 @@ async function recommend(request: Request): Promise<Response> {
   inFlight--;
   const from = (user.length * 31) % itemCount;
   const items = Array.from({ length: n }, (_, i) => ({ id: `i${(from + i) % itemCount}` }));
-  const value = Math.log1p(impressions.get(user) ?? 0);
-  const features = explain === true ? { "user.total.impressionCount": { value, ageMs: 3 } } : {};
-  return Response.json({ requestId: "0".repeat(32), items, features, degraded: [] });
+  const counts = { trending: 100, categoryTrending: clicks.get(user) ?? 0 };
+  const more = explain === true ? { explain: [{ stage: "recall", kept: 100, counts }] } : {};
+  return Response.json({ requestId: "0".repeat(32), items, degraded: [], ...more });
 }
 
 async function events(request: Request): Promise<Response> {
   const batch: { type: string; user: string }[] = JSON.parse(await request.text());
   setTimeout(() => {
     for (const { type, user } of batch) {
-      if (type === "impression") impressions.set(user, (impressions.get(user) ?? 0) + 1);
+      if (type === "click") clicks.set(user, (clicks.get(user) ?? 0) + 1);
     }
   }, 10);
   return Response.json({ accepted: batch.length, duplicates: 0, rejected: [] });
