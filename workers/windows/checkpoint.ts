@@ -3,7 +3,7 @@ import { text, utf8 } from "../../models/core/bytes.ts";
 import { RecError } from "../../models/core/errors.ts";
 import { type CheckpointSection, sectionOf } from "../stores/checkpoint-store.ts";
 import { type SavedSource, savedOf, savedSource } from "../stores/log-source.ts";
-import type { SavedRows } from "./tables.ts";
+import type { PairRows, SavedRows } from "./tables.ts";
 import type { WindowsCore } from "./windows.ts";
 
 /** The part of a checkpoint that is not rows. */
@@ -44,7 +44,7 @@ export function saveWindows(core: WindowsCore): CheckpointSection[] {
     { name: "meta", bytes: utf8(JSON.stringify(meta)) },
     { name: "ids.young", bytes: ids.young },
     { name: "ids.old", bytes: ids.old },
-    { name: "pairs", bytes: new Uint8Array(core.pairKeys.slice(0, 2 * core.pairsUsed).buffer) },
+    { name: "pairs", bytes: savePairs(core.pairs) },
     { name: "recent.newest", bytes: core.recent.saveNewest() },
     rowsSection("recent", core.recent.table, core.recent.rowsUsed),
     ...scopeNames.map((name) =>
@@ -66,7 +66,30 @@ function loadRows(table: SavedRows, bytes: Uint8Array, name: string): number {
   return count;
 }
 
-/** Restores into a core whose tables are empty. */
+/** User and category row of each pair row, two words a pair. */
+function savePairs(pairs: PairRows): Uint8Array {
+  const keys = new Uint32Array(2 * pairs.size);
+  for (let row = 0; 2 * row < keys.length; row++) {
+    pairs.pair(row, keys.subarray(2 * row, 2 * row + 2));
+  }
+  return new Uint8Array(keys.buffer);
+}
+
+/** Gives the pairs of a checkpoint the rows that they had, or finds that they have them. */
+function restorePairs(pairs: PairRows, keys: Uint32Array): void {
+  for (let row = 0; 2 * row < keys.length; row++) {
+    const given = pairs.internPair(keys[2 * row], keys[2 * row + 1]);
+    assert(given === row, "pair rows never change");
+  }
+}
+
+/** Forgets what the tables hold: a thread that died may have left more than its checkpoint. */
+export function clearWindows(core: WindowsCore): void {
+  core.recent.table.clear();
+  for (const name of scopeNames) core.scopes[name].table.clear();
+}
+
+/** Restores into a new core whose tables are clear. */
 export function restoreWindows(core: WindowsCore, sections: ReadonlyMap<string, Uint8Array>): void {
   const meta: Meta = JSON.parse(text(sectionOf(sections, "meta")));
   assert(meta.version === version, "known checkpoint version");
@@ -82,7 +105,7 @@ export function restoreWindows(core: WindowsCore, sections: ReadonlyMap<string, 
     young: sectionOf(sections, "ids.young"),
     old: sectionOf(sections, "ids.old"),
   });
-  core.restorePairs(new Uint32Array(sectionOf(sections, "pairs").slice().buffer));
+  restorePairs(core.pairs, new Uint32Array(sectionOf(sections, "pairs").slice().buffer));
   core.recent.restoreNewest(sectionOf(sections, "recent.newest"));
   loadRows(core.recent.table, sectionOf(sections, "recent"), "recent");
   for (const name of scopeNames) {

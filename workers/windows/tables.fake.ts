@@ -80,6 +80,10 @@ export class FakePaneTable implements CounterTable {
       this.rows.set(row, new Map(Object.entries(value)));
     });
   }
+
+  clear(): void {
+    this.rows.clear();
+  }
 }
 
 export class FakeSequenceTable implements RecordTable {
@@ -118,6 +122,10 @@ export class FakeSequenceTable implements RecordTable {
       this.rows.set(row, Object.values(value));
     });
   }
+
+  clear(): void {
+    this.rows.clear();
+  }
 }
 
 export class FakePairs {
@@ -126,6 +134,15 @@ export class FakePairs {
 
   constructor(capacity = 1e6) {
     this.#capacity = capacity;
+  }
+
+  get size(): number {
+    return this.rows.size;
+  }
+
+  pair(row: number, out: Uint32Array): void {
+    const key = [...this.rows.keys()][row] ?? "";
+    out.set(key.split("/").map(Number));
   }
 
   internPair(a: number, b: number): number {

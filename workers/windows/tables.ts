@@ -16,6 +16,8 @@ export interface SavedRows {
   readonly rowBytes: number;
   save(firstRow: number, count: number, out: Uint8Array): void;
   load(firstRow: number, count: number, data: Uint8Array): void;
+  /** Every row as if never written. */
+  clear(): void;
 }
 
 export interface CounterTable extends SavedRows {
@@ -28,13 +30,21 @@ export interface RecordTable extends SavedRows {
   read(row: number, out: Uint32Array): number;
 }
 
+/** Pairs of rows to dense rows that never change, even while the role restarts. */
+export interface PairRows {
+  readonly size: number;
+  internPair(userRow: number, categoryRow: number): number;
+  /** Both rows of a pair, into `out[0]` and `out[1]`. */
+  pair(row: number, out: Uint32Array): void;
+}
+
 export interface WindowTables {
   readonly user: CounterTable;
   readonly item: CounterTable;
   readonly category: CounterTable;
   readonly userCategory: CounterTable;
   /** Rows of user x category; only the windows role interns them. */
-  readonly pairs: { internPair(userRow: number, categoryRow: number): number };
+  readonly pairs: PairRows;
   /** Recent interactions by user row. */
   readonly recent: RecordTable;
 }

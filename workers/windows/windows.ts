@@ -1,4 +1,3 @@
-import { assert } from "../../models/core/assert.ts";
 import { noRow, viewOf } from "../../models/core/bytes.ts";
 import { eventAt } from "../../models/core/event.ts";
 import { RecentIds } from "../../models/core/recent-ids.ts";
@@ -17,7 +16,7 @@ import type { LogBatch } from "../stores/event-log.ts";
 import { type LogSource, makeSources } from "../stores/log-source.ts";
 import { emptyCounts, type WindowCounts } from "./counts.ts";
 import { RecentSequences } from "./recent-sequences.ts";
-import { type CategoriesOf, UpdateBuffer, type WindowTables } from "./tables.ts";
+import { type CategoriesOf, type PairRows, UpdateBuffer, type WindowTables } from "./tables.ts";
 
 export interface WindowsOptions {
   readonly definition: RecommenderDefinition;
@@ -61,11 +60,8 @@ export class WindowsCore {
   readonly scopes: Readonly<Record<"user" | "item" | "category" | "userCategory", UpdateBuffer>>;
   /** Records taken in, over all sources. */
   sequence = 0;
-  /** User and category row of each pair row, two words a pair. */
-  pairKeys = new Uint32Array(2_048);
-  pairsUsed = 0;
+  readonly pairs: PairRows;
   readonly #definition: RecommenderDefinition;
-  readonly #pairs: WindowTables["pairs"];
   readonly #categoriesOf: CategoriesOf;
   readonly #activity: ItemActivity | null;
   readonly #futureLeadMs: number;
@@ -83,7 +79,7 @@ export class WindowsCore {
   constructor(options: WindowsOptions) {
     const { definition, tables, partitions } = options;
     this.#definition = definition;
-    this.#pairs = tables.pairs;
+    this.pairs = tables.pairs;
     this.#categoriesOf = options.categoriesOf;
     this.#activity = options.activity ?? null;
     this.#futureLeadMs = options.futureLeadMs ?? limits.futureLeadMs;
@@ -247,27 +243,10 @@ export class WindowsCore {
     }
   }
 
-  /** Gives the pairs of a checkpoint the rows that they had. */
-  restorePairs(keys: Uint32Array): void {
-    for (let row = 0; row < keys.length / 2; row++) {
-      const given = this.#pair(keys[2 * row], keys[2 * row + 1]);
-      assert(given === row, "pairs are restored into an empty table");
-    }
-  }
-
   /** Row of a pair, -1 where the table is full. */
   #pair(userRow: number, categoryRow: number): number {
-    const row = internOrRefuse(this.#pairs, userRow, categoryRow);
+    const row = internOrRefuse(this.pairs, userRow, categoryRow);
     if (row < 0) this.counts.pairsRefused++;
-    if (row < this.pairsUsed) return row;
-    this.pairsUsed = row + 1;
-    if (this.pairKeys.length < 2 * this.pairsUsed) {
-      const next = new Uint32Array(Math.max(2 * this.pairsUsed, 2 * this.pairKeys.length));
-      next.set(this.pairKeys);
-      this.pairKeys = next;
-    }
-    this.pairKeys[2 * row] = userRow;
-    this.pairKeys[2 * row + 1] = categoryRow;
     return row;
   }
 
@@ -295,7 +274,7 @@ function isImported(view: DataView, at: number): boolean {
   );
 }
 
-function internOrRefuse(pairs: WindowTables["pairs"], userRow: number, category: number): number {
+function internOrRefuse(pairs: PairRows, userRow: number, category: number): number {
   try {
     return pairs.internPair(userRow, category);
   } catch (error) {

@@ -4,7 +4,7 @@ import type { StopSignal } from "../loop.ts";
 import type { CheckpointStore } from "../stores/checkpoint-store.ts";
 import type { TailedLog } from "../stores/event-log.ts";
 import type { LogSource } from "../stores/log-source.ts";
-import { restoreWindows, saveWindows } from "./checkpoint.ts";
+import { clearWindows, restoreWindows, saveWindows } from "./checkpoint.ts";
 import type { Trending } from "./trending.ts";
 import type { WindowsCore } from "./windows.ts";
 
@@ -40,6 +40,7 @@ export class WindowsRole {
   static async open(options: WindowsRoleOptions): Promise<WindowsRole> {
     const role = new WindowsRole(options);
     const sections = await options.checkpoints?.load();
+    clearWindows(options.core);
     if (sections) {
       restoreWindows(options.core, sections);
       options.trending?.restore(sections);
