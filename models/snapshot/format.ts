@@ -72,7 +72,7 @@ export interface SnapshotFiles {
   syncDirectory(directory: string): void;
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
+export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
@@ -100,5 +100,3 @@ export function parseContents(path: string, parsed: unknown): SectionEntry[] {
     return entry;
   });
 }
-
-export { isRecord };
