@@ -1,0 +1,97 @@
+import { type KernelSet, mmoeWorkspace, nativeKernels } from "../../native/index.ts";
+import { assert } from "../core/assert.ts";
+import type { Random } from "../core/random.ts";
+import { initialiseRanker } from "./initialise.ts";
+import { type RankerLayout, type RankerShape, rankerLayout } from "./layout.ts";
+
+export type { RankerLayout, RankerShape } from "./layout.ts";
+
+/** The inputs of one scoring call. Arrays may be longer than needed. */
+export interface ScoreInput {
+  /** At least `floats` floats: a model slot. */
+  readonly weights: Float32Array;
+  /** userRows x userWidth, raw. */
+  readonly userDense: Float32Array;
+  /** userRows x userEmbedding; zeros for a user without one. */
+  readonly userVector: Float32Array;
+  /** count x itemWidth, raw. */
+  readonly itemDense: Float32Array;
+  /** count x itemEmbedding. */
+  readonly itemVectors: Float32Array;
+  readonly count: number;
+  /** 1 (the default): one user, many items; or equal to `count`: a user row for each. */
+  readonly userRows?: number;
+}
+
+/**
+ * A multi-task ranker: pure functions over flat weights. Holds a workspace, so that scoring
+ * allocates nothing: one ranker a thread.
+ */
+export interface Ranker {
+  readonly shape: RankerShape;
+  readonly layout: RankerLayout;
+  /** Floats of one model slot. */
+  readonly floats: number;
+  readonly headNames: readonly string[];
+  readonly kernels: KernelSet;
+  /** Fresh parameters into `out` (`floats` floats). */
+  initialise(random: Random, out: Float32Array): void;
+  /**
+   * Head columns: out[head * count + item], in the order of the definition's heads. Binary heads
+   * are probabilities (a head with `given` is the rate given it), seconds heads are seconds.
+   */
+  score(input: ScoreInput, out: Float32Array): void;
+  /** The same before sigmoid and expm1. */
+  logits(input: ScoreInput, out: Float32Array): void;
+}
+
+class MmoeRanker implements Ranker {
+  readonly shape: RankerShape;
+  readonly layout: RankerLayout;
+  readonly floats: number;
+  readonly headNames: readonly string[];
+  readonly kernels: KernelSet;
+  readonly #workspace: Float32Array;
+
+  constructor(shape: RankerShape, kernels: KernelSet) {
+    this.shape = shape;
+    this.layout = rankerLayout(shape);
+    this.floats = this.layout.floats;
+    this.headNames = this.layout.headNames;
+    this.kernels = kernels;
+    this.#workspace = new Float32Array(mmoeWorkspace(this.layout));
+  }
+
+  initialise(random: Random, out: Float32Array): void {
+    assert(out.length >= this.floats, "a ranker's weights need `floats` floats");
+    initialiseRanker(this.layout, random, out);
+  }
+
+  score(input: ScoreInput, out: Float32Array): void {
+    this.#run(input, out, false);
+  }
+
+  logits(input: ScoreInput, out: Float32Array): void {
+    this.#run(input, out, true);
+  }
+
+  #run(input: ScoreInput, out: Float32Array, logits: boolean): void {
+    this.kernels.mmoeScore(this.layout, {
+      weights: input.weights,
+      userDense: input.userDense,
+      userVector: input.userVector,
+      userRows: input.userRows ?? 1,
+      itemDense: input.itemDense,
+      itemVector: input.itemVectors,
+      rows: input.count,
+      logits,
+      out,
+      workspace: this.#workspace,
+    });
+  }
+}
+
+/** A ranker of this shape; throws REC_RANKER_SHAPE where the shape does not fit. */
+export function createRanker(shape: RankerShape, kernels: KernelSet = nativeKernels()): Ranker {
+  return new MmoeRanker(shape, kernels);
+}

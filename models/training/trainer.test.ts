@@ -1,0 +1,255 @@
+import { describe, expect, test } from "bun:test";
+import { Random } from "../core/random.ts";
+import { auc } from "../evaluation/auc.ts";
+import { createRanker } from "../ranking/ranker.ts";
+import { adagradDefault } from "./optimizer.ts";
+import type { Sample } from "./sample.ts";
+import { drawFeed, feedShape } from "./testing/feed-world.ts";
+import { MemoryVectors } from "./testing/memory-vectors.ts";
+import { RankTrainer, type TrainerOptions } from "./trainer.ts";
+
+interface Setup {
+  readonly trainer: RankTrainer;
+  readonly users: MemoryVectors;
+  readonly items: MemoryVectors;
+}
+
+const fast: Partial<TrainerOptions> = {
+  optimizer: { kind: "adam", learningRate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+  metricsWindow: 2_000,
+};
+
+function setup(options: Partial<TrainerOptions> = fast, tables?: Partial<Setup>): Setup {
+  const ranker = createRanker(feedShape);
+  const initial = new Float32Array(ranker.floats);
+  ranker.initialise(new Random(1), initial);
+  const users = tables?.users ?? new MemoryVectors(feedShape.userEmbedding);
+  const items = tables?.items ?? new MemoryVectors(feedShape.itemEmbedding);
+  return { trainer: new RankTrainer(ranker, { users, items }, initial, options), users, items };
+}
+
+function learnInBatches(trainer: RankTrainer, samples: readonly Sample[], size = 100): void {
+  for (let from = 0; from < samples.length; from += size) {
+    trainer.learn(samples.slice(from, from + size));
+  }
+}
+
+const feed = drawFeed(40_000, 7);
+
+function headOf(trainer: RankTrainer, head: string) {
+  return trainer.metrics().find((one) => one.head === head)!;
+}
+
+describe("learning", () => {
+  for (const [name, options, gap] of [
+    ["Adam, uncertainty weights", fast, 0.02],
+    ["Adam, fixed weights", { ...fast, lossWeights: [1, 1, 1, 0.5] }, 0.02],
+    ["Adagrad, slower from scratch", { ...fast, optimizer: adagradDefault }, 0.07],
+  ] as const) {
+    test(`finds what the feed draws from: ${name}`, () => {
+      const { trainer } = setup(options);
+      learnInBatches(trainer, feed.samples);
+      const last = feed.truths.slice(-2_000);
+      const clicks = feed.samples.slice(-2_000).map((sample) => sample.labels[0]!);
+      const best = auc({ scores: last.map((truth) => truth.ctr), labels: clicks });
+      const ctr = headOf(trainer, "ctr");
+      expect(best).toBeGreaterThan(0.7);
+      expect(ctr.auc).toBeGreaterThan(best - gap);
+      expect(ctr.auc).toBeLessThan(best + 0.01);
+      for (const metrics of trainer.metrics()) {
+        expect(metrics.count).toBe(2_000);
+        // Smooth L1 of log seconds aims at the middle of seconds, which lies below their mean.
+        const far = metrics.head === "watch" ? 0.6 : 0.2;
+        expect(Math.abs(Math.log(metrics.calibration))).toBeLessThan(far);
+      }
+      expect(headOf(trainer, "watch").loss).toBeLessThan(0.75);
+    });
+  }
+
+  test("metrics are of predictions made before learning: a first batch knows nothing", () => {
+    const { trainer } = setup();
+    trainer.learn(feed.samples.slice(0, 500));
+    expect(headOf(trainer, "ctr").auc).toBeLessThan(0.65);
+  });
+
+  test("ESMM finds the conversion rate of all impressions from the clicked alone", () => {
+    const { trainer } = setup({ ...fast, lossWeights: [1, 0, 5, 0] });
+    learnInBatches(trainer, feed.samples);
+    const { samples, truths } = drawFeed(1_000, 99);
+    const ranker = createRanker(feedShape);
+    let predicted = 0;
+    let true_ = 0;
+    const heads = new Float32Array(4);
+    for (const [i, sample] of samples.entries()) {
+      ranker.score(
+        {
+          weights: trainer.weights,
+          userDense: sample.userDense,
+          userVector: new Float32Array(3),
+          itemDense: sample.itemDense,
+          itemVectors: new Float32Array(2),
+          count: 1,
+        },
+        heads,
+      );
+      predicted += heads[2]!;
+      true_ += truths[i]!.cvr;
+    }
+    expect(Math.abs(predicted / true_ - 1)).toBeLessThan(0.15);
+  });
+
+  test("the place explains what the model need not: serving predicts for position 0", () => {
+    const random = new Random(5);
+    const samples = feed.samples.slice(0, 6_000).map((sample) => {
+      const position = random.int(4);
+      const seen = random.next() < 1 / (1 + position);
+      const labels = seen ? sample.labels : new Float32Array(4);
+      return { ...sample, position, labels };
+    });
+    const { trainer } = setup();
+    learnInBatches(trainer, samples);
+    const { positionBias, heads } = createRanker(feedShape).layout;
+    const biases = [0, 1, 2, 3].map((p) => trainer.weights[positionBias + p * heads]!);
+    expect(biases[0]).toBe(0);
+    expect(biases[3]!).toBeLessThan(biases[1]!);
+    expect(biases[3]!).toBeLessThan(-0.3);
+  });
+});
+
+describe("corrections", () => {
+  test("a late conversion raises the conversion head and is no progressive sample", () => {
+    const { trainer } = setup();
+    learnInBatches(trainer, feed.samples.slice(0, 2_000));
+    const losses = new Float64Array(300);
+    const late = feed.samples.slice(0, 300).map((sample) => {
+      return { ...sample, labels: Float32Array.from([1, 0, 1, 0]) };
+    });
+    const model = { weights: trainer.weights, pinVersion: null };
+    const total = () => {
+      trainer.lossesOf(late, model, losses);
+      return losses.reduce((sum, loss) => sum + loss, 0);
+    };
+    const before = total();
+    const counted = headOf(trainer, "cvr").count;
+    const corrections = late.map((sample) => ({ ...sample, kind: "correction" as const }));
+    for (let i = 0; i < 5; i++) trainer.learn(corrections);
+    expect(total()).toBeLessThan(before);
+    expect(headOf(trainer, "cvr").count).toBe(counted);
+    expect(trainer.totals.samples).toBe(2_000 + 1_500);
+  });
+});
+
+describe("bad samples", () => {
+  const poison = (change: Partial<Sample>): Sample => ({ ...feed.samples[0]!, ...change });
+  const bad: Record<string, Sample> = {
+    "NaN feature": poison({ userDense: new Float32Array(5).fill(Number.NaN) }),
+    "infinite feature": poison({ itemDense: Float32Array.from([1e308, 0, 0, 0, 0, 0]) }),
+    "huge feature": poison({ itemDense: Float32Array.from([1e30, 0, 0, 0, 0, 0]) }),
+    "infinite label": poison({ labels: Float32Array.from([1, 0, 0, Infinity]) }),
+    "label out of range": poison({ labels: Float32Array.from([2, 0, 0, 0]) }),
+    "NaN weight": poison({ weight: Number.NaN }),
+    "negative weight": poison({ weight: -1 }),
+    "another definition's shape": poison({ labels: new Float32Array(3) }),
+  };
+  for (const [name, sample] of Object.entries(bad)) {
+    test(`${name} is refused, counted, and teaches nothing`, () => {
+      const clean = setup().trainer;
+      const other = setup().trainer;
+      clean.learn(feed.samples.slice(0, 50));
+      const report = other.learn([...feed.samples.slice(0, 50), sample]);
+      expect(report).toEqual({ samples: 50, refused: 1, skippedSteps: 0 });
+      expect(other.weights).toEqual(clean.weights);
+    });
+  }
+
+  test("weights that are not finite leave no step behind", () => {
+    const { trainer, users } = setup();
+    trainer.weights[createRanker(feedShape).layout.layerOneBias] = Number.NaN;
+    expect(trainer.learn(feed.samples.slice(0, 50)).skippedSteps).toBe(1);
+    expect(users.values.size).toBe(0);
+    expect(trainer.steps).toBe(0);
+  });
+
+  test("features at the limit leave weights finite", () => {
+    const { trainer } = setup();
+    const wild = feed.samples.slice(0, 3_000).map((sample, i) => {
+      if (i % 10 !== 0) return sample;
+      const far = Math.fround(i % 20 === 0 ? 9e8 : -9e8);
+      return { ...sample, userDense: new Float32Array(5).fill(far), weight: 1_000 };
+    });
+    learnInBatches(trainer, wild);
+    expect(trainer.weights.every(Number.isFinite)).toBe(true);
+    expect(trainer.totals.refused).toBe(0);
+  });
+});
+
+describe("repeatable", () => {
+  test("the same samples in the same batches give the same weights, bit for bit", () => {
+    const [a, b] = [setup(), setup()];
+    for (const { trainer } of [a, b]) learnInBatches(trainer, feed.samples.slice(0, 1_000), 64);
+    expect(a.trainer.weights).toEqual(b.trainer.weights);
+    expect(a.items.values).toEqual(b.items.values);
+  });
+
+  test("save and restore continue bit for bit", () => {
+    for (const options of [fast, { ...fast, optimizer: adagradDefault }]) {
+      const through = setup(options);
+      learnInBatches(through.trainer, feed.samples.slice(0, 600), 50);
+      const saved = through.trainer.save();
+      const users = through.users.copy();
+      const items = through.items.copy();
+      const resumed = setup(options, { users, items });
+      resumed.trainer.restore(saved);
+      for (const { trainer } of [through, resumed]) {
+        learnInBatches(trainer, feed.samples.slice(600, 1_200), 50);
+      }
+      expect(resumed.trainer.weights).toEqual(through.trainer.weights);
+      expect(resumed.trainer.metrics()).toEqual(through.trainer.metrics());
+      expect(resumed.trainer.totals).toEqual(through.trainer.totals);
+      expect(resumed.trainer.takeTouched()).toEqual(through.trainer.takeTouched());
+      expect(resumed.users.values).toEqual(through.users.values);
+      expect(resumed.trainer.save()).toEqual(through.trainer.save());
+    }
+  });
+
+  test("a state of another shape is refused", () => {
+    const saved = setup().trainer.save();
+    const { trainer } = setup({ ...fast, metricsWindow: 10 });
+    expect(() => trainer.restore(saved)).toThrow("bytes");
+    expect(() => trainer.restore(saved.subarray(0, 100))).toThrow("cut short");
+    expect(() => trainer.restore(new Uint8Array(100))).toThrow("not this trainer's");
+  });
+});
+
+describe("embeddings", () => {
+  test("rows are learned after their admission count, and touched rows are told once", () => {
+    const admission = { learningRate: 0.05, epsilon: 0.05, admission: 3 };
+    const { trainer, users } = setup({ ...fast, userEmbedding: admission });
+    const mine = feed.samples.slice(0, 4).map((sample) => ({ ...sample, userRow: 5 }));
+    for (const sample of mine.slice(0, 3)) trainer.learn([sample]);
+    expect(users.values.has(5)).toBe(false);
+    trainer.learn([mine[3]!]);
+    expect(users.values.get(5)?.some((value) => value !== 0)).toBe(true);
+    expect([...trainer.takeTouched().users]).toEqual([5]);
+    expect([...trainer.takeTouched().users]).toEqual([]);
+  });
+});
+
+describe("losses of a version", () => {
+  test("equal the losses of training, and change nothing", () => {
+    const { trainer } = setup();
+    learnInBatches(trainer, feed.samples.slice(0, 1_500), 50);
+    const before = trainer.save();
+    const out = new Float64Array(1_200);
+    const fresh = drawFeed(1_200, 31).samples;
+    const model = { weights: trainer.weights, pinVersion: null };
+    expect(trainer.lossesOf(fresh, model, out)).toBe(1_200);
+    expect(trainer.save()).toEqual(before);
+    const unlearned = setup().trainer.weights;
+    const worse = new Float64Array(1_200);
+    trainer.lossesOf(fresh, { weights: unlearned, pinVersion: 1 }, worse);
+    const sum = (values: Float64Array) => values.reduce((total, value) => total + value, 0);
+    expect(sum(out)).toBeLessThan(sum(worse));
+    expect(out.every((loss) => loss > 0 && Number.isFinite(loss))).toBe(true);
+  });
+});
