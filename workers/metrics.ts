@@ -23,8 +23,26 @@ export const counterNames = [
   "rec_http_server_errors_total",
   "rec_items_changed_total",
   'rec_limit_reached_total{limit="appendQueueBytesMax"}',
+  'rec_limit_reached_total{limit="candidatesMax"}',
   'rec_limit_reached_total{limit="dedupIdsMax"}',
   'rec_limit_reached_total{limit="inFlightRequestsMax"}',
+  'rec_limit_reached_total{limit="rankingInFlightMax"}',
+  'rec_limit_reached_total{limit="recallItemsMax"}',
+  "rec_ranking_details_hits_total",
+  "rec_ranking_details_misses_total",
+  "rec_ranking_fallback_answers_total",
+  'rec_ranking_left_out_total{why="failed"}',
+  'rec_ranking_left_out_total{why="late"}',
+  'rec_ranking_removed_total{filter="category"}',
+  'rec_ranking_removed_total{filter="eligibility"}',
+  'rec_ranking_removed_total{filter="excluded"}',
+  'rec_ranking_removed_total{filter="not-given"}',
+  'rec_ranking_removed_total{filter="ranked-max"}',
+  'rec_ranking_removed_total{filter="seen"}',
+  "rec_ranking_served_lost_total",
+  "rec_ranking_served_records_total",
+  "rec_ranking_workers_lost_total",
+  "rec_recall_generations_total",
 ] as const;
 
 export const histogramNames = [
@@ -32,6 +50,16 @@ export const histogramNames = [
   "rec_http_events_latency_ms",
   "rec_http_recommend_latency_ms",
   "rec_http_refusal_latency_ms",
+  "rec_ranking_queue_wait_ms",
+  "rec_ranking_run_ms",
+  'rec_ranking_stage_us{stage="attributes"}',
+  'rec_ranking_stage_us{stage="features"}',
+  'rec_ranking_stage_us{stage="filters"}',
+  'rec_ranking_stage_us{stage="model"}',
+  'rec_ranking_stage_us{stage="query"}',
+  'rec_ranking_stage_us{stage="recall"}',
+  'rec_ranking_stage_us{stage="windows"}',
+  "rec_recall_rebuild_duration_ms",
 ] as const;
 
 export type CounterName = (typeof counterNames)[number];
@@ -51,4 +79,20 @@ export const metricHelp: Readonly<Record<string, string>> = {
   rec_http_server_errors_total: "Answers with a 5xx status other than a refusal for load.",
   rec_items_changed_total: "Item and user documents put or deleted.",
   rec_limit_reached_total: "Times that a limit of models/limits.ts was reached, by limit.",
+  rec_ranking_details_hits_total: "Documents of a slate that were at hand when it was chosen.",
+  rec_ranking_details_misses_total:
+    "Documents of a slate that had to be fetched after it was chosen.",
+  rec_ranking_fallback_answers_total:
+    "Requests answered without a ranking thread: late, lost or failed.",
+  rec_ranking_left_out_total: "Components left out of a request, by why.",
+  rec_ranking_queue_wait_ms: "Milliseconds from the hand-over to a ranking thread until it starts.",
+  rec_ranking_removed_total: "Candidates removed, by filter.",
+  rec_ranking_run_ms: "Milliseconds that a ranking thread takes for a request.",
+  rec_ranking_served_lost_total:
+    "Slates without a served record: features late, or the log refused.",
+  rec_ranking_served_records_total: "Served records appended.",
+  rec_ranking_stage_us: "Microseconds of a stage of the request pipeline, by stage.",
+  rec_ranking_workers_lost_total: "Ranking threads that threw, hung or ended.",
+  rec_recall_generations_total: "Index generations built and published.",
+  rec_recall_rebuild_duration_ms: "Milliseconds of work in one rebuild, pauses left out.",
 };

@@ -10,7 +10,9 @@ import { similarItems } from "../../models/recall/similar.ts";
 import { GraphIndex } from "../../native/index.ts";
 import { type CheckpointStore, MemoryCheckpointStore } from "../stores/checkpoint-store.ts";
 import { FakeEventLog } from "../stores/event-log.fake.ts";
+import { itemColumns } from "../stores/item-attributes.ts";
 import { InteractionWindow } from "./interaction-window.ts";
+import { sharedItemCatalog } from "./item-catalog.ts";
 import type { ItemCatalog } from "./recall-core.ts";
 import { RecallRole } from "./worker.ts";
 
@@ -301,4 +303,26 @@ describe("interaction window", () => {
     expect([items[0], items[2_999]]).toEqual([7_000, 9_999]);
     expect(users[2_999]).toBe(9_999 % 7);
   });
+});
+
+test("the catalog reads every row of the shared attributes once", () => {
+  const size = 10_000;
+  const catalog = sharedItemCatalog({
+    items: { size },
+    readAttributes(rows, count, out) {
+      expect(out.hidden.length).toBe(itemColumns(4_096).hidden.length);
+      for (let i = 0; i < count; i++) {
+        out.categories.set([rows[i] % 9, -1, -1, -1], 4 * i);
+        out.authorHash[i] = rows[i] + 1;
+        out.hidden[i] = rows[i] === 5_000 ? 1 : 0;
+        out.deleted[i] = rows[i] === 9_999 ? 1 : 0;
+      }
+    },
+  });
+  expect(catalog.rows()).toBe(size);
+  const { categories, authors, unavailable } = catalog.metadata(size);
+  expect([...categories.subarray(4 * 9_998)]).toEqual([9_998 % 9, -1, -1, -1, 0, -1, -1, -1]);
+  expect(authors.every((author, row) => author === row + 1)).toBe(true);
+  expect([unavailable[5_000], unavailable[9_999]]).toEqual([1, 1]);
+  expect(unavailable.reduce((a, b) => a + b)).toBe(2);
 });

@@ -5,6 +5,7 @@ import { eventAt } from "../../models/core/event.ts";
 import type { IndexGeneration } from "../../models/recall/generation.ts";
 import type { InteractionWeights } from "../../models/recall/interaction-weights.ts";
 import type { StopSignal } from "../loop.ts";
+import type { CounterName, HistogramName } from "../metrics.ts";
 import type { CheckpointStore } from "../stores/checkpoint-store.ts";
 import { type LogBatch, recordOf, type TailedLog } from "../stores/event-log.ts";
 import { RecallCore, type RecallCoreOptions } from "./recall-core.ts";
@@ -21,6 +22,10 @@ export interface RecallRoleOptions {
   readonly readBytes?: number;
   readonly checkpointEveryMs?: number;
   readonly warn?: (message: string) => void;
+  readonly metrics?: {
+    add(name: CounterName, by: number): void;
+    observe(name: HistogramName, value: number): void;
+  };
 }
 
 /** Reads events, rebuilds generations, keeps checkpoints. Steppable: it has no timer of its own. */
@@ -60,11 +65,16 @@ export class RecallRole {
     }
     const before = this.core.current;
     const worked = this.core.advance(this.#options.clock, this.caughtUp);
-    if (this.core.current !== null && this.core.current !== before) {
-      this.#options.publish(this.core.current);
-    }
+    if (this.core.current !== before) this.#publish();
     this.#maybeCheckpoint();
     return done + (worked ? 1 : 0);
+  }
+
+  #publish(): void {
+    const { metrics, publish } = this.#options;
+    if (this.core.current !== null) publish(this.core.current);
+    metrics?.add("rec_recall_generations_total", 1);
+    metrics?.observe("rec_recall_rebuild_duration_ms", this.core.rebuildMs);
   }
 
   async #read(partition: number): Promise<number> {
@@ -80,7 +90,8 @@ export class RecallRole {
 
   /** Only fixed fields are read: no text is decoded. */
   #take(batch: LogBatch): void {
-    const { weights } = this.#options;
+    const { weights, metrics } = this.#options;
+    const { leftOut } = this.core;
     for (let i = 0; i < batch.count; i++) {
       const view = viewOf(recordOf(batch, i));
       const value = view.getFloat32(eventAt.value, true);
@@ -89,6 +100,8 @@ export class RecallRole {
       const userRow = view.getUint32(eventAt.userRow, true);
       this.core.take(userRow, view.getUint32(eventAt.itemRow, true), weight);
     }
+    const bit = this.core.leftOut - leftOut;
+    if (bit > 0) metrics?.add('rec_limit_reached_total{limit="recallItemsMax"}', bit);
   }
 
   get caughtUp(): boolean {
