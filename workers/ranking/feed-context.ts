@@ -6,13 +6,13 @@ import type { FeatureEncoder } from "../../models/features/encoder.ts";
 import { sequenceWords } from "../../models/features/sequence-record.ts";
 import { limits } from "../../models/limits.ts";
 import type { GenerationLease } from "../../models/recall/generation.ts";
+import { type ItemColumns, itemColumns } from "../stores/item-attributes.ts";
 import type { RecentInteraction } from "./messages.ts";
 import { Candidates } from "./pipeline/candidates.ts";
 import { Deadline } from "./pipeline/deadline.ts";
 import type { PipelineContext } from "./pipeline/stages.ts";
 import { Trace } from "./pipeline/trace.ts";
 import type { RecallQuery } from "./sources/query.ts";
-import type { ItemColumns } from "./state.ts";
 
 /** Every kind of request in one shape; what a kind has no use for is empty. */
 export interface FeedRequest {
@@ -35,19 +35,6 @@ export type ItemDocument = Readonly<Record<string, unknown>>;
 
 /** Preferred categories that recall is told of. */
 export const preferredCategoriesMax = 8;
-
-export function itemColumns(items: number): ItemColumns {
-  return {
-    categories: new Int32Array(items * limits.itemCategoriesMax),
-    publishedAtMs: new Float64Array(items),
-    expiresAtMs: new Float64Array(items),
-    durationSeconds: new Float32Array(items),
-    hidden: new Uint8Array(items),
-    deleted: new Uint8Array(items),
-    known: new Uint8Array(items),
-    authorHash: new Uint32Array(items),
-  };
-}
 
 /** What is known of the user, read once a request. */
 export class UserState implements Omit<RecallQuery, "userRow" | "generation" | "nowMs"> {

@@ -1,5 +1,5 @@
-import type { Random } from "../../models/core/random.ts";
 import type { GenerationLease } from "../../models/recall/generation.ts";
+import type { ItemColumns } from "../stores/item-attributes.ts";
 
 /**
  * What ranking reads and writes of the shared state: the narrow side of the native tables, so
@@ -50,21 +50,6 @@ export interface ModelReader {
   unpin(reader: number): void;
   version(slot: number): number;
   weights(slot: number): Float32Array;
-}
-
-/** Item attributes as columns, entry i for the i-th row asked. */
-export interface ItemColumns {
-  /** itemCategoriesMax rows of the category table an item, -1 where there is none. */
-  readonly categories: Int32Array;
-  /** Epoch milliseconds; 0 unknown, and for expiry never. */
-  readonly publishedAtMs: Float64Array;
-  readonly expiresAtMs: Float64Array;
-  readonly durationSeconds: Float32Array;
-  readonly hidden: Uint8Array;
-  readonly deleted: Uint8Array;
-  /** 1 where the item has a document. */
-  readonly known: Uint8Array;
-  readonly authorHash: Uint32Array;
 }
 
 export interface RankingState {
@@ -126,6 +111,3 @@ export interface Metrics {
 }
 
 export const noMetrics: Metrics = { add() {}, observe() {} };
-
-/** Randomness of a thread's requests. */
-export type { Random };
