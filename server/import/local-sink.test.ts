@@ -36,9 +36,8 @@ describe("the local sink", () => {
     expect(await sink.events(events)).toMatchObject({ accepted: 4, duplicates: 0 });
     expect(await sink.events(events)).toMatchObject({ accepted: 0, duplicates: 4 });
     const records = log.records("events").map(decodeEvent);
-    expect(records.map(({ type }) => definition.interactions[type]?.name ?? "")).toEqual([
-      ...["impression", "click", "finish", "like"],
-    ]);
+    const names = records.map(({ type }): string => definition.interactions[type]?.name ?? "");
+    expect(names).toEqual(["impression", "click", "finish", "like"]);
     for (const { timeMs, receivedMs } of records)
       expect([timeMs, receivedMs]).toEqual([time, time]);
   });
