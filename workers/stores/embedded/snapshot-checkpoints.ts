@@ -1,0 +1,58 @@
+import type { Clock } from "../../../models/core/clock.ts";
+import type { SnapshotFiles } from "../../../models/snapshot/format.ts";
+import { SnapshotDirectory } from "../../../models/snapshot/manifest.ts";
+import type { CheckpointSection, CheckpointStore } from "../checkpoint-store.ts";
+
+export interface SnapshotCheckpointOptions {
+  readonly files: SnapshotFiles;
+  readonly directory: string;
+  readonly definitionHash: string;
+  readonly clock: Clock;
+  /** Told which checkpoint was passed over, and why. */
+  readonly report: (message: string) => void;
+}
+
+/** The newest and the one before, in case the newest turns out to be damaged. */
+const kept = 2;
+
+/** A role's checkpoints as snapshot files in a folder of their own. */
+export class SnapshotCheckpoints implements CheckpointStore {
+  readonly #options: SnapshotCheckpointOptions;
+  readonly #directory: SnapshotDirectory;
+
+  constructor(options: SnapshotCheckpointOptions) {
+    this.#options = options;
+    this.#directory = new SnapshotDirectory(options.files, options.directory, options.report);
+  }
+
+  async save(sections: readonly CheckpointSection[]): Promise<void> {
+    const parent = this.#directory.versions()[0] ?? null;
+    const manifest = {
+      version: (parent ?? 0) + 1,
+      parent,
+      definitionHash: this.#options.definitionHash,
+      createdMs: this.#options.clock.nowMs(),
+      offsets: {},
+      metrics: {},
+    };
+    const sources = sections.map(({ name, bytes }) => ({
+      name,
+      dtype: "u8" as const,
+      shape: [bytes.length],
+      chunks: [bytes],
+    }));
+    this.#directory.save(manifest, sources);
+    this.#directory.prune(kept);
+  }
+
+  async load(): Promise<ReadonlyMap<string, Uint8Array> | null> {
+    const opened = this.#directory.openNewest(this.#options.definitionHash);
+    if (opened === null) return null;
+    const { reader } = opened;
+    try {
+      return new Map(reader.sections.map(({ name }) => [name, reader.read(name)]));
+    } finally {
+      reader.close();
+    }
+  }
+}

@@ -1,0 +1,51 @@
+import type { Clock } from "../../models/core/clock.ts";
+import { Random } from "../../models/core/random.ts";
+import type { RecommenderDefinition } from "../../models/definition/define.ts";
+import { definitionHash } from "../../models/definition/hash.ts";
+import { createRanker } from "../../models/ranking/ranker.ts";
+import { RankTrainer } from "../../models/training/trainer.ts";
+import { rankerShape } from "../ranker-shape.ts";
+import type { SharedState } from "../shared-state.ts";
+import type { TailedLog } from "../stores/event-log.ts";
+import { realFileSystem } from "../stores/file-system.ts";
+import { systemClock } from "../system-clock.ts";
+import { ModelSnapshots } from "./model-snapshots.ts";
+import { OnlineTrainer } from "./trainer.ts";
+import { TrainerRole } from "./worker.ts";
+
+export interface TrainerParts {
+  readonly definition: RecommenderDefinition;
+  readonly state: SharedState;
+  readonly log: TailedLog;
+  /** Null: no snapshots. */
+  readonly dataDir: string | null;
+  readonly publishEvery: number;
+  readonly seed: number;
+  readonly warn: (text: string) => void;
+  /** Default: the system's. */
+  readonly clock?: Clock;
+}
+
+/** The trainer of a definition over shared state; restores, catches up and publishes. */
+export async function makeTrainerRole(parts: TrainerParts): Promise<TrainerRole> {
+  const { definition, state, log, dataDir, publishEvery, seed, warn } = parts;
+  const { slots, userEmbeddings: users, itemEmbeddings: items, metrics } = state;
+  const clock = parts.clock ?? systemClock;
+  const ranker = createRanker(rankerShape(definition));
+  const initial = new Float32Array(ranker.floats);
+  ranker.initialise(new Random(seed), initial);
+  const core = new RankTrainer(ranker, { users, items }, initial, { batchMax: publishEvery });
+  const trainer = new OnlineTrainer({ trainer: core, slots, users, items, clock, publishEvery });
+  const snapshots =
+    dataDir === null
+      ? null
+      : new ModelSnapshots({
+          files: realFileSystem(),
+          directory: `${dataDir}/models`,
+          definitionHash: definitionHash(definition),
+          report: warn,
+          users,
+          items,
+        });
+  return await TrainerRole.open({ log, trainer, snapshots, clock, metrics, warn });
+}

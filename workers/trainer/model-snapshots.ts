@@ -1,0 +1,145 @@
+import { RecError } from "../../models/core/errors.ts";
+import type { SnapshotFiles } from "../../models/snapshot/format.ts";
+import { type Manifest, SnapshotDirectory } from "../../models/snapshot/manifest.ts";
+import type { SnapshotReader } from "../../models/snapshot/reader.ts";
+import type { EmbeddingTable } from "../../native/index.ts";
+import type { OnlineTrainer } from "./trainer.ts";
+
+export interface ModelSnapshotOptions {
+  readonly files: SnapshotFiles;
+  readonly directory: string;
+  readonly definitionHash: string;
+  readonly report: (message: string) => void;
+  readonly users: EmbeddingTable;
+  readonly items: EmbeddingTable;
+}
+
+/** Snapshots that can be promoted again. */
+const kept = 10;
+const rowsAtOnce = 16_384;
+
+/** A table's rows in chunks: never all of it in memory twice. */
+function* chunksOf(table: EmbeddingTable, rows: number): Generator<Uint8Array> {
+  const chunk = new Uint8Array(Math.min(rows, rowsAtOnce) * table.rowBytes);
+  for (let first = 0; first < rows; first += rowsAtOnce) {
+    const count = Math.min(rowsAtOnce, rows - first);
+    table.save(first, count, chunk);
+    yield chunk.subarray(0, count * table.rowBytes);
+  }
+}
+
+function tableSection(name: string, table: EmbeddingTable) {
+  const rows = table.usedRows;
+  const shape = [rows, table.rowBytes];
+  return { name, dtype: "u8" as const, shape, chunks: chunksOf(table, rows) };
+}
+
+/** The trainer's state as files: weights, optimizer, embeddings, and the offset they stand at. */
+export class ModelSnapshots {
+  readonly #options: ModelSnapshotOptions;
+  readonly #directory: SnapshotDirectory;
+  /** The snapshot that the present state continues. */
+  #parent: number | null = null;
+
+  constructor(options: ModelSnapshotOptions) {
+    this.#options = options;
+    this.#directory = new SnapshotDirectory(options.files, options.directory, options.report);
+  }
+
+  save(trainer: OnlineTrainer, createdMs: number): Manifest {
+    const { users, items, definitionHash } = this.#options;
+    const version = trainer.version;
+    const losses = trainer.metrics().flatMap(({ head, loss, auc, calibration }) => [
+      [`${head}.loss`, loss],
+      [`${head}.auc`, auc],
+      [`${head}.calibration`, calibration],
+    ]);
+    const metrics: Record<string, number> = Object.fromEntries(
+      losses.filter(([, value]) => Number.isFinite(value)),
+    );
+    metrics.versionBase = trainer.versionBase;
+    const state = trainer.trainer.save();
+    const manifest = this.#directory.save(
+      {
+        version,
+        parent: this.#parent === version ? null : this.#parent,
+        definitionHash,
+        createdMs,
+        offsets: { "samples/0": trainer.offset },
+        metrics,
+      },
+      [
+        { name: "trainer", dtype: "u8", shape: [state.length], chunks: [state] },
+        tableSection("users", users),
+        tableSection("items", items),
+      ],
+    );
+    this.#parent = version;
+    this.#directory.prune(kept);
+    return manifest;
+  }
+
+  /** Continues where the newest good snapshot stood; false where there is none. */
+  restoreNewest(trainer: OnlineTrainer): boolean {
+    const opened = this.#directory.openNewest(this.#options.definitionHash);
+    if (opened === null) return false;
+    this.#take(opened, trainer);
+    trainer.offset = opened.manifest.offsets["samples/0"] ?? 0;
+    trainer.versionBase = opened.manifest.metrics.versionBase ?? 1;
+    return true;
+  }
+
+  /**
+   * Loads the weights of an earlier version as the new candidate; offset and version go on from
+   * where they are. Throws REC_MODEL_UNKNOWN.
+   */
+  promote(trainer: OnlineTrainer, version: number): void {
+    if (!this.#directory.versions().includes(version)) {
+      throw new RecError("REC_MODEL_UNKNOWN", `no snapshot of version ${version}`, {
+        path: "version",
+      });
+    }
+    this.#take(this.#directory.open(version), trainer);
+    trainer.versionBase++;
+  }
+
+  /** Manifests, newest first; those that cannot be read are left out. */
+  list(): Manifest[] {
+    return this.#directory.versions().flatMap((version) => {
+      try {
+        return [this.#directory.manifest(version)];
+      } catch {
+        return [];
+      }
+    });
+  }
+
+  #take(opened: { manifest: Manifest; reader: SnapshotReader }, trainer: OnlineTrainer): void {
+    const { manifest, reader } = opened;
+    try {
+      trainer.trainer.restore(reader.read("trainer"));
+      loadTable(reader, "users", this.#options.users);
+      loadTable(reader, "items", this.#options.items);
+    } finally {
+      reader.close();
+    }
+    trainer.forgetPending();
+    this.#parent = manifest.version;
+  }
+}
+
+/** Rows beyond the snapshot's are emptied: they were learned after it. */
+function loadTable(reader: SnapshotReader, name: string, table: EmbeddingTable): void {
+  const rows = reader.section(name).byteLength / table.rowBytes;
+  let first = 0;
+  for (const chunk of reader.chunks(name, rowsAtOnce * table.rowBytes)) {
+    table.load(first, chunk.length / table.rowBytes, chunk);
+    first += chunk.length / table.rowBytes;
+  }
+  const zeros = new Float32Array(rowsAtOnce * table.dim);
+  for (let row = rows; row < table.usedRows; row += rowsAtOnce) {
+    const count = Math.min(rowsAtOnce, table.usedRows - row);
+    const rest = Uint32Array.from({ length: count }, (_, i) => row + i);
+    table.initialise(rest, count, zeros);
+  }
+}

@@ -1,0 +1,60 @@
+import { noRow } from "../../models/core/bytes.ts";
+import type { EmbeddingTable, ModelSlots } from "../../native/index.ts";
+
+export interface PublisherOptions {
+  readonly slots: ModelSlots;
+  readonly users: EmbeddingTable;
+  readonly items: EmbeddingTable;
+}
+
+/** Rows of the two tables that changed since they were last published. */
+interface Touched {
+  users: Set<number>;
+  items: Set<number>;
+}
+
+/**
+ * Makes trained weights live: fills a free slot, writes the changed embedding rows under the new
+ * version, then flips the one pointer. While someone still pins a version older than the current
+ * one, a row's older value is theirs, so the publish is left out and its rows go with the next.
+ */
+export class Publisher {
+  readonly #options: PublisherOptions;
+  #touched: Touched = { users: new Set(), items: new Set() };
+  /** Publishes left out because of a pin. */
+  merged = 0;
+
+  constructor(options: PublisherOptions) {
+    this.#options = options;
+  }
+
+  touch(rows: { users: Uint32Array; items: Uint32Array }): void {
+    for (const row of rows.users) if (row !== noRow) this.#touched.users.add(row);
+    for (const row of rows.items) if (row !== noRow) this.#touched.items.add(row);
+  }
+
+  /** Every row goes with the next publish: after a restore. */
+  touchAll(): void {
+    const { users, items } = this.#options;
+    for (let row = 0; row < users.usedRows; row++) this.#touched.users.add(row);
+    for (let row = 0; row < items.usedRows; row++) this.#touched.items.add(row);
+  }
+
+  /** False where it was left out. `version` is larger than any before. */
+  publish(weights: Float32Array, version: number): boolean {
+    const { slots, users, items } = this.#options;
+    const slot = slots.acquire();
+    if (slot < 0 || slots.oldestPinnedVersion() < slots.current().version) {
+      this.merged++;
+      return false;
+    }
+    slots.weights(slot).set(weights);
+    // Rows first: a reader that pins the new version must find them all.
+    const { users: userRows, items: itemRows } = this.#touched;
+    users.publish(Uint32Array.from(userRows), userRows.size, version);
+    items.publish(Uint32Array.from(itemRows), itemRows.size, version);
+    slots.publish(slot, version);
+    this.#touched = { users: new Set(), items: new Set() };
+    return true;
+  }
+}
