@@ -261,7 +261,7 @@ describe("on a socket", () => {
     expect(await stopped).toBe(true);
     expect((await busy).match(/HTTP\/1.1 \d+/g)).toEqual(["HTTP/1.1 200"]);
     expect((await idle).match(/HTTP\/1.1 \d+/g)).toEqual(["HTTP/1.1 200", "HTTP/1.1 200"]);
-    expect(fetch(`${stopping.url}/healthz`)).rejects.toThrow();
+    await expect(fetch(`${stopping.url}/healthz`)).rejects.toThrow();
   });
 
   test("a stop gives up on what never ends", async () => {

@@ -59,7 +59,7 @@ describe("documents", () => {
   test("a failed append changes nothing that can be seen", async () => {
     const { documents, log, attributes, categories } = setUp();
     log.failNext = new RecError("REC_LOG_FULL", "full");
-    expect(documents.put("item", [{ id: "x", document: film }])).rejects.toThrow("full");
+    await expect(documents.put("item", [{ id: "x", document: film }])).rejects.toThrow("full");
     await documents.settle();
     expect(await documents.get("item", "x")).toBe(null);
     expect([attributes.rows.size, categories.size]).toEqual([0, 0]);

@@ -1,0 +1,54 @@
+import type { Clock } from "../../models/core/clock.ts";
+import type { RecommenderDefinition } from "../../models/definition/define.ts";
+import { limits } from "../../models/limits.ts";
+import type { SharedState } from "../../workers/shared-state.ts";
+import type { DocumentStore } from "../../workers/stores/document-store.ts";
+import type { EventLog } from "../../workers/stores/event-log.ts";
+import { Deduplicator } from "./deduplicate.ts";
+import { DocumentService } from "./documents.ts";
+import { EventIngest } from "./ingest.ts";
+import { ItemMemory } from "./item-attributes.ts";
+import { type RestoreReport, restore } from "./restore.ts";
+
+export interface IngestParts {
+  readonly definition: RecommenderDefinition;
+  readonly state: SharedState;
+  readonly log: EventLog;
+  readonly store: DocumentStore;
+  readonly clock: Clock;
+  readonly categoriesMax?: number;
+}
+
+/** Events and documents of one process: the only writer of ids and of item attributes. */
+export interface IngestAssembly {
+  readonly events: EventIngest;
+  readonly documents: DocumentService;
+  /** Call once, before anything is accepted. */
+  restore(): Promise<RestoreReport>;
+  /** Resolves once nothing is under way: what a stop waits for before it closes the log. */
+  settle(): Promise<void>;
+}
+
+export function createIngest(parts: IngestParts): IngestAssembly {
+  const { definition, state, log, store, clock } = parts;
+  const { users, items, categories, metrics } = state;
+  const memory = new ItemMemory({
+    categories,
+    categoriesMax: parts.categoriesMax ?? limits.categoriesMax,
+    attributes: state.itemAttributes,
+    fresh: state.fresh,
+  });
+  const deduplicator = new Deduplicator();
+  const shared = { users, items, log, clock, metrics };
+  const { interactions } = definition;
+  const events = new EventIngest({ ...shared, interactions, deduplicator });
+  const documents = new DocumentService({ ...shared, store, memory });
+  return {
+    events,
+    documents,
+    restore: () => restore({ log, store, users, items, memory, deduplicator }),
+    settle: async () => {
+      await Promise.all([events.settle(), documents.settle()]);
+    },
+  };
+}
