@@ -1,0 +1,190 @@
+import { expect, test } from "bun:test";
+import { PaneTable, type PaneTableOptions, type PaneUpdates } from "./pane-table.ts";
+import { ReferencePaneTable } from "./reference/pane-table.ts";
+import { seededRandom } from "./test/seeded-random.ts";
+
+const windows = [
+  { paneMs: 10_000, panes: 6 },
+  { paneMs: 60_000, panes: 10 },
+  { paneMs: 300_000, panes: 12 },
+  { paneMs: 3_600_000, panes: 24 },
+];
+
+interface Event {
+  row: number;
+  counter: number;
+  delta: number;
+  time: number;
+  offset: number;
+}
+
+function updatesOf(events: readonly Event[], watermarkMs: number): PaneUpdates {
+  return {
+    rows: Uint32Array.from(events, (e) => e.row),
+    counters: Uint8Array.from(events, (e) => e.counter),
+    deltas: Uint32Array.from(events, (e) => e.delta),
+    times: Float64Array.from(events, (e) => e.time),
+    offsets: Float64Array.from(events, (e) => e.offset),
+    count: events.length,
+    watermarkMs,
+  };
+}
+
+/** A stream with steps of all sizes, disorder, repeats of offsets and far-off times. */
+function* stream(seed: number, options: { rows: number; counters: number; batches: number }) {
+  const random = seededRandom(seed);
+  let now = random() < 0.2 ? 0 : 1_700_000_000_000 + random() * 1e7;
+  let offset = 0;
+  for (let batch = 0; batch < options.batches; batch++) {
+    const scale = 10 ** (random() * 7);
+    const events: Event[] = [];
+    for (let i = Math.floor(random() * 40); i > 0; i--) {
+      now += random() * scale;
+      const back = random() < 0.4 ? random() * 10 ** (random() * 8) : 0;
+      if (random() < 0.9) offset++;
+      events.push({
+        row: Math.floor(random() * options.rows),
+        counter: Math.floor(random() * options.counters),
+        delta: Math.floor(random() * 2 ** (random() * 32)),
+        time: Math.max(0, now - back),
+        offset: random() < 0.05 ? -1 : offset,
+      });
+    }
+    const watermark = random() < 0.2 ? Number.NEGATIVE_INFINITY : now - random() * 60_000;
+    yield { updates: updatesOf(events, watermark), now, random };
+  }
+}
+
+function compare(seed: number, options: PaneTableOptions): void {
+  const { rows, counters } = options;
+  const native = PaneTable.create(options);
+  const reference = ReferencePaneTable.create(options);
+  const some = Int32Array.from({ length: rows + 2 }, (_, i) => i - 1);
+  some[rows + 1] = 0;
+  const outputs = [0, 1].map(() => new Uint32Array(some.length * native.width));
+  const offsets = [0, 1].map(() => new Float64Array(some.length));
+  const late = [0, 1].map(() => new Uint32Array(options.windows.length));
+  for (const { updates, now, random } of stream(seed, { rows, counters, batches: 60 })) {
+    expect(native.apply(updates, late[0])).toBe(reference.apply(updates, late[1]));
+    expect(late[0]).toEqual(late[1]);
+    for (let read = 0; read < 6; read++) {
+      const asOf = now + (random() - 0.5) * 10 ** (random() * 9);
+      native.read(some, some.length, asOf, outputs[0], offsets[0]);
+      reference.read(some, some.length, asOf, outputs[1], offsets[1]);
+      expect(outputs[0]).toEqual(outputs[1]);
+      expect(offsets[0]).toEqual(offsets[1]);
+    }
+  }
+  native.release();
+}
+
+test("equals its twin on random streams with disorder, late events and odd shapes", () => {
+  for (let seed = 1; seed <= 12; seed++) {
+    compare(seed, { rows: 7, counters: 6, windows });
+    compare(seed + 100, { rows: 3, counters: 1, windows: windows.slice(0, 1) });
+    compare(seed + 200, { rows: 1, counters: 5, windows: [{ paneMs: 7, panes: 1 }] });
+    compare(seed + 300, { rows: 2, counters: 64, windows: [{ paneMs: 1_000, panes: 3 }] });
+  }
+});
+
+const one = { rows: 4, counters: 2, windows: [{ paneMs: 10, panes: 3 }] };
+
+function single(table: PaneTable, event: Partial<Event>, watermark = 0): Uint32Array {
+  const late = new Uint32Array(1);
+  const base = { row: 0, counter: 0, delta: 1, time: 0, offset: -1 };
+  table.apply(updatesOf([{ ...base, ...event }], watermark), late);
+  return late;
+}
+
+function valueAt(table: PaneTable, asOfMs: number): number[] {
+  const out = new Uint32Array(table.width);
+  table.read(Int32Array.of(0), 1, asOfMs, out, null);
+  return [out[0], out[2]];
+}
+
+test("a window holds the open pane and those before it, and a total holds all", () => {
+  const table = PaneTable.create(one);
+  single(table, { time: 105 });
+  single(table, { time: 119, delta: 10 });
+  single(table, { time: 121, delta: 100 });
+  expect(valueAt(table, 99)).toEqual([0, 111]);
+  expect(valueAt(table, 109)).toEqual([1, 111]);
+  expect(valueAt(table, 110)).toEqual([11, 111]);
+  expect(valueAt(table, 129)).toEqual([111, 111]);
+  expect(valueAt(table, 130)).toEqual([110, 111]);
+  expect(valueAt(table, 149)).toEqual([100, 111]);
+  expect(valueAt(table, 150)).toEqual([0, 111]);
+  table.release();
+});
+
+test("a late event counts in the total and is told, an old offset does nothing", () => {
+  const table = PaneTable.create(one);
+  single(table, { time: 200, offset: 5 });
+  expect([...single(table, { time: 195, offset: 6 }, 200)]).toEqual([1]);
+  expect([...single(table, { time: 195, offset: 7 }, 199)]).toEqual([0]);
+  expect([...single(table, { time: 160, offset: 8 })]).toEqual([1]);
+  expect([...single(table, { time: 195, offset: 8 })]).toEqual([0]);
+  expect(valueAt(table, 200)).toEqual([2, 4]);
+  table.release();
+});
+
+test("saved rows continue identically", () => {
+  const options = { rows: 9, counters: 3, windows };
+  const first = PaneTable.create(options);
+  const second = PaneTable.create(options);
+  const late = new Uint32Array(4);
+  const batches = [...stream(77, { ...options, batches: 20 })];
+  for (const { updates } of batches.slice(0, 10)) first.apply(updates, late);
+  const bytes = new Uint8Array(9 * first.rowBytes);
+  first.save(0, 9, bytes);
+  second.load(0, 9, bytes);
+  for (const { updates } of batches.slice(10)) {
+    first.apply(updates, late);
+    second.apply(updates, late);
+  }
+  const again = new Uint8Array(bytes.length);
+  first.save(0, 9, bytes);
+  second.save(0, 9, again);
+  expect(again).toEqual(bytes);
+  first.clear();
+  first.save(0, 9, bytes);
+  expect(bytes.every((byte) => byte === 0)).toBe(true);
+  first.release();
+  second.release();
+});
+
+test("wrong arguments throw and change nothing", () => {
+  const table = PaneTable.create(one);
+  const out = new Uint32Array(table.width);
+  const rows = Int32Array.of(0);
+  expect(() => table.read(rows, 2, 0, out, null)).toThrow("rows");
+  expect(() => table.read(rows, 1, 0, out.subarray(1), null)).toThrow("too short");
+  expect(() => table.read(Int32Array.of(4), 1, 0, out, null)).toThrow("range");
+  expect(() => table.read(Int32Array.of(-2), 1, 0, out, null)).toThrow("range");
+  expect(() => table.read(rows, 1, Number.NaN, out, null)).toThrow("finite");
+  expect(() => table.read(rows, 1, 0, out, new Float64Array(0))).toThrow("offsetsOut");
+  expect(() => table.read(rows, -1, 0, out, null)).toThrow("count");
+  for (const event of [
+    { row: 4 },
+    { row: 0xffff_ffff },
+    { counter: 2 },
+    { time: -1 },
+    { time: Number.NaN },
+    { time: 1e300 },
+    { offset: -2 },
+    { offset: Number.POSITIVE_INFINITY },
+  ]) {
+    expect(() => single(table, event)).toThrow("range");
+  }
+  expect(() => single(table, {}, Number.NaN)).toThrow("range");
+  const bytes = new Uint8Array(table.rowBytes);
+  expect(() => table.save(0, 2, bytes)).toThrow("short");
+  expect(() => table.save(4, 1, bytes)).toThrow("range");
+  expect(() => table.load(0, 1, new Uint8Array(table.rowBytes).fill(255))).toThrow("range");
+  expect(valueAt(table, 1)).toEqual([0, 0]);
+  expect(() => PaneTable.create({ ...one, counters: 65 })).toThrow("range");
+  expect(() => PaneTable.create({ ...one, windows: [{ paneMs: 0, panes: 1 }] })).toThrow("range");
+  expect(() => PaneTable.attach(12_345)).toThrow("handle");
+  table.release();
+  expect(() => valueAt(table, 1)).toThrow("handle");
+});
