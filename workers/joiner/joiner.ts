@@ -456,6 +456,11 @@ export class JoinerCore {
 
   /** The rebuilt slates count as having left what the frame said; from here on samples come out. */
   endReplay(): void {
+    for (const { topic, partition, offset } of this.sources) {
+      if (topic !== "served") continue;
+      // A log that lost its unsynced tail goes on below the frame: new slates need samples.
+      this.#emittedTo[partition] = Math.min(this.#emittedTo[partition], offset);
+    }
     const { marks } = this.#slates;
     for (let slate = this.#slates.oldest; slate < this.#slates.next; slate++) {
       const entry = this.#slates.entry(slate);

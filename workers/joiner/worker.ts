@@ -131,14 +131,15 @@ export class JoinerRole {
 export async function runJoiner(
   role: JoinerRole,
   stop: StopSignal,
-  warn: (message: string) => void,
+  told: { afterStep: () => void; warn: (message: string) => void },
 ): Promise<void> {
   while (!stop.stopped) {
     try {
       if ((await role.step()) === 0) await role.waitForMore(100);
+      told.afterStep();
     } catch (error) {
       if (!(error instanceof RecError)) throw error;
-      warn(`joiner: ${error.message}`);
+      told.warn(`joiner: ${error.message}`);
       await stop.sleep(100);
     }
   }

@@ -60,6 +60,8 @@ export class WindowsCore {
   readonly scopes: Readonly<Record<"user" | "item" | "category" | "userCategory", UpdateBuffer>>;
   /** Records taken in, over all sources. */
   sequence = 0;
+  /** When the last event that was taken in had been accepted; 0 before the first. */
+  acceptedMs = 0;
   readonly pairs: PairRows;
   readonly #definition: RecommenderDefinition;
   readonly #categoriesOf: CategoriesOf;
@@ -133,6 +135,7 @@ export class WindowsCore {
       return;
     }
     const receivedMs = view.getFloat64(at + eventAt.receivedMs, true);
+    this.acceptedMs = receivedMs;
     const claimedMs = view.getFloat64(at + eventAt.timeMs, true);
     if (claimedMs > receivedMs + this.#futureLeadMs) this.counts.future++;
     const timeMs = this.#takeTime(watermark, claimedMs, receivedMs);

@@ -44,9 +44,21 @@ export class WindowsRole {
     if (sections) {
       restoreWindows(options.core, sections);
       options.trending?.restore(sections);
+      role.#mindLostRecords();
     }
     role.#lastCheckpoint = options.core.sequence;
     return role;
+  }
+
+  /** A log that lost its unsynced tail goes on below the checkpoint: new records must count. */
+  #mindLostRecords(): void {
+    for (const source of this.core.sources) {
+      const { topic, partition, offset } = source;
+      const end = this.#options.log.endOffset(topic, partition);
+      if (offset <= end) continue;
+      this.#options.warn?.(`${topic}/${partition} ends at ${end}, ${offset} had been applied`);
+      source.offset = end;
+    }
   }
 
   /** Applies what is there, up to `readBytes` of each source; returns how many records. */
@@ -87,10 +99,13 @@ export class WindowsRole {
 
   /** Saves the state as it is now. The state is copied at once, so steps may go on meanwhile. */
   async checkpoint(): Promise<void> {
-    const { checkpoints, trending } = this.#options;
+    const { checkpoints, trending, log } = this.#options;
     if (checkpoints === null) return;
     this.#lastCheckpoint = this.core.sequence;
-    await checkpoints.save([...saveWindows(this.core), ...(trending?.save() ?? [])]);
+    const sections = [...saveWindows(this.core), ...(trending?.save() ?? [])];
+    // What the checkpoint has applied must outlive it.
+    await log.flush();
+    await checkpoints.save(sections);
   }
 
   /** Everything that is in the log is in the tables. */
@@ -113,11 +128,15 @@ export class WindowsRole {
   }
 }
 
-/** Runs the role until it is told to stop. */
-export async function runWindows(role: WindowsRole, stop: StopSignal): Promise<void> {
+/** Runs the role until it is told to stop; `afterStep` sees every step that applied something. */
+export async function runWindows(
+  role: WindowsRole,
+  stop: StopSignal,
+  afterStep: () => void,
+): Promise<void> {
   while (!stop.stopped) {
-    const applied = await role.step();
-    if (applied === 0) await role.waitForMore(100);
+    if ((await role.step()) === 0) await role.waitForMore(100);
+    else afterStep();
   }
   await role.close();
 }

@@ -1,0 +1,31 @@
+import { CountReporter } from "../count-reporter.ts";
+import { type RoleContext, serveRole } from "../role-thread.ts";
+import { systemClock } from "../system-clock.ts";
+import { JoinerCore } from "./joiner.ts";
+import { JoinerRole, runJoiner } from "./worker.ts";
+
+/** Entry of the joiner's thread. */
+serveRole(async (context) => {
+  const { log, definition, stop, warn } = context;
+  const core = new JoinerCore({
+    definition,
+    clock: systemClock,
+    partitions: { events: log.partitions("events"), served: log.partitions("served") },
+  });
+  const role = await JoinerRole.open({ log, core });
+  const counts = countReporter(context, core);
+  context.post({ kind: "ready" });
+  await runJoiner(role, stop, { afterStep: () => counts.report(), warn });
+});
+
+function countReporter({ state }: RoleContext, { counts }: JoinerCore): CountReporter {
+  return new CountReporter(state.metrics, [
+    ["rec_joiner_samples_total", () => counts.primaries],
+    ["rec_joiner_corrections_total", () => counts.corrections],
+    ["rec_joiner_duplicates_total", () => counts.duplicates],
+    ["rec_joiner_orphans_total", () => counts.orphans],
+    ["rec_joiner_outside_total", () => counts.outside],
+    ["rec_joiner_unseen_total", () => counts.unseen],
+    ['rec_limit_reached_total{limit="joinerLiveMax"}', () => counts.evictedItems],
+  ]);
+}

@@ -1,0 +1,138 @@
+import { afterEach, describe, expect, test } from "bun:test";
+import { ManualClock } from "../../models/core/clock.ts";
+import { Random } from "../../models/core/random.ts";
+import definition from "../../models/definition/default.ts";
+import { sequenceOf } from "../../models/features/window.ts";
+import { IdTable, PaneTable, SequenceTable } from "../../native/index.ts";
+import { MemoryCheckpointStore } from "../stores/checkpoint-store.ts";
+import { FakeEventLog } from "../stores/event-log.fake.ts";
+import { encodeAll, encodeSlates, fakeCategories, fakeEvents, fakeServed } from "./stream.fake.ts";
+import { WindowsOracle } from "./windows.oracle.ts";
+import { WindowsCore } from "./windows.ts";
+import { WindowsRole } from "./worker.ts";
+
+const rows = 2_000;
+const marks = { maxDisorderMs: 30_000, futureLeadMs: 60_000 };
+const startMs = Date.UTC(2026, 2, 1);
+const shape = { records: 2_500, users: 12, items: 30, types: 6, startMs, gapMs: 400 };
+const opened: { release(): void }[] = [];
+
+function keep<T extends { release(): void }>(table: T): T {
+  opened.push(table);
+  return table;
+}
+
+afterEach(() => {
+  for (const table of opened.splice(0)) table.release();
+});
+
+function nativeTables() {
+  const counters = definition.interactions.length;
+  const panes = () => keep(PaneTable.create({ rows, counters, windows: definition.windows }));
+  return {
+    user: panes(),
+    item: panes(),
+    category: panes(),
+    userCategory: panes(),
+    pairs: keep(IdTable.create({ capacity: rows, bytesMax: 0 })),
+    recent: keep(SequenceTable.create({ rows, length: 50, words: 4 })),
+  };
+}
+
+type Tables = ReturnType<typeof nativeTables>;
+
+async function fill(seed: number) {
+  const random = new Random(seed);
+  const events = fakeEvents(random, shape);
+  const log = new FakeEventLog();
+  const oracle = new WindowsOracle({ definition, ...marks });
+  await log.append("events", 0, encodeAll(events));
+  for (const event of events) oracle.event("events", event);
+  const slates = Array.from({ length: 150 }, (_, i) => {
+    const items = Array.from({ length: 5 }, () => random.int(shape.items));
+    const timeMs = startMs + (i * shape.records * shape.gapMs) / 150;
+    return fakeServed({ user: random.int(shape.users), items, timeMs, request: `s${i}` });
+  });
+  await log.append("served", 0, encodeSlates(slates));
+  for (const slate of slates) oracle.served("served", slate);
+  return { log, oracle };
+}
+
+function open(log: FakeEventLog, tables: Tables, checkpoints: MemoryCheckpointStore) {
+  const core = new WindowsCore({
+    definition,
+    tables,
+    categoriesOf: (itemRow, out) => {
+      const categories = fakeCategories(itemRow);
+      out.set(categories);
+      return categories.length;
+    },
+    partitions: { events: 1, served: 1 },
+    dedupIdsMax: 10_000,
+    ...marks,
+  });
+  const clock = new ManualClock(startMs);
+  return WindowsRole.open({ log, core, clock, checkpoints, readBytes: 20_000 });
+}
+
+function valuesOf(table: PaneTable, row: number, asOfMs: number): number[] {
+  const out = new Uint32Array(table.width);
+  table.read(Int32Array.of(row), 1, asOfMs, out, null);
+  return [...out];
+}
+
+function differences(tables: Tables, oracle: WindowsOracle, asOfMs: number): string[] {
+  const wrong: string[] = [];
+  const check = (scope: "user" | "item" | "category" | "userCategory", at: number, row: string) => {
+    const got = valuesOf(tables[scope], at, asOfMs).join();
+    const want = oracle.read(scope, row, asOfMs).join();
+    if (got !== want) wrong.push(`${scope} ${row}: ${got} instead of ${want}`);
+  };
+  for (let row = 0; row < shape.users; row++) check("user", row, `${row}`);
+  for (let row = 0; row < shape.items; row++) check("item", row, `${row}`);
+  for (let row = 0; row < 23; row++) check("category", row, `${row}`);
+  const pair = new Uint32Array(2);
+  for (let row = 0; row < tables.pairs.size; row++) {
+    tables.pairs.pair(row, pair);
+    check("userCategory", row, pair.join("/"));
+  }
+  return wrong;
+}
+
+describe("windows on the native tables", () => {
+  test("equal the oracle, and rows say which records they have taken in", async () => {
+    const { log, oracle } = await fill(21);
+    const tables = nativeTables();
+    const role = await open(log, tables, new MemoryCheckpointStore());
+    while ((await role.step()) > 0);
+    const endMs = Math.max(...role.core.sources.map((source) => source.watermark.largestMs));
+    expect(differences(tables, oracle, endMs)).toEqual([]);
+    expect(tables.pairs.size).toBeGreaterThan(100);
+    const offsets = new Float64Array(2);
+    const out = new Uint32Array(2 * tables.user.width);
+    tables.user.read(Int32Array.of(3, -1), 2, endMs, out, offsets);
+    expect(sequenceOf(offsets[0])).toBeGreaterThan(1_000);
+    expect(sequenceOf(offsets[0])).toBeLessThan(role.core.sequence);
+    expect(sequenceOf(offsets[1])).toBe(-1);
+  });
+
+  test("a new process and a new thread over the same memory restore the same state", async () => {
+    const { log, oracle } = await fill(22);
+    const random = new Random(22);
+    const checkpoints = new MemoryCheckpointStore();
+    let tables = nativeTables();
+    let role = await open(log, tables, checkpoints);
+    let restarts = 0;
+    while ((await role.step()) > 0) {
+      if (random.int(3) === 0) await role.checkpoint();
+      if (random.int(4) !== 0) continue;
+      restarts++;
+      // Every other time only the thread dies: the tables keep what it counted last.
+      if (restarts % 2 === 0) tables = nativeTables();
+      role = await open(log, tables, checkpoints);
+    }
+    expect(restarts).toBeGreaterThan(2);
+    const endMs = Math.max(...role.core.sources.map((source) => source.watermark.largestMs));
+    expect(differences(tables, oracle, endMs)).toEqual([]);
+  });
+});
