@@ -8,9 +8,11 @@ import { GenerationHolder, type IndexGeneration } from "../../models/recall/gene
 import { InteractionWeights } from "../../models/recall/interaction-weights.ts";
 import { similarItems } from "../../models/recall/similar.ts";
 import { GraphIndex } from "../../native/index.ts";
-import { type CheckpointStore, MemoryCheckpointStore } from "../stores/checkpoint-store.ts";
+import type { CheckpointStore } from "../stores/checkpoint-store.ts";
+import { SnapshotCheckpoints } from "../stores/embedded/snapshot-checkpoints.ts";
 import { FakeEventLog } from "../stores/event-log.fake.ts";
 import { itemColumns } from "../stores/item-attributes.ts";
+import { memoryFileSystem } from "../stores/memory-file-system.ts";
 import { InteractionWindow } from "./interaction-window.ts";
 import { sharedItemCatalog } from "./item-catalog.ts";
 import type { ItemCatalog } from "./recall-core.ts";
@@ -68,8 +70,12 @@ interface Setup {
 }
 
 function fresh(): Setup {
-  const checkpoints = new MemoryCheckpointStore();
-  return { log: new FakeEventLog({ events: 2 }), clock: new ManualClock(startMs), checkpoints };
+  const clock = new ManualClock(startMs);
+  const report = () => {};
+  const files = memoryFileSystem();
+  const options = { files, directory: "recall", definitionHash: "abc", clock, report };
+  const checkpoints = new SnapshotCheckpoints(options);
+  return { log: new FakeEventLog({ events: 2 }), clock, checkpoints };
 }
 
 async function open(setup: Setup, seed = 1) {

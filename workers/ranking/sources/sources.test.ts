@@ -8,7 +8,6 @@ import { FreshSource } from "./fresh.ts";
 import { ItemToItemSource } from "./item-to-item.ts";
 import type { ListTable } from "./list-table.ts";
 import type { RecallQuery, RecallSource } from "./query.ts";
-import { recallSources } from "./recall-sources.ts";
 import { TrendingSource } from "./trending.ts";
 import { VectorSource } from "./vector.ts";
 
@@ -166,7 +165,14 @@ describe("list sources", () => {
 });
 
 test("every route of the definition has a source, and each bears a request without a user", () => {
-  const sources = recallSources(definition, { trending: lists({}), fresh: lists({}) });
+  const empty = lists({});
+  const sources = [
+    new ItemToItemSource(weights),
+    new VectorSource(weights),
+    new TrendingSource(empty),
+    new CategoryTrendingSource(empty),
+    new FreshSource(empty),
+  ];
   const names = definition.routes.map(({ name }) => name);
   expect(sources.map(({ name }) => name).sort()).toEqual([...names].sort());
   const asked = { ...query([]), userRow: -1, generation: null };
