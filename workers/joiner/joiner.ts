@@ -11,33 +11,13 @@ import { type LogSource, makeSources, savedOf, savedSource } from "../stores/log
 import { type AttributionRules, attributionRules } from "./attribution.ts";
 import { emptyJoinerCounts, type JoinerCounts } from "./counts.ts";
 import { frameVersion, type JoinerFrame, type ReplayRange } from "./frame.ts";
+import type { JoinerOptions } from "./options.ts";
 import { itemsOf, type LateSample, sampleOf, samplesOf } from "./samples.ts";
 import { mark, Slates } from "./slates.ts";
 import { type Interaction, WaitingInteractions } from "./waiting.ts";
 
-export interface JoinerOptions {
-  readonly definition: RecommenderDefinition;
-  readonly clock: Clock;
-  readonly partitions: { readonly events: number; readonly served: number };
-  /**
-   * A slate's samples leave when the stream is so far past it. Default: once the watermark closes
-   * the longest prompt attribution window (2 minutes + the allowed disorder), so that a sample has
-   * all labels but delayed conversions. Shorter trains sooner: what comes later then follows as
-   * `correction` samples, so nothing is lost, but an early negative may be a fake one.
-   */
-  readonly emitAfterMs?: number;
-  readonly rowsMax?: number;
-  readonly waitingMax?: number;
-  readonly dedupIdsMax?: number;
-  readonly maxDisorderMs?: number;
-  readonly futureLeadMs?: number;
-}
-
 /** With nothing left to read, the clock moves the stream on; appends may be so late to show. */
 const idleSlackMs = 1_000;
-
-/** Slates of one user that are searched for an item, newest first. */
-const userSlatesMax = 64;
 
 /**
  * Joins slates with what came of them. Pure: batches in, encoded samples out, clock passed in.
@@ -264,7 +244,7 @@ export class JoinerCore {
     const named = !isNoId(interaction.requestId);
     const slate = named
       ? this.#slates.byRequest(interaction.requestId)
-      : this.#slateOfUser(interaction);
+      : this.#slates.ofUser(interaction);
     if (slate < 0) return false;
     const place = this.#slates.placeOf(slate, interaction.itemRow);
     if (place < 0) {
@@ -276,21 +256,6 @@ export class JoinerCore {
     if (interaction.timeMs <= closesMs) this.#label(slate, place, interaction);
     else if (!this.#replaying) this.counts.outside++;
     return true;
-  }
-
-  /** The user's newest slate before the interaction that has the item; partitions mix the order. */
-  #slateOfUser(interaction: Interaction): number {
-    const { servedMs } = this.#slates;
-    let best = -1;
-    let slate = this.#slates.newestOfUser(interaction.userRow);
-    for (let i = 0; i < userSlatesMax && slate >= 0; i++) {
-      const ms = servedMs[this.#slates.entry(slate)];
-      const newer = best < 0 || ms > servedMs[this.#slates.entry(best)];
-      const fits = ms <= interaction.timeMs && newer;
-      if (fits && this.#slates.placeOf(slate, interaction.itemRow) >= 0) best = slate;
-      slate = this.#slates.olderOfUser(slate);
-    }
-    return best;
   }
 
   #label(slate: number, place: number, interaction: Interaction): void {

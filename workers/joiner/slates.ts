@@ -27,13 +27,16 @@ function requestKey(a: number, b: number): number {
   return a * 2 ** 21 + (b >>> 11);
 }
 
+/** Slates of one user that are searched for an item, newest first. */
+const userSlatesMax = 64;
+
 /** Slates per row of room: a slate has eight items or more, or the slates run out first. */
 const rowsPerSlate = 8;
 
 /**
  * The slates that interactions may still belong to, in two rings of columns: one entry a slate,
  * one row a served item (labels so far and marks). A slate is known by a number that only grows;
- * the oldest leaves first. Found by request id, or through the chain of a user's slates.
+ * the oldest leaves first. Found by request id, or along the chain of a user's slates.
  */
 export class Slates {
   readonly rowsMax: number;
@@ -162,14 +165,17 @@ export class Slates {
     return same ? number : -1;
   }
 
-  /** A user's newest slate, -1 where none is kept; `olderOfUser` walks on. */
-  newestOfUser(userRow: number): number {
-    return this.#newestOfUser.get(userRow) ?? -1;
-  }
-
-  olderOfUser(slate: number): number {
-    const previous = this.#previousOfUser[this.entry(slate)];
-    return previous >= this.oldest ? previous : -1;
+  /** The user's newest slate before a time that has the item; partitions mix the order. */
+  ofUser(of: { userRow: number; itemRow: number; timeMs: number }): number {
+    let best = -1;
+    let slate = this.#newestOfUser.get(of.userRow) ?? -1;
+    for (let i = 0; i < userSlatesMax && slate >= this.oldest; i++) {
+      const ms = this.servedMs[this.entry(slate)];
+      const newer = best < 0 || ms > this.servedMs[this.entry(best)];
+      if (ms <= of.timeMs && newer && this.placeOf(slate, of.itemRow) >= 0) best = slate;
+      slate = this.#previousOfUser[this.entry(slate)];
+    }
+    return best;
   }
 
   /** Place of an item in a slate, -1 where it is not in it. */
