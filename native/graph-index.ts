@@ -32,8 +32,8 @@ export interface GraphVectors extends GraphOptions {
   readonly count: number;
 }
 
-/** The holder that made a graph; readers are 0 to 63. */
-const maker = 64;
+/** The holder that makes graphs; readers are 0 to 63. */
+export const graphMaker = 64;
 
 /** Builds a graph on the calling thread, a slice at a time. */
 export class GraphBuild {
@@ -61,7 +61,7 @@ export class GraphBuild {
 
   /** Gives up what was not finished. */
   abandon(): void {
-    this.#native.graphRelease(this.#handle, maker);
+    this.#native.graphRelease(this.#handle, graphMaker);
   }
 }
 
@@ -129,12 +129,12 @@ export class GraphIndex {
   }
 
   /** One more reference for `holder`; false when the graph is gone. */
-  retain(holder = maker): boolean {
+  retain(holder = graphMaker): boolean {
     return this.#native.graphRetain(this.handle, holder) === 1;
   }
 
   /** Gives a reference back; the last one frees the graph. */
-  release(holder = maker): void {
+  release(holder = graphMaker): void {
     this.#native.graphRelease(this.handle, holder);
   }
 

@@ -1,7 +1,13 @@
 /** The door to native code: shared memory, kernels, the vector graph. */
 
 export { EmbeddingTable, type EmbeddingTableOptions } from "./embedding-table.ts";
-export { GraphBuild, GraphIndex, type GraphOptions, type GraphSearch } from "./graph-index.ts";
+export {
+  GraphBuild,
+  GraphIndex,
+  type GraphOptions,
+  type GraphSearch,
+  graphMaker,
+} from "./graph-index.ts";
 export { IdTable, type IdTableOptions } from "./id-table.ts";
 export type * from "./kernel-set.ts";
 export { inputClip, mmoeLayersMax, mmoeWorkspace, packMmoeShape, padded } from "./kernel-set.ts";

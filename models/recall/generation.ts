@@ -54,9 +54,9 @@ interface Held {
 
 /**
  * A reader thread's side of publication. Rules: the builder keeps its own reference on a graph
- * until the generation after the next is there; a reader takes one when it adopts a generation and gives
- * it back once the generation is replaced and its last request is over. A message that comes too
- * late (the graph is gone) is passed over: the newer one is on its way.
+ * until the generation after the next is there; a reader takes one when it adopts a generation
+ * and gives it back once the generation is replaced and its last request is over. A message that
+ * comes too late (the graph is gone) is passed over: the newer one is on its way.
  */
 export class GenerationHolder {
   readonly #reader: number;

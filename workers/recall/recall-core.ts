@@ -55,6 +55,9 @@ const positiveFrom = 0.3;
 /** Graphs that stay alive: the current, and the one that late readers may still be taking up. */
 const graphsKept = 2;
 
+/** Generations are numbered by seconds since 2025 began, see `numberAfter`. */
+const numberedFromMs = 1_735_689_600_000;
+
 const version = 1;
 
 interface Meta {
@@ -138,7 +141,7 @@ export class RecallCore {
     this.#builtTotal = this.#window.total;
     this.#builtRows = histories.itemRows;
     return rebuildIndex({
-      generation: (this.#current?.generation ?? 0) + 1,
+      generation: numberAfter(this.#current?.generation ?? 0, nowMs),
       nowMs,
       histories,
       metadata: items.metadata(this.#rowsOf(items)),
@@ -219,6 +222,14 @@ export class RecallCore {
     for (const graph of this.#graphs) graph?.release();
     this.#graphs = [];
   }
+}
+
+/**
+ * Grows with time, not only by one: a role that comes back from an old checkpoint after a crash
+ * must not give two generations the same number, nor one below what readers have.
+ */
+function numberAfter(former: number, nowMs: number): number {
+  return Math.max(former + 1, Math.floor((nowMs - numberedFromMs) / 1_000));
 }
 
 /** Neighbours of an item: fewer where there are many items, so that the table stays bounded. */

@@ -159,6 +159,24 @@ describe("recall role", () => {
     await role.close();
   });
 
+  test("a number is never given twice, even after a crash behind the last checkpoint", async () => {
+    const setup = fresh();
+    setup.clock.advanceTo(startMs + 3 * 365 * 86_400_000);
+    const numbers: number[] = [];
+    let role = await open(setup);
+    for (const round of [1, 2, 3, 4]) {
+      setup.clock.advanceTo(setup.clock.nowMs() + 60_000);
+      await setup.log.append("events", 0, clicks(new Random(round), 100));
+      // The third generation was never kept: the role starts again from the first.
+      if (round === 4) role = await open(setup);
+      await role.run(60);
+      numbers.push(role.role.core.current?.generation ?? 0);
+    }
+    expect(new Set(numbers).size).toBe(4);
+    expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
+    await role.role.close();
+  });
+
   test("a restart serves the last generation at once and goes on from its offsets", async () => {
     const setup = fresh();
     await setup.log.append("events", 0, clicks(new Random(1), 400));

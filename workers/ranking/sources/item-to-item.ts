@@ -8,7 +8,7 @@ import { writeRecentWeights } from "./recent-weights.ts";
 /** Places for the neighbours of 100 recent items, 100 each, at most three quarters full. */
 const places = 1 << 15;
 
-/** Neighbours of what the user took to of late, summed. The recent items themselves are left out. */
+/** Neighbours of what the user took to of late, summed; the recent items are left out. */
 export class ItemToItemSource implements RecallSource {
   readonly name = "itemToItem";
   readonly #weights: InteractionWeights;
