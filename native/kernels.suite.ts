@@ -256,7 +256,7 @@ function gateTests(make: () => KernelSet): void {
           mixedHead: rows * (width + 2),
           mixedRow: width + 2,
         };
-        const logits = values(rows * shape.logitsRow, 14, 30);
+        const logits = values(rows * shape.logitsRow, 14, 60);
         const expert = values(rows * shape.expertsRow, 15);
         const gates = new Float32Array(rows * heads * experts);
         const mixed = values(heads * shape.mixedHead, 16);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { EmbeddingTable } from "../../native/index.ts";
 import { Random } from "../core/random.ts";
 import { auc } from "../evaluation/auc.ts";
 import { createRanker } from "../ranking/ranker.ts";
@@ -232,6 +233,36 @@ describe("embeddings", () => {
     expect(users.values.get(5)?.some((value) => value !== 0)).toBe(true);
     expect([...trainer.takeTouched().users]).toEqual([5]);
     expect([...trainer.takeTouched().users]).toEqual([]);
+  });
+});
+
+describe("with the shared embedding tables", () => {
+  test("learns the same as in plain memory, and publishes what it touched", () => {
+    const users = EmbeddingTable.create({ path: null, rows: 64, dim: feedShape.userEmbedding });
+    const items = EmbeddingTable.create({ path: null, rows: 64, dim: feedShape.itemEmbedding });
+    const ranker = createRanker(feedShape);
+    const initial = new Float32Array(ranker.floats);
+    ranker.initialise(new Random(1), initial);
+    const shared = new RankTrainer(ranker, { users, items }, initial, fast);
+    const plain = setup();
+    const samples = feed.samples.slice(0, 600);
+    for (const trainer of [shared, plain.trainer]) learnInBatches(trainer, samples, 50);
+    for (const [i, weight] of plain.trainer.weights.entries()) {
+      expect(Math.abs(shared.weights[i]! - weight)).toBeLessThan(1e-3);
+    }
+    const touched = shared.takeTouched();
+    expect(touched).toEqual(plain.trainer.takeTouched());
+    items.publish(touched.items, touched.items.length, 7);
+    users.publish(touched.users, touched.users.length, 7);
+    const model = { weights: shared.weights, pinVersion: 7 };
+    const [published, working, before] = [0, 1, 2].map(() => new Float64Array(100));
+    shared.lossesOf(samples.slice(0, 100), model, published!);
+    shared.lossesOf(samples.slice(0, 100), { ...model, pinVersion: null }, working!);
+    shared.lossesOf(samples.slice(0, 100), { ...model, pinVersion: 6 }, before!);
+    expect(published).toEqual(working!);
+    expect(published).not.toEqual(before!);
+    users.release();
+    items.release();
   });
 });
 

@@ -1,15 +1,12 @@
-import { inputClip } from "../../native/index.ts";
 import { assert } from "../core/assert.ts";
 import { HeadLosses, uncertaintyCoefficients } from "../layers/head-losses.ts";
 import { RunningMoments } from "../layers/normaliser.ts";
-import { MmoeNetwork } from "../ranking/mmoe.ts";
 import type { Ranker } from "../ranking/ranker.ts";
-import { type EmbeddingOptions, EmbeddingUpdates, type VectorRows } from "./embedding-updates.ts";
+import { BatchModel, type ModelVersion, type TrainerTables } from "./batch-model.ts";
+import { type EmbeddingOptions, EmbeddingUpdates } from "./embedding-updates.ts";
 import { adamDefault, DenseOptimizer, type OptimizerOptions } from "./optimizer.ts";
-import { PositionBias } from "./position-bias.ts";
 import { type HeadMetrics, ProgressiveValidation } from "./progressive.ts";
 import type { Sample } from "./sample.ts";
-import { SampleBatch } from "./sample-batch.ts";
 import { constantSchedule, rateScaleAt, type ScheduleOptions } from "./schedule.ts";
 import { copyColumn, packColumns, unpackColumns } from "./state-codec.ts";
 
@@ -51,10 +48,7 @@ export interface LearnReport {
   readonly skippedSteps: number;
 }
 
-export interface TrainerTables {
-  readonly users: VectorRows;
-  readonly items: VectorRows;
-}
+export type { ModelVersion, TrainerTables } from "./batch-model.ts";
 
 /**
  * Learns a ranker from samples in their order, on a single thread and without a clock: the same
@@ -65,24 +59,19 @@ export class RankTrainer {
   /** Working weights, `ranker.floats` floats; copy them into a slot to publish. */
   readonly weights: Float32Array;
   readonly #ranker: Ranker;
-  readonly #tables: TrainerTables;
   readonly #options: TrainerOptions;
   readonly #gradients: Float32Array;
-  readonly #network: MmoeNetwork;
+  readonly #model: BatchModel;
   readonly #optimizer: DenseOptimizer;
-  readonly #batch: SampleBatch;
   readonly #losses: HeadLosses;
-  readonly #positionBias: PositionBias;
   readonly #progressive: ProgressiveValidation;
   readonly #userMoments: RunningMoments;
   readonly #itemMoments: RunningMoments;
   readonly #users: EmbeddingUpdates;
   readonly #items: EmbeddingUpdates;
-  readonly #vectors: { user: Float32Array; item: Float32Array };
   readonly #lossColumns: Float32Array;
   readonly #rowWeights: Float32Array;
   readonly #coefficients: Float64Array;
-  readonly #evaluationLogits: Float32Array;
   /** steps, samples, refused, skipped steps: saved with the state. */
   readonly #counters = new Float64Array(4);
 
@@ -101,17 +90,14 @@ export class RankTrainer {
       "fixed loss weights: one a head",
     );
     this.#ranker = ranker;
-    this.#tables = tables;
     this.#options = all;
     this.weights = initial.slice(0, ranker.floats);
     this.#gradients = new Float32Array(ranker.floats);
-    const network = { kernels, layout, weights: this.weights, gradients: this.#gradients };
-    this.#network = new MmoeNetwork({ ...network, rowsMax });
+    const flat = { weights: this.weights, gradients: this.#gradients };
+    this.#model = new BatchModel({ ranker, tables, ...flat, rowsMax });
     const trained = ranker.floats - layout.trainedFrom;
     this.#optimizer = new DenseOptimizer(kernels, all.optimizer, trained);
-    this.#batch = new SampleBatch(layout, rowsMax);
     this.#losses = new HeadLosses(kernels, layout, rowsMax);
-    this.#positionBias = new PositionBias(layout);
     const heads = layout.headNames.map((name, h) => ({ name, seconds: layout.seconds[h]! }));
     this.#progressive = new ProgressiveValidation(heads, all.metricsWindow);
     this.#userMoments = new RunningMoments(layout.userDense, all.momentsHorizon);
@@ -120,14 +106,9 @@ export class RankTrainer {
     const item = { width: layout.itemVector, rowsMax };
     this.#users = new EmbeddingUpdates(tables.users, user, all.userEmbedding);
     this.#items = new EmbeddingUpdates(tables.items, item, all.itemEmbedding);
-    this.#vectors = {
-      user: new Float32Array(rowsMax * layout.userVector),
-      item: new Float32Array(rowsMax * layout.itemVector),
-    };
     this.#lossColumns = new Float32Array(rowsMax * layout.heads);
     this.#rowWeights = new Float32Array(rowsMax);
     this.#coefficients = new Float64Array(layout.heads);
-    this.#evaluationLogits = new Float32Array(rowsMax * layout.heads);
   }
 
   get steps(): number {
@@ -148,8 +129,8 @@ export class RankTrainer {
     const before = this.totals;
     for (let from = 0; from < samples.length; from += this.#options.batchMax) {
       const part = samples.slice(from, from + this.#options.batchMax);
-      this.#counters[2]! += this.#batch.fill(part);
-      if (this.#batch.rows > 0) this.#learnBatch();
+      this.#counters[2]! += this.#model.batch.fill(part);
+      if (this.#model.batch.rows > 0) this.#learnBatch();
     }
     const after = this.totals;
     return {
@@ -170,14 +151,14 @@ export class RankTrainer {
   }
 
   #learnBatch(): void {
-    const rows = this.#batch.rows;
-    this.#forward(rows);
+    const rows = this.#model.batch.rows;
+    this.#model.forward();
     this.#observe();
     const learned = this.#step(rows);
     if (!learned) this.#counters[3]! += 1;
     // After prediction: a sample is never normalised by moments that include it.
-    this.#userMoments.update(this.#batch.userDense, this.#batch.primaries);
-    this.#itemMoments.update(this.#batch.itemDense, this.#batch.primaries);
+    this.#userMoments.update(this.#model.batch.userDense, this.#model.batch.primaries);
+    this.#itemMoments.update(this.#model.batch.itemDense, this.#model.batch.primaries);
     this.#writeMoments();
     this.#counters[1]! += rows;
   }
@@ -189,67 +170,12 @@ export class RankTrainer {
     this.#itemMoments.write(from(itemMean), from(itemScale));
   }
 
-  #gather(pinVersion: number | null): void {
-    const { layout } = this.#ranker;
-    const { rows, userRows, itemRows } = this.#batch;
-    const parts = [
-      [this.#tables.users, userRows, this.#vectors.user, layout.userVector],
-      [this.#tables.items, itemRows, this.#vectors.item, layout.itemVector],
-    ] as const;
-    for (const [table, ids, out, width] of parts) {
-      if (width === 0) continue;
-      if (pinVersion === null) table.gatherWorking(ids, rows, out);
-      else table.gather(ids, rows, pinVersion, out);
-    }
-  }
-
-  #forward(rows: number): void {
-    const { layout } = this.#ranker;
-    const batch = this.#batch;
-    this.#gather(null);
-    this.#join({
-      dense: batch.userDense,
-      width: layout.userDense,
-      mean: layout.userMean,
-      scale: layout.userScale,
-      vector: this.#vectors.user,
-      out: this.#network.userInput,
-    });
-    this.#join({
-      dense: batch.itemDense,
-      width: layout.itemDense,
-      mean: layout.itemMean,
-      scale: layout.itemScale,
-      vector: this.#vectors.item,
-      out: this.#network.itemInput,
-    });
-    this.#network.forward(rows);
-    const stride = this.#network.rowsMax;
-    this.#positionBias.add(this.weights, batch, this.#network.logits, stride);
-  }
-
-  #join(part: InputPart): void {
-    const rows = this.#batch.rows;
-    const { values, row } = part.out;
-    this.#ranker.kernels.normalise({
-      values: part.dense,
-      mean: this.weights.subarray(part.mean),
-      scale: this.weights.subarray(part.scale),
-      clip: inputClip,
-      rows,
-      width: part.width,
-      out: values,
-      outRow: row,
-    });
-    copyVectors(part.vector, { values, row, from: part.width, rows });
-  }
-
   /** Progressive validation of the primary rows, by the logits just computed. */
   #observe(): void {
     const { layout } = this.#ranker;
-    const stride = this.#network.rowsMax;
-    const { labels, primaries } = this.#batch;
-    const logits = this.#network.logits;
+    const stride = this.#model.network.rowsMax;
+    const { labels, primaries } = this.#model.batch;
+    const logits = this.#model.network.logits;
     for (let h = 0; h < layout.heads; h++) {
       const given = layout.givenHead[h]!;
       for (let r = 0; r < primaries; r++) {
@@ -267,18 +193,16 @@ export class RankTrainer {
   #step(rows: number): boolean {
     const { layout, kernels } = this.#ranker;
     this.#setCoefficients();
-    const { primaries, labels, weights } = this.#batch;
-    const stride = this.#network.rowsMax;
+    const { primaries, labels, weights } = this.#model.batch;
+    const stride = this.#model.network.rowsMax;
     for (let r = 0; r < rows; r++) this.#rowWeights[r] = weights[r]! / rows;
-    const gradients = this.#network.logitsGradient;
-    const logits = this.#network.logits;
+    const gradients = this.#model.network.logitsGradient;
+    const logits = this.#model.network.logits;
     const columns = { logits, labels, losses: this.#lossColumns, gradients, stride };
     this.#losses.compute({ ...columns, weights: this.#rowWeights }, rows, this.#coefficients);
     if (primaries < rows) this.#correct(primaries, rows);
-    this.#gradients.fill(0, layout.positionBias);
-    this.#positionBias.backward(this.#gradients, this.#batch, gradients, stride);
+    this.#model.backward();
     this.#varianceGradients(rows);
-    this.#network.backward(rows);
     const trained = this.#gradients.subarray(layout.trainedFrom);
     const norm = Math.sqrt(kernels.squareSum(trained, trained.length));
     if (!Number.isFinite(norm)) return false;
@@ -299,8 +223,8 @@ export class RankTrainer {
    */
   #correct(from: number, rows: number): void {
     const { layout } = this.#ranker;
-    const stride = this.#network.rowsMax;
-    const { logits, logitsGradient } = this.#network;
+    const stride = this.#model.network.rowsMax;
+    const { logits, logitsGradient } = this.#model.network;
     for (let h = 0; h < layout.heads; h++) {
       const given = layout.givenHead[h]!;
       if (given < 0) continue;
@@ -329,7 +253,7 @@ export class RankTrainer {
   #varianceGradients(rows: number): void {
     if (this.#options.lossWeights !== "uncertainty") return;
     const { logVariances, heads } = this.#ranker.layout;
-    const stride = this.#network.rowsMax;
+    const stride = this.#model.network.rowsMax;
     for (let h = 0; h < heads; h++) {
       let loss = 0;
       for (let r = 0; r < rows; r++) loss += this.#lossColumns[h * stride + r]!;
@@ -340,8 +264,8 @@ export class RankTrainer {
   #applyEmbeddings(rows: number, gradientScale: number): void {
     // Times rows: a row's step must not depend on how many others share its batch.
     const scale = gradientScale * rows;
-    const { userVectorGradient, itemVectorGradient } = this.#network;
-    const { userRows, itemRows } = this.#batch;
+    const { userVectorGradient, itemVectorGradient } = this.#model.network;
+    const { userRows, itemRows } = this.#model.batch;
     const user = { rows: userRows, gradients: userVectorGradient.values };
     const item = { rows: itemRows, gradients: itemVectorGradient.values };
     this.#users.apply({ ...user, count: rows, scale });
@@ -356,25 +280,18 @@ export class RankTrainer {
   lossesOf(samples: readonly Sample[], model: ModelVersion, out: Float64Array): number {
     let written = 0;
     for (let from = 0; from < samples.length; from += this.#options.batchMax) {
-      this.#batch.fill(samples.slice(from, from + this.#options.batchMax));
+      this.#model.batch.fill(samples.slice(from, from + this.#options.batchMax));
       this.#evaluate(model);
-      sumColumns(this.#lossColumns, this.#batch, out.subarray(written));
-      written += this.#batch.rows;
+      sumColumns(this.#lossColumns, this.#model.batch, out.subarray(written));
+      written += this.#model.batch.rows;
     }
     return written;
   }
 
-  #evaluate({ weights, pinVersion }: ModelVersion): void {
-    const batch = this.#batch;
+  #evaluate(model: ModelVersion): void {
+    const { batch } = this.#model;
     if (batch.rows === 0) return;
-    this.#gather(pinVersion);
-    const logits = this.#evaluationLogits;
-    const dense = { userDense: batch.userDense, itemDense: batch.itemDense };
-    const vectors = { userVector: this.#vectors.user, itemVectors: this.#vectors.item };
-    const input = { weights, ...dense, ...vectors, count: batch.rows, userRows: batch.rows };
-    this.#ranker.logits(input, logits);
-    spread(logits, batch, this.#ranker.layout.heads);
-    this.#positionBias.add(weights, batch, logits, batch.rowsMax);
+    const logits = this.#model.logitsOf(model);
     const columns = { logits, labels: batch.labels, weights: batch.weights };
     const losses = { losses: this.#lossColumns, gradients: null, stride: batch.rowsMax };
     this.#losses.compute({ ...columns, ...losses }, batch.rows, this.#coefficients);
@@ -419,43 +336,16 @@ export class RankTrainer {
   }
 }
 
-interface InputPart {
-  readonly dense: Float32Array;
-  readonly width: number;
-  readonly mean: number;
-  readonly scale: number;
-  readonly vector: Float32Array;
-  readonly out: { readonly values: Float32Array; readonly row: number };
-}
-
-export interface ModelVersion {
-  readonly weights: Float32Array;
-  readonly pinVersion: number | null;
-}
-
 function sigmoid(z: number): number {
   return 1 / (1 + Math.exp(-z));
 }
 
-/** Copies vectors (rows x width) into the columns from `from` on. */
-function copyVectors(
-  vectors: Float32Array,
-  into: { values: Float32Array; row: number; from: number; rows: number },
+/** Sum over heads of each row. */
+function sumColumns(
+  columns: Float32Array,
+  batch: { readonly rows: number; readonly rowsMax: number },
+  out: Float64Array,
 ): void {
-  const width = into.row - into.from;
-  for (let r = 0; r < into.rows; r++) {
-    const at = r * into.row + into.from;
-    for (let j = 0; j < width; j++) into.values[at + j] = vectors[r * width + j]!;
-  }
-}
-
-/** Spreads columns of `rows` to columns of `rowsMax`, last first: they do not run over. */
-function spread(columns: Float32Array, batch: SampleBatch, heads: number): void {
-  const { rows, rowsMax } = batch;
-  for (let h = heads - 1; h > 0; h--) columns.copyWithin(h * rowsMax, h * rows, (h + 1) * rows);
-}
-
-function sumColumns(columns: Float32Array, batch: SampleBatch, out: Float64Array): void {
   const heads = columns.length / batch.rowsMax;
   for (let r = 0; r < batch.rows; r++) {
     let total = 0;

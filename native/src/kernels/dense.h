@@ -18,10 +18,10 @@ struct Block {
   bool load_c, relu;
 };
 
-template <int R>
+template <int N>
 inline void finish_row(const Block& block, int row, V* sums) {
   float* c = block.c + row * block.c_row;
-  for (int p = 0; p < 2; p++) {
+  for (int p = 0; p < N; p++) {
     const int from = p * kWidth;
     const int n = block.columns - from < kWidth ? block.columns - from : kWidth;
     if (n <= 0) return;
@@ -38,11 +38,14 @@ inline void finish_row(const Block& block, int row, V* sums) {
   }
 }
 
-template <int R>
+// R rows by N vectors of columns.
+template <int R, int N>
 inline void multiply_block(const Block& block) {
-  V sums[R][2];
+  V sums[R][N];
 #pragma GCC unroll 16
-  for (int i = 0; i < R; i++) sums[i][0] = sums[i][1] = zero();
+  for (int i = 0; i < R; i++) {
+    for (int p = 0; p < N; p++) sums[i][p] = zero();
+  }
   // A pointer for every third row keeps the addresses in registers: p, p + s, p + 2s.
   constexpr int kPointers = (R + 2) / 3;
   const float* a[kPointers];
@@ -51,26 +54,26 @@ inline void multiply_block(const Block& block) {
   const float* b = block.b;
   const ptrdiff_t a_row = block.a_row, a_column = block.a_column, b_row = block.b_row;
   for (int k = 0; k < block.k; k++) {
-    const V b0 = load(b), b1 = load(b + kWidth);
+    V columns[N];
+    for (int p = 0; p < N; p++) columns[p] = load(b + p * kWidth);
 #pragma GCC unroll 16
     for (int i = 0; i < R; i++) {
       const V x = all(a[i / 3][(i % 3) * a_row]);
-      sums[i][0] = fma(x, b0, sums[i][0]);
-      sums[i][1] = fma(x, b1, sums[i][1]);
+      for (int p = 0; p < N; p++) sums[i][p] = fma(x, columns[p], sums[i][p]);
     }
 #pragma GCC unroll 16
     for (int i = 0; i < kPointers; i++) a[i] += a_column;
     b += b_row;
   }
 #pragma GCC unroll 16
-  for (int i = 0; i < R; i++) finish_row<R>(block, i, sums[i]);
+  for (int i = 0; i < R; i++) finish_row<N>(block, i, sums[i]);
 }
 
-template <int R>
+template <int R, int N>
 inline void multiply_rest(const Block& block, int rows) {
   if constexpr (R > 0) {
-    if (rows == R) multiply_block<R>(block);
-    else multiply_rest<R - 1>(block, rows);
+    if (rows == R) multiply_block<R, N>(block);
+    else multiply_rest<R - 1, N>(block, rows);
   }
 }
 
@@ -89,14 +92,15 @@ inline void pack_panel(const MatrixProduct& p, int k0, int depth, int j0, int co
   }
 }
 
+template <int N>
 inline void multiply_rows(const MatrixProduct& p, Block block) {
   int i = 0;
   for (; i + kRows <= p.m; i += kRows) {
-    multiply_block<kRows>(block);
+    multiply_block<kRows, N>(block);
     block.a += kRows * block.a_row;
     block.c += kRows * block.c_row;
   }
-  multiply_rest<kRows - 1>(block, p.m - i);
+  multiply_rest<kRows - 1, N>(block, p.m - i);
 }
 
 inline void matrix_product(const MatrixProduct& p) {
@@ -126,7 +130,9 @@ inline void matrix_product(const MatrixProduct& p) {
       block.relu_columns = p.relu_columns - j0;
       block.load_c = !first || p.accumulate;
       block.relu = last;
-      multiply_rows(p, block);
+      // Half a panel of columns (a narrow tower) is one vector: the other would be all zeros.
+      if (columns > kWidth) multiply_rows<2>(p, block);
+      else multiply_rows<1>(p, block);
     }
   }
 }

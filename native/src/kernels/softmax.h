@@ -24,29 +24,86 @@ inline void sigmoid(const float* values, int count, float* out) {
   }
 }
 
-// gates = softmax over experts, per row and head; gates is rows x (heads * experts), dense.
+// Divides each head's exponentials by their sum.
+inline void divide_by_sums(const GateShape& s, float* gates) {
+  for (int h = 0; h < s.heads; h++) {
+    float* g = gates + h * s.experts;
+    float total = 0;
+    for (int e = 0; e < s.experts; e++) total += g[e];
+    const float scale = 1.0f / total;
+    for (int e = 0; e < s.experts; e++) g[e] *= scale;
+  }
+}
+
+// Writes logits - top of each head; for rows whose heads lie far apart.
+inline void subtract_tops(const GateShape& s, const float* logits, float* out) {
+  for (int h = 0; h < s.heads; h++) {
+    const float* z = logits + h * s.experts;
+    float top = z[0];
+    for (int e = 1; e < s.experts; e++) top = z[e] > top ? z[e] : top;
+    for (int e = 0; e < s.experts; e++) out[h * s.experts + e] = z[e] - top;
+  }
+}
+
+inline void exponentials(const float* values, int count, float* out) {
+  for (int j = 0; j < count; j += kWidth) {
+    const int n = count - j < kWidth ? count - j : kWidth;
+    if (n == kWidth) store(out + j, exponential(load(values + j)));
+    else store_part(out + j, exponential(load_part(values + j, n)), n);
+  }
+}
+
+// Logits of one row within this of zero need no shift: no exponential overflows or vanishes.
+inline constexpr float kPlainLogit = 30.0f;
+
+// gates = softmax over experts of one row, per head.
 inline void gate_softmax(const GateShape& s, const float* logits, float* gates) {
   const int columns = s.heads * s.experts;
-  for (int r = 0; r < s.rows; r++) {
-    const float* in = logits + r * s.logits_row;
-    float* out = gates + static_cast<ptrdiff_t>(r) * columns;
-    for (int h = 0; h < s.heads; h++) {
-      const float* z = in + h * s.experts;
-      float top = z[0];
-      for (int e = 1; e < s.experts; e++) top = z[e] > top ? z[e] : top;
-      for (int e = 0; e < s.experts; e++) out[h * s.experts + e] = z[e] - top;
+  V far = zero();
+  for (int j = 0; j < columns; j += kWidth) {
+    const int n = columns - j < kWidth ? columns - j : kWidth;
+    const V z = n == kWidth ? load(logits + j) : load_part(logits + j, n);
+    far = far + where_positive(z * z - all(kPlainLogit * kPlainLogit), all(1.0f));
+  }
+  if (sum(far) == 0.0f) {
+    exponentials(logits, columns, gates);
+  } else {
+    subtract_tops(s, logits, gates);
+    exponentials(gates, columns, gates);
+  }
+  divide_by_sums(s, gates);
+}
+
+// One row: mixed[h] = sum over experts of gates[h][e] * experts[e]. E > 0 fixes the number of
+// experts, so that their values stay in registers over all heads.
+template <int E>
+inline void mix_row(const GateShape& s, const float* gates, const float* experts, float* mixed) {
+  const int count = E > 0 ? E : s.experts;
+  for (int j = 0; j < s.width; j += kWidth) {
+    const int n = s.width - j < kWidth ? s.width - j : kWidth;
+    const bool whole = n == kWidth;
+    V values[E > 0 ? E : 1];
+    if constexpr (E > 0) {
+#pragma GCC unroll 8
+      for (int e = 0; e < E; e++) {
+        const float* from = experts + e * s.expert_stride + j;
+        values[e] = whole ? load(from) : load_part(from, n);
+      }
     }
-    for (int j = 0; j < columns; j += kWidth) {
-      const int n = columns - j < kWidth ? columns - j : kWidth;
-      if (n == kWidth) store(out + j, exponential(load(out + j)));
-      else store_part(out + j, exponential(load_part(out + j, n)), n);
-    }
     for (int h = 0; h < s.heads; h++) {
-      float* g = out + h * s.experts;
-      float total = 0;
-      for (int e = 0; e < s.experts; e++) total += g[e];
-      const float scale = 1.0f / total;
-      for (int e = 0; e < s.experts; e++) g[e] *= scale;
+      const float* g = gates + h * count;
+      V total = zero();
+#pragma GCC unroll 8
+      for (int e = 0; e < count; e++) {
+        if constexpr (E == 0) {
+          const float* from = experts + e * s.expert_stride + j;
+          values[0] = whole ? load(from) : load_part(from, n);
+        }
+        total = fma(all(g[e]), values[E > 0 ? e : 0], total);
+      }
+      float* out = mixed + h * s.mixed_head + j;
+      if (whole) store(out, total);
+      else store_part(out, total, n);
     }
   }
 }
@@ -54,24 +111,13 @@ inline void gate_softmax(const GateShape& s, const float* logits, float* gates) 
 // mixed[h][r] = sum over experts of gates[r][h][e] * experts[r][e].
 inline void gate_mix(const GateShape& s, const float* logits, const float* experts, float* gates,
                      float* mixed) {
-  gate_softmax(s, logits, gates);
   for (int r = 0; r < s.rows; r++) {
-    const float* g = gates + static_cast<ptrdiff_t>(r) * s.heads * s.experts;
+    float* g = gates + static_cast<ptrdiff_t>(r) * s.heads * s.experts;
+    gate_softmax(s, logits + r * s.logits_row, g);
     const float* x = experts + r * s.experts_row;
-    for (int j = 0; j < s.width; j += kWidth) {
-      const int n = s.width - j < kWidth ? s.width - j : kWidth;
-      for (int h = 0; h < s.heads; h++) {
-        V total = zero();
-        for (int e = 0; e < s.experts; e++) {
-          const float* from = x + e * s.expert_stride + j;
-          const V value = n == kWidth ? load(from) : load_part(from, n);
-          total = fma(all(g[h * s.experts + e]), value, total);
-        }
-        float* out = mixed + h * s.mixed_head + r * s.mixed_row + j;
-        if (n == kWidth) store(out, total);
-        else store_part(out, total, n);
-      }
-    }
+    float* out = mixed + r * s.mixed_row;
+    if (s.experts == 4) mix_row<4>(s, g, x, out);
+    else mix_row<0>(s, g, x, out);
   }
 }
 

@@ -1,0 +1,154 @@
+import { inputClip } from "../../native/index.ts";
+import { MmoeNetwork } from "../ranking/mmoe.ts";
+import type { Ranker } from "../ranking/ranker.ts";
+import type { VectorRows } from "./embedding-updates.ts";
+import { PositionBias } from "./position-bias.ts";
+import { SampleBatch } from "./sample-batch.ts";
+
+export interface TrainerTables {
+  readonly users: VectorRows;
+  readonly items: VectorRows;
+}
+
+export interface ModelVersion {
+  readonly weights: Float32Array;
+  /** Version of the embeddings; null takes the working ones. */
+  readonly pinVersion: number | null;
+}
+
+/** One batch of samples under a model: inputs, forward, backward, and logits of other versions. */
+export class BatchModel {
+  readonly batch: SampleBatch;
+  readonly network: MmoeNetwork;
+  readonly #ranker: Ranker;
+  readonly #tables: TrainerTables;
+  readonly #weights: Float32Array;
+  readonly #gradients: Float32Array;
+  readonly #positionBias: PositionBias;
+  readonly #users: Float32Array;
+  readonly #items: Float32Array;
+  readonly #otherLogits: Float32Array;
+
+  constructor(options: {
+    ranker: Ranker;
+    tables: TrainerTables;
+    weights: Float32Array;
+    gradients: Float32Array;
+    rowsMax: number;
+  }) {
+    const { ranker, weights, gradients, rowsMax } = options;
+    const { layout, kernels } = ranker;
+    this.#ranker = ranker;
+    this.#tables = options.tables;
+    this.#weights = weights;
+    this.#gradients = gradients;
+    this.batch = new SampleBatch(layout, rowsMax);
+    this.network = new MmoeNetwork({ kernels, layout, weights, gradients, rowsMax });
+    this.#positionBias = new PositionBias(layout);
+    this.#users = new Float32Array(rowsMax * layout.userVector);
+    this.#items = new Float32Array(rowsMax * layout.itemVector);
+    this.#otherLogits = new Float32Array(rowsMax * layout.heads);
+  }
+
+  #gather(pinVersion: number | null): void {
+    const { layout } = this.#ranker;
+    const { rows, userRows, itemRows } = this.batch;
+    const parts = [
+      [this.#tables.users, userRows, this.#users, layout.userVector],
+      [this.#tables.items, itemRows, this.#items, layout.itemVector],
+    ] as const;
+    for (const [table, ids, out, width] of parts) {
+      if (width === 0) continue;
+      if (pinVersion === null) table.gatherWorking(ids, rows, out);
+      else table.gather(ids, rows, pinVersion, out);
+    }
+  }
+
+  /** Logits of the batch with position biases, in network.logits. */
+  forward(): void {
+    const { layout } = this.#ranker;
+    const { batch, network } = this;
+    this.#gather(null);
+    this.#join({
+      dense: batch.userDense,
+      width: layout.userDense,
+      mean: layout.userMean,
+      scale: layout.userScale,
+      vector: this.#users,
+      out: network.userInput,
+    });
+    this.#join({
+      dense: batch.itemDense,
+      width: layout.itemDense,
+      mean: layout.itemMean,
+      scale: layout.itemScale,
+      vector: this.#items,
+      out: network.itemInput,
+    });
+    network.forward(batch.rows);
+    this.#positionBias.add(this.#weights, batch, network.logits, network.rowsMax);
+  }
+
+  #join(part: InputPart): void {
+    const rows = this.batch.rows;
+    const { values, row } = part.out;
+    this.#ranker.kernels.normalise({
+      values: part.dense,
+      mean: this.#weights.subarray(part.mean),
+      scale: this.#weights.subarray(part.scale),
+      clip: inputClip,
+      rows,
+      width: part.width,
+      out: values,
+      outRow: row,
+    });
+    copyVectors(part.vector, { values, row, from: part.width, rows });
+  }
+
+  /** From network.logitsGradient: all parameter gradients but the log variances', left at 0. */
+  backward(): void {
+    const { batch, network } = this;
+    this.#gradients.fill(0, this.#ranker.layout.positionBias);
+    const { logitsGradient, rowsMax } = network;
+    this.#positionBias.backward(this.#gradients, batch, logitsGradient, rowsMax);
+    network.backward(batch.rows);
+  }
+
+  /** Logits of the batch under any version, heads x rowsMax; changes no weights. */
+  logitsOf({ weights, pinVersion }: ModelVersion): Float32Array {
+    const { batch } = this;
+    const logits = this.#otherLogits;
+    this.#gather(pinVersion);
+    const dense = { userDense: batch.userDense, itemDense: batch.itemDense };
+    const vectors = { userVector: this.#users, itemVectors: this.#items };
+    const input = { weights, ...dense, ...vectors, count: batch.rows, userRows: batch.rows };
+    this.#ranker.logits(input, logits);
+    // Columns of `rows` become columns of `rowsMax`, last first: they do not run over.
+    for (let h = this.#ranker.layout.heads - 1; h > 0; h--) {
+      logits.copyWithin(h * batch.rowsMax, h * batch.rows, (h + 1) * batch.rows);
+    }
+    this.#positionBias.add(weights, batch, logits, batch.rowsMax);
+    return logits;
+  }
+}
+
+interface InputPart {
+  readonly dense: Float32Array;
+  readonly width: number;
+  readonly mean: number;
+  readonly scale: number;
+  readonly vector: Float32Array;
+  readonly out: { readonly values: Float32Array; readonly row: number };
+}
+
+/** Copies vectors (rows x width) into the columns from `from` on. */
+function copyVectors(
+  vectors: Float32Array,
+  into: { values: Float32Array; row: number; from: number; rows: number },
+): void {
+  const width = into.row - into.from;
+  for (let r = 0; r < into.rows; r++) {
+    const at = r * into.row + into.from;
+    for (let j = 0; j < width; j++) into.values[at + j] = vectors[r * width + j]!;
+  }
+}
