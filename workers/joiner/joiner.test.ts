@@ -10,7 +10,8 @@ import type { ServedRecord } from "../../models/training/served.ts";
 import { encodeServed } from "../../models/training/served.ts";
 import { FakeEventLog } from "../stores/event-log.fake.ts";
 import { joinPlainly } from "./joiner.oracle.ts";
-import { JoinerCore, type JoinerOptions } from "./joiner.ts";
+import { JoinerCore } from "./joiner.ts";
+import type { JoinerOptions } from "./options.ts";
 import { JoinerRole } from "./worker.ts";
 
 const startMs = Date.UTC(2026, 4, 1);

@@ -1,9 +1,7 @@
 import { isNoId, noRow, readId128, viewOf } from "../../models/core/bytes.ts";
-import type { Clock } from "../../models/core/clock.ts";
 import { eventAt } from "../../models/core/event.ts";
 import { RecentIds } from "../../models/core/recent-ids.ts";
 import { combineWatermarks } from "../../models/core/watermark.ts";
-import type { RecommenderDefinition } from "../../models/definition/define.ts";
 import { limits } from "../../models/limits.ts";
 import { servedAt, servedTimeMs, servedUserRow } from "../../models/training/served-view.ts";
 import { type LogBatch, recordOf } from "../stores/event-log.ts";
