@@ -17,7 +17,7 @@ export interface FactorisationOptions {
 
 export const factorisationDefaults: FactorisationOptions = {
   dim: 64,
-  batch: 256,
+  batch: 512,
   temperature: 0.08,
   historyMax: 20,
   learningRate: 0.05,

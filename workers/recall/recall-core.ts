@@ -32,8 +32,9 @@ export interface RecallCoreOptions {
   /** Positive interactions before the first generation. */
   readonly interactionsLeast?: number;
   readonly training?: Partial<FactorisationOptions>;
-  /** Times that a new interaction is trained on. */
+  /** Times that a new interaction is trained on, over as many generations as it takes. */
   readonly epochs?: number;
+  /** Batches of one generation. */
   readonly trainBatchesLeast?: number;
   readonly trainBatchesMax?: number;
 }
@@ -45,7 +46,7 @@ const defaults = {
   training: {},
   epochs: 4,
   trainBatchesLeast: 40,
-  trainBatchesMax: 4_000,
+  trainBatchesMax: 1_000,
 };
 
 /** Share of the time that rebuilding may take: one part in five. */
@@ -65,6 +66,7 @@ interface Meta {
   readonly offsets: readonly number[];
   readonly rows: number;
   readonly dim: number;
+  readonly owedBatches: number;
 }
 
 /** Histories in, generations out; time comes with each call. No thread, file or log in here. */
@@ -81,6 +83,8 @@ export class RecallCore {
   #workMs = 0;
   #dueMs = Number.NEGATIVE_INFINITY;
   #builtTotal = 0;
+  /** Batches that the interactions so far still deserve. */
+  #owedBatches = 0;
   #builtRows = 0;
   /** Interactions of rows beyond `limits.recallItemsMax` or `limits.usersMax`. */
   leftOut = 0;
@@ -127,7 +131,8 @@ export class RecallCore {
     if (this.#dueMs === Number.NEGATIVE_INFINITY) this.#dueMs = nowMs;
     if (nowMs < this.#dueMs || this.#window.size < interactionsLeast) return false;
     if (!caughtUp && nowMs < this.#dueMs + periodMsMax) return false;
-    return this.#window.total > this.#builtTotal || this.#rowsOf(items) > this.#builtRows;
+    if (this.#owedBatches >= 1 || this.#window.total > this.#builtTotal) return true;
+    return this.#rowsOf(items) > this.#builtRows;
   }
 
   #rowsOf(items: ItemCatalog): number {
@@ -153,10 +158,14 @@ export class RecallCore {
     });
   }
 
+  /** A long history is learned over several generations, so that the first comes soon. */
   #batches(fresh: number): number {
     const { epochs, trainBatchesLeast, trainBatchesMax } = this.#options;
-    const wanted = Math.ceil((epochs * fresh) / this.#training.batch);
-    return Math.min(trainBatchesMax, Math.max(trainBatchesLeast, wanted));
+    this.#owedBatches += (epochs * fresh) / this.#training.batch;
+    const wanted = Math.max(trainBatchesLeast, Math.ceil(this.#owedBatches));
+    const batches = Math.min(trainBatchesMax, wanted);
+    this.#owedBatches = Math.max(0, this.#owedBatches - batches);
+    return batches;
   }
 
   #finish({ generation, graph, loss }: Rebuilt, nowMs: number): void {
@@ -178,7 +187,8 @@ export class RecallCore {
     const { users, items } = this.#window.save();
     const { rows, vectors, moments } = this.#trainer.state;
     const { dim } = this.#training;
-    const meta: Meta = { version, offsets: this.offsets, rows, dim };
+    const owedBatches = this.#owedBatches;
+    const meta: Meta = { version, offsets: this.offsets, rows, dim, owedBatches };
     const sections = [
       { name: "recall.meta", bytes: utf8(JSON.stringify(meta)) },
       { name: "recall.users", bytes: bytesOf(users) },
@@ -210,6 +220,7 @@ export class RecallCore {
       this.#trainer = new FactorisationTrainer(this.#training, random, state);
     }
     if (stored === null) return;
+    this.#owedBatches = meta.owedBatches;
     this.#builtTotal = this.#window.total;
     this.#builtRows = stored.generation.vectors.has.length;
     this.#adopt(stored.generation, stored.graph);

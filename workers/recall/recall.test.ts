@@ -15,7 +15,7 @@ import { itemColumns } from "../stores/item-attributes.ts";
 import { memoryFileSystem } from "../stores/memory-file-system.ts";
 import { InteractionWindow } from "./interaction-window.ts";
 import { sharedItemCatalog } from "./item-catalog.ts";
-import type { ItemCatalog } from "./recall-core.ts";
+import type { ItemCatalog, RecallCoreOptions } from "./recall-core.ts";
 import { RecallRole } from "./worker.ts";
 
 const click = 1;
@@ -78,12 +78,18 @@ function fresh(): Setup {
   return { log: new FakeEventLog({ events: 2 }), clock, checkpoints };
 }
 
-async function open(setup: Setup, seed = 1) {
+async function open(setup: Setup, core: Partial<RecallCoreOptions> = {}) {
   const published: IndexGeneration[] = [];
   const role = await RecallRole.open({
     ...setup,
     weights: new InteractionWeights(definition.interactions),
-    core: { items: catalog(), seed, training: { dim: 8, batch: 32 }, trainBatchesLeast: 60 },
+    core: {
+      items: catalog(),
+      seed: 1,
+      training: { dim: 8, batch: 32 },
+      ...{ epochs: 1, trainBatchesLeast: 60 },
+      ...core,
+    },
     publish: (generation) => published.push(generation),
   });
   const run = async (steps: number) => {
@@ -156,6 +162,23 @@ describe("recall role", () => {
     await setup.log.append("events", 0, clicks(new Random(3), 1));
     await run(60);
     expect(published.map(({ generation }) => generation)).toEqual([1, 2]);
+    await role.close();
+  });
+
+  test("a long history is learned over several generations", async () => {
+    const setup = fresh();
+    await setup.log.append("events", 0, clicks(new Random(1), 600));
+    // 4 x 600 examples are 75 batches of 32: three generations of at most 30, then nothing.
+    const { role, published, run } = await open(setup, {
+      epochs: 4,
+      trainBatchesLeast: 1,
+      trainBatchesMax: 30,
+    });
+    for (let round = 0; round < 6; round++) {
+      await run(60);
+      setup.clock.advanceTo(setup.clock.nowMs() + 3_600_000);
+    }
+    expect(published.length).toBe(3);
     await role.close();
   });
 

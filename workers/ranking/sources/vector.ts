@@ -33,7 +33,7 @@ export class VectorSource implements RecallSource {
     if (!this.#encode(query, generation)) return 0;
     const wanted = Math.min(quota, limits.candidatesMax);
     this.#search.k = wanted + query.recentCount;
-    this.#search.ef = Math.max(efLeast, Math.ceil(1.5 * this.#search.k));
+    this.#search.ef = Math.max(efLeast, Math.ceil(1.25 * this.#search.k));
     const found = this.#graphOf(generation.graph).search(this.#user, this.#search);
     let count = 0;
     for (let i = 0; i < found && count < wanted; i++) {
