@@ -30,6 +30,8 @@ export const limits = {
   modelSlots: 4,
   // pipeline
   candidatesMax: 2_048,
+  rankingInFlightMax: 256,
+  rankingParallelMax: 4,
   recentInteractionsPerUser: 50,
   seenItemsPerUser: 256,
   listItemsMax: 512,

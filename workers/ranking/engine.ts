@@ -162,7 +162,3 @@ export class RankingEngine {
     }
   }
 }
-
-export function createRankingEngine(parts: EngineParts): RankingEngine {
-  return new RankingEngine(parts);
-}

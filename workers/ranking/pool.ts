@@ -141,10 +141,10 @@ export class RankingPool<Work> {
 
   /** Lets the threads finish, flush and leave; resolves when all have or time is up. */
   async stop(timeoutMs: number): Promise<void> {
+    if (this.#stopping) return;
     this.#stopping = true;
     for (const { lane } of this.#slots) {
-      const gone = () => {};
-      this.#leaving.set(lane, gone);
+      this.#leaving.set(lane, () => {});
       lane.state = "stopping";
       lane.post({ type: "stop" });
     }

@@ -19,7 +19,6 @@ export interface PairRows {
 
 /** Raw window counters by row: zeros for row -1. */
 export interface CounterRows {
-  read(rows: Int32Array, count: number, asOfMs: number, out: Uint32Array): void;
   read(
     rows: Int32Array,
     count: number,

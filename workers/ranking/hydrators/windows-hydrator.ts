@@ -22,10 +22,10 @@ export function windowsHydrator(
       distinct.find(attributes.categories, count);
       ranked.reserveCategories(distinct.distinct, cells);
       const { pairRows, categoryCounts, pairCounts } = ranked;
-      state.windows.category.read(distinct.rows, distinct.distinct, nowMs, categoryCounts);
+      state.windows.category.read(distinct.rows, distinct.distinct, nowMs, categoryCounts, null);
       if (user.row < 0) pairRows.fill(-1, 0, distinct.distinct);
       else state.userCategoryPairs.findPairs(user.row, distinct.rows, distinct.distinct, pairRows);
-      state.windows.userCategory.read(pairRows, distinct.distinct, nowMs, pairCounts);
+      state.windows.userCategory.read(pairRows, distinct.distinct, nowMs, pairCounts, null);
       return undefined;
     },
   };

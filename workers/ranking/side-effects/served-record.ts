@@ -29,7 +29,7 @@ export function servedRecord(parts: ServedParts): SideEffect<FeedContext> {
     essential: true,
     applies: ({ candidates }) => candidates.selectedCount > 0,
     perform(context) {
-      if (!context.ranked.encoded) {
+      if (!context.ranked.encoded || partition < 0) {
         metrics.add("rec_ranking_served_lost_total", 1);
         return undefined;
       }

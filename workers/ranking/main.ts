@@ -1,0 +1,53 @@
+import { utf8 } from "../../models/core/bytes.ts";
+import { Random } from "../../models/core/random.ts";
+import { GenerationHolder } from "../../models/recall/generation.ts";
+import { loadDefinition } from "../load-definition.ts";
+import { attachSharedState } from "../shared-state.ts";
+import { openDocumentStore, openEventLog } from "../stores/open.ts";
+import { systemClock } from "../system-clock.ts";
+import { createRankingEngine } from "./build.ts";
+import type { RankingEngine } from "./engine.ts";
+import type { Answer, BootMessage } from "./messages.ts";
+import { type CallHandler, serveCalls } from "./thread.ts";
+import { warmUp } from "./warm-up.ts";
+import type { RankingWork } from "./work.ts";
+
+/** A ranking thread: constructs what it uses and serves requests until it is told to stop. */
+
+function bytesOf(answer: Answer): Uint8Array {
+  return utf8(JSON.stringify(answer));
+}
+
+async function build(boot: BootMessage<RankingWork>): Promise<CallHandler> {
+  const { work, readerBase, readers, servedPartition, worker } = boot;
+  const { dataDir, topics, control, durability, eventLogUrl } = work;
+  const definition = await loadDefinition(work.definitionPath);
+  const state = attachSharedState(work.handles);
+  const log = openEventLog(eventLogUrl, { dataDir, topics, control, durability });
+  const documents = openDocumentStore({ dataDir, readOnly: true });
+  const generations = new GenerationHolder(readerBase);
+  const engine: RankingEngine = createRankingEngine({
+    ...{ definition, state, generations, log, servedPartition, documents },
+    clock: systemClock,
+    random: new Random(work.seed + worker),
+    readers: Array.from({ length: readers }, (_, i) => readerBase + i),
+  });
+  await warmUp(engine);
+  return {
+    answer(call, deadlineAtMs) {
+      const answer = engine.answerNow(call, deadlineAtMs);
+      return answer instanceof Promise ? answer.then(bytesOf) : bytesOf(answer);
+    },
+    generation: ({ generation }) => generations.adopt(generation),
+    documentsChanged: (rows) => engine.documentsChanged(rows),
+    async close() {
+      await log.close();
+      documents.close();
+    },
+    metrics: state.metrics,
+    clock: systemClock,
+    parallel: readers,
+  };
+}
+
+serveCalls(build);

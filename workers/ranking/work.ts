@@ -1,0 +1,15 @@
+import type { SharedHandles } from "../shared-state.ts";
+import type { Topics } from "../stores/embedded/control.ts";
+
+/** What a ranking thread needs to open the same state and the same log; plain data. */
+export interface RankingWork {
+  /** Path of a definition module; null for the default. */
+  readonly definitionPath: string | null;
+  readonly handles: SharedHandles;
+  readonly eventLogUrl: string;
+  readonly dataDir: string;
+  readonly topics: Topics;
+  readonly control: SharedArrayBuffer;
+  readonly durability: "fsync" | "async";
+  readonly seed: number;
+}
