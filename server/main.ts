@@ -2,6 +2,10 @@ import { type Command, runCli } from "./cli.ts";
 
 /** The program: dispatch only, each command's module brings what it needs. */
 const commands: Readonly<Record<string, Command>> = {
+  start: {
+    summary: "the server, on embedded defaults",
+    load: () => import("./commands/start.ts"),
+  },
   simulate: {
     summary: "a seeded world of users that live on a running server, or write NDJSON",
     load: () => import("./commands/simulate.ts"),

@@ -1,0 +1,60 @@
+import { counterNames, histogramNames, metricHelp } from "../../workers/metrics.ts";
+import type { SharedState } from "../../workers/shared-state.ts";
+import { type Gauge, prometheusText } from "../metrics/exposition.ts";
+
+const names = { counters: counterNames, histograms: histogramNames, help: metricHelp };
+
+/** What is true now, beside what has been counted. */
+export interface Gauges {
+  readonly indexGeneration: number;
+  readonly queuedRequests: number;
+  readonly rankWorkersReplaced: number;
+  readonly eventLogEnd: number;
+  readonly samplesEnd: number;
+}
+
+/** Prometheus text of `/metrics`. */
+export function exposition(state: SharedState, gauges: Gauges): string {
+  const gauge = (name: string, help: string, value: number): Gauge => ({ name, help, value });
+  return prometheusText(names, state.metrics.read(), [
+    gauge(
+      "rec_model_published_version",
+      "Version that answers now.",
+      state.slots.current().version,
+    ),
+    gauge("rec_recall_generation", "Index generation that answers now.", gauges.indexGeneration),
+    gauge("rec_ranking_queued_requests", "Requests that wait or run.", gauges.queuedRequests),
+    gauge("rec_ranking_replaced_workers", "Threads replaced.", gauges.rankWorkersReplaced),
+    gauge("rec_ids_users", "Users with a row.", state.users.size),
+    gauge("rec_ids_items", "Items with a row.", state.items.size),
+    gauge("rec_ids_categories", "Categories with a row.", state.categories.size),
+    gauge("rec_events_log_offset", "Events in the log.", gauges.eventLogEnd),
+    gauge("rec_joiner_samples_offset", "Samples in the log.", gauges.samplesEnd),
+  ]);
+}
+
+/** Figures of the status page: plain numbers by name. */
+export function statusFigures(
+  state: SharedState,
+  gauges: Gauges,
+): Readonly<Record<string, unknown>> {
+  const reading = state.metrics.read();
+  const counter = (name: (typeof counterNames)[number]) =>
+    reading.counters[counterNames.indexOf(name)] ?? 0;
+  const p99 = (name: (typeof histogramNames)[number]) =>
+    reading.histograms[histogramNames.indexOf(name)]?.quantile(0.99) ?? 0;
+  return {
+    recommendTotal: counter('rec_http_requests_total{route="recommend"}'),
+    eventsTotal: counter("rec_events_accepted_total"),
+    swapsTotal: counter("rec_model_swaps_total"),
+    samplesTotal: gauges.samplesEnd,
+    modelVersion: state.slots.current().version,
+    indexGeneration: gauges.indexGeneration,
+    recommendMsP99: p99("rec_http_recommend_latency_ms"),
+    acceptedToWindowsMsP99: p99("rec_windows_accepted_to_applied_ms"),
+    sampleToWeightsMsP99: p99("rec_freshness_sample_to_weights_ms"),
+    queuedRequests: gauges.queuedRequests,
+    users: state.users.size,
+    items: state.items.size,
+  };
+}
