@@ -104,6 +104,11 @@ export class RecallCore {
     return this.#current;
   }
 
+  /** A rebuild is under way. */
+  get rebuilding(): boolean {
+    return this.#work !== null;
+  }
+
   /** Takes one interaction of positive weight in. */
   take(userRow: number, itemRow: number, weight: number): void {
     if (itemRow >= limits.recallItemsMax || userRow >= limits.usersMax) this.leftOut++;

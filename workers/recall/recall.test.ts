@@ -182,6 +182,20 @@ describe("recall role", () => {
     await role.close();
   });
 
+  test("in virtual time one step is a whole generation, the same as in slices", async () => {
+    const generationOf = async (rebuildAtOnce: boolean) => {
+      const setup = { ...fresh(), rebuildAtOnce };
+      await setup.log.append("events", 0, clicks(new Random(1), 300));
+      const { role, published, run } = await open(setup);
+      await run(1);
+      expect(published.length).toBe(rebuildAtOnce ? 1 : 0);
+      await run(60);
+      await role.close();
+      return { ...published[0], graph: 0 };
+    };
+    expect(await generationOf(true)).toEqual(await generationOf(false));
+  });
+
   test("a number is never given twice, even after a crash behind the last checkpoint", async () => {
     const setup = fresh();
     setup.clock.advanceTo(startMs + 3 * 365 * 86_400_000);

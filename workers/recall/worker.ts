@@ -19,6 +19,8 @@ export interface RecallRoleOptions {
   readonly checkpoints: CheckpointStore | null;
   /** Called with each new generation; readers take it from there. */
   readonly publish: (generation: IndexGeneration) => void;
+  /** A step does a whole rebuild, not a slice of it: for virtual time, where nobody waits. */
+  readonly rebuildAtOnce?: boolean;
   readonly readBytes?: number;
   readonly checkpointEveryMs?: number;
   readonly warn?: (message: string) => void;
@@ -64,7 +66,9 @@ export class RecallRole {
       done += await this.#read(partition);
     }
     const before = this.core.current;
-    const worked = this.core.advance(this.#options.clock, this.caughtUp);
+    const { clock, rebuildAtOnce } = this.#options;
+    const worked = this.core.advance(clock, this.caughtUp);
+    while (rebuildAtOnce && this.core.rebuilding) this.core.advance(clock, true);
     if (this.core.current !== before) this.#publish();
     this.#maybeCheckpoint();
     return done + (worked ? 1 : 0);
