@@ -22,7 +22,7 @@ export interface KernelSet {
   binaryCrossEntropy(step: LossStep): void;
   productCrossEntropy(step: ProductLossStep): void;
   smoothL1(step: LossStep, beta: number): void;
-  /** Indexes of the k best, best first, equal scores by index, non-finite last; returns how many. */
+  /** Indexes of the k best, best first, ties by index, non-finite last; returns how many. */
   topK(scores: Float32Array, count: number, k: number, out: Uint32Array): number;
   /** `out` is heads x rows: out[head * rows + row]. */
   mmoeScore(shape: MmoeShape, step: MmoeScore): void;

@@ -51,6 +51,7 @@ const sizes = [1, 2, 3, 4, 5, 7, 8, 11, 12, 13, 15, 16, 17, 31, 32, 33, 47, 65];
 export function kernelsSuite(name: string, make: () => KernelSet): void {
   describe(`kernels ${name}`, () => {
     matrixTests(make);
+    matrixRowTests(make);
     rowTests(make);
     gateTests(make);
     optimizerTests(make);
@@ -122,7 +123,9 @@ function matrixTests(make: () => KernelSet): void {
     const relu = { relu: 5, transposed: "none", accumulate: false, bias: true } as const;
     checkProduct(make(), { rows: 3, columns: 5, depth: 0, ...relu });
   });
+}
 
+function matrixRowTests(make: () => KernelSet): void {
   test("a row's product does not depend on its neighbours, bit for bit", () => {
     const [depth, columns] = [300, 45];
     const a = values(40 * depth, 5);

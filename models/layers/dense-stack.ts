@@ -27,7 +27,7 @@ function blocksOf(whole: Matrix, blocks: number, width: number): Matrix[] {
   return Array.from({ length: blocks }, (_, b) => columnsFrom(whole, b * padded(width)));
 }
 
-/** Parallel stacks of dense layers with ReLU, each with own parameters; keeps what backward needs. */
+/** Parallel stacks of dense layers with ReLU, own parameters each; keeps what backward needs. */
 export class DenseStack {
   readonly #levels: readonly Level[];
 

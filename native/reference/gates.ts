@@ -1,14 +1,13 @@
 import type { GateMix, GateMixBackward, GateShape } from "../kernel-set.ts";
 
-function softmax(logits: Float32Array, from: number, gates: Float32Array, at: number, n: number) {
-  let top = logits[from]!;
-  for (let e = 1; e < n; e++) top = Math.max(top, logits[from + e]!);
+function softmax(logits: Float32Array, gates: Float32Array): void {
+  const top = logits.reduce((a, b) => Math.max(a, b));
   let total = 0;
-  for (let e = 0; e < n; e++) {
-    gates[at + e] = Math.exp(logits[from + e]! - top);
-    total += gates[at + e]!;
+  for (let e = 0; e < gates.length; e++) {
+    gates[e] = Math.exp(logits[e]! - top);
+    total += gates[e]!;
   }
-  for (let e = 0; e < n; e++) gates[at + e]! /= total;
+  for (let e = 0; e < gates.length; e++) gates[e]! /= total;
 }
 
 export function gateMix(s: GateShape, step: GateMix): void {
@@ -16,7 +15,11 @@ export function gateMix(s: GateShape, step: GateMix): void {
   for (let r = 0; r < s.rows; r++) {
     for (let h = 0; h < s.heads; h++) {
       const gate = r * columns + h * s.experts;
-      softmax(step.logits, r * s.logitsRow + h * s.experts, step.gates, gate, s.experts);
+      const logits = r * s.logitsRow + h * s.experts;
+      softmax(
+        step.logits.subarray(logits, logits + s.experts),
+        step.gates.subarray(gate, gate + s.experts),
+      );
       for (let j = 0; j < s.width; j++) {
         let sum = 0;
         for (let e = 0; e < s.experts; e++) {

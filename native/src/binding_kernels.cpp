@@ -120,7 +120,8 @@ napi_value gate_mix_backward(Call& call) {
   const float* gates = floats(call, 1, "gates", gates_span(s));
   const float* experts = floats(call, 2, "experts", expert_span(s));
   const float* mixed = floats(call, 3, "mixedGradient", mixed_span(s));
-  float* logits = floats(call, 4, "logitsGradient", span(s.rows, s.logits_row, s.heads * s.experts));
+  const uint64_t logits_span = span(s.rows, s.logits_row, s.heads * s.experts);
+  float* logits = floats(call, 4, "logitsGradient", logits_span);
   float* out = floats(call, 5, "expertsGradient", expert_span(s));
   kernels.gate_mix_backward(s, gates, experts, mixed, logits, out);
   return call.undefined();

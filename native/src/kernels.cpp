@@ -46,8 +46,8 @@ void bce(const float* logits, const float* labels, const float* weights, int cou
 }
 
 // ESMM (Ma et al. 2018): p = a b with a = sigmoid(given), b = sigmoid(logit); the loss is the cross
-// entropy of p. With u = (p - y) / (1 - p): d given = u (1 - a), d logit = u (1 - b), where 1 - p is
-// written (1 - a) + a (1 - b), which loses no digits as p nears 1.
+// entropy of p. With u = (p - y) / (1 - p): d given = u (1 - a), d logit = u (1 - b), where 1 - p
+// is written (1 - a) + a (1 - b), which loses no digits as p nears 1.
 void ctcvr(const float* given_logits, const float* logits, const float* labels,
            const float* weights, int count, float* losses, float* given_gradients,
            float* gradients) {

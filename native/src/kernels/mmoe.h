@@ -81,8 +81,8 @@ struct Stack {
 };
 
 // One dense layer for each of `blocks` independent inputs, ReLU.
-inline Stack stacked_layer(const Stack& in, const float* weights, int blocks, int rows, int out_width,
-                           float* out, bool by_row) {
+inline Stack stacked_layer(const Stack& in, const float* weights, int blocks, int rows,
+                           int out_width, float* out, bool by_row) {
   const int pad = padded(out_width);
   Stack result;
   result.values = out;

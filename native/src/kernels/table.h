@@ -2,7 +2,7 @@
 //
 // Rules: a kernel allocates nothing, keeps no state, starts no thread and never reads or writes
 // outside the shapes it is given; the binding checks those. Matrices are row-major; a *_row stride
-// counts floats. No pointer needs alignment. NaN and infinities pass through, they are never hidden.
+// counts floats. No pointer needs alignment. NaN and infinities pass through, never hidden.
 // A row's result does not depend on how many rows stand beside it: the order of every sum is fixed.
 #pragma once
 #include <cstddef>
