@@ -18,7 +18,7 @@ import { ItemToItemSource } from "./sources/item-to-item.ts";
 import type { RecallSource } from "./sources/query.ts";
 import { TrendingSource } from "./sources/trending.ts";
 import { VectorSource } from "./sources/vector.ts";
-import type { Generations, ServedLog } from "./state.ts";
+import type { Generations, Metrics, ServedLog } from "./state.ts";
 
 export interface EngineOptions {
   readonly definition: RecommenderDefinition;
@@ -34,6 +34,8 @@ export interface EngineOptions {
   /** Reader numbers of this thread. Default: number 0 alone. */
   readonly readers?: readonly number[];
   readonly rules?: SlateRules;
+  /** Default: the process's. */
+  readonly metrics?: Metrics;
   /** Null in virtual time: nothing is ever late, and answers wait for their served record. */
   readonly timer?: Timer | null;
 }
@@ -55,7 +57,7 @@ function recallRoutes({ definition, state }: EngineOptions): RecallSource[] {
  */
 export function createRankingEngine(options: EngineOptions): RankingEngine {
   const { definition, state, clock, random, log, generations, timer } = options;
-  const { metrics } = state;
+  const metrics = options.metrics ?? state.metrics;
   return new RankingEngine({
     ...{ definition, state, clock, random, log, generations, metrics },
     encoder: new FeatureEncoder(definition),

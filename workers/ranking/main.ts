@@ -6,7 +6,6 @@ import { attachSharedState } from "../shared-state.ts";
 import { openDocumentStore, openEventLog } from "../stores/open.ts";
 import { systemClock } from "../system-clock.ts";
 import { createRankingEngine } from "./build.ts";
-import type { RankingEngine } from "./engine.ts";
 import type { Answer, BootMessage } from "./messages.ts";
 import { type CallHandler, serveCalls } from "./thread.ts";
 import { warmUp } from "./warm-up.ts";
@@ -26,13 +25,14 @@ async function build(boot: BootMessage<RankingWork>): Promise<CallHandler> {
   const log = openEventLog(eventLogUrl, { dataDir, topics, control, durability });
   const documents = openDocumentStore({ dataDir, readOnly: true });
   const generations = new GenerationHolder(readerBase);
-  const engine: RankingEngine = createRankingEngine({
+  const options = {
     ...{ definition, state, generations, log, servedPartition, documents },
     clock: systemClock,
     random: new Random(work.seed + worker),
     readers: Array.from({ length: readers }, (_, i) => readerBase + i),
-  });
-  await warmUp(engine);
+  };
+  await warmUp(options);
+  const engine = createRankingEngine(options);
   return {
     answer(call, deadlineAtMs) {
       const answer = engine.answerNow(call, deadlineAtMs);
