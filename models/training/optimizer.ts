@@ -57,7 +57,14 @@ export class DenseOptimizer {
     this.#count = count;
     const first = new Float32Array(count);
     this.arrays = options.kind === "adam" ? [first, new Float32Array(count)] : [first];
-    if (options.kind === "adagrad") first.fill(options.accumulator);
+    this.reset();
+  }
+
+  /** Forgets all steps: for weights that it has not stepped to. */
+  reset(): void {
+    this.steps = 0;
+    const start = this.#options.kind === "adagrad" ? this.#options.accumulator : 0;
+    for (const array of this.arrays) array.fill(start);
   }
 
   step(step: OptimizerStep): void {

@@ -171,6 +171,20 @@ describe("bad samples", () => {
     expect(trainer.steps).toBe(0);
   });
 
+  test("good weights can be taken back after bad ones", () => {
+    const { trainer } = setup();
+    learnInBatches(trainer, feed.samples.slice(0, 2_000));
+    const good = trainer.weights.slice();
+    trainer.weights[good.length - 40] = Number.NaN;
+    trainer.weights[createRanker(feedShape).layout.layerOne] = Number.NaN;
+    expect(trainer.learn(feed.samples.slice(0, 50)).skippedSteps).toBe(1);
+    trainer.adopt(good);
+    expect(trainer.steps).toBe(0);
+    expect(trainer.learn(feed.samples.slice(2_000, 2_050)).skippedSteps).toBe(0);
+    expect(trainer.weights.every(Number.isFinite)).toBe(true);
+    expect(trainer.weights).not.toEqual(good);
+  });
+
   test("features at the limit leave weights finite", () => {
     const { trainer } = setup();
     const wild = feed.samples.slice(0, 3_000).map((sample, i) => {

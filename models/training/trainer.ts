@@ -145,6 +145,17 @@ export class RankTrainer {
     return this.#progressive.metrics();
   }
 
+  /**
+   * Goes on from other weights (the last good ones, after the guard has refused): takes what an
+   * optimizer owns, with a fresh optimizer, and keeps the input moments as they are now.
+   */
+  adopt(weights: Float32Array): void {
+    const { trainedFrom, floats } = this.#ranker.layout;
+    assert(weights.length >= floats, "adopted weights need `floats` floats");
+    this.weights.set(weights.subarray(trainedFrom, floats), trainedFrom);
+    this.#optimizer.reset();
+  }
+
   /** Rows of the embedding tables that changed since the last call: publish them. */
   takeTouched(): { users: Uint32Array; items: Uint32Array } {
     return { users: this.#users.takeTouched(), items: this.#items.takeTouched() };
