@@ -20,7 +20,7 @@ namespace {
 
 void check(bool holds, const char* what) {
   if (holds) return;
-  std::fprintf(stderr, "graph_index_test: %s\n", what);
+  std::fprintf(stderr, "graph_index_race: %s\n", what);
   std::exit(1);
 }
 
@@ -168,5 +168,5 @@ int main() {
   test_tombstones(vectors);
   test_bytes(vectors);
   test_threads(vectors);
-  std::puts("graph_index_test ok");
+  std::puts("graph_index_race ok");
 }
