@@ -51,7 +51,7 @@ std::unique_ptr<rec::GraphIndex> build(const std::vector<float>& vectors, uint32
 }
 
 constexpr uint32_t kDim = 20;
-constexpr uint32_t kCount = 1500;
+constexpr uint32_t kCount = 1000;
 constexpr uint32_t kTop = 10;
 
 struct Answer {
