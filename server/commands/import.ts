@@ -1,6 +1,6 @@
 import { RecError } from "../../models/core/errors.ts";
-import video from "../../models/definition/default.ts";
 import type { RecommenderDefinition } from "../../models/definition/define.ts";
+import { loadDefinition } from "../../workers/load-definition.ts";
 import { httpSink } from "../import/http-sink.ts";
 import { jsonlSource } from "../import/jsonl.ts";
 import { mappedSource } from "../import/mapping.ts";
@@ -15,7 +15,7 @@ const specs: Readonly<Record<string, OptionSpec>> = {
   format: { kind: "text", help: "movielens, recbole or jsonl; not needed with --map" },
   map: { kind: "text", help: "a mapping file: which column of your tables means what" },
   url: { kind: "text", help: "a running server to write to" },
-  "data-dir": { kind: "text", help: "write into this data folder, with no server running" },
+  "data-dir": { kind: "text", help: "else: a data folder, with no server running (DATA_DIR)" },
   help: { kind: "flag", help: "this text" },
 };
 
@@ -23,11 +23,17 @@ const notes = `PATH is a folder or a file; .gz is read as it is. Everything is c
 anything is written, and a second import of the same files adds nothing.
 An example of a mapping: server/import/kuairand.map.json`;
 
+/** Where an import goes, until it is closed. */
+export interface OpenSink {
+  readonly sink: ImportSink;
+  close(): Promise<void>;
+}
+
 export interface ImportHooks {
   readonly write?: (text: string) => void;
   readonly definition?: RecommenderDefinition;
-  /** Opens the ingest of a data folder; without it only --url works. */
-  readonly openLocal?: (dataDir: string) => Promise<{ sink: ImportSink; close(): Promise<void> }>;
+  /** Opens the ingest of a data folder. */
+  readonly openLocal?: (dataDir: string) => Promise<OpenSink>;
 }
 
 /** `import`: history from files into the event log. */
@@ -40,10 +46,12 @@ export async function run(args: readonly string[], hooks: ImportHooks = {}): Pro
   }
   const source = sourceOf(options);
   write(`${source.files.length} files; ${source.mapping}\n`);
+  const named = process.env.REC_DEFINITION ?? "";
+  const definition = hooks.definition ?? (await loadDefinition(named === "" ? null : named));
   const { sink, close } = await openSink(options, hooks);
   try {
     const result = await runImport({
-      ...{ source, sink, definition: hooks.definition ?? video, nowMs: Date.now() },
+      ...{ source, sink, definition, nowMs: Date.now() },
       progress: (text) => write(`${text}\n`),
     });
     const seconds = (ms: number) => (ms / 1_000).toFixed(1);
@@ -75,10 +83,7 @@ function sourceOf(options: ParsedOptions): ImportSource {
   throw new RecError("REC_COMMAND_OPTION", message, { fix: "movielens, recbole, jsonl, or --map" });
 }
 
-async function openSink(
-  options: ParsedOptions,
-  hooks: ImportHooks,
-): Promise<{ sink: ImportSink; close(): Promise<void> }> {
+async function openSink(options: ParsedOptions, hooks: ImportHooks): Promise<OpenSink> {
   const url = options.text("url");
   const dataDir = options.text("data-dir") ?? process.env.DATA_DIR ?? "./data";
   if (url !== undefined) {
@@ -87,5 +92,7 @@ async function openSink(
     return { sink, close: async () => {} };
   }
   if (hooks.openLocal !== undefined) return await hooks.openLocal(dataDir);
-  throw new RecError("REC_COMMAND_OPTION", "--url is missing", { fix: "name a running server" });
+  // Only here: the native part is not needed to write to another server.
+  const { openLocalImport } = await import("../assembly/local-import.ts");
+  return await openLocalImport(dataDir);
 }

@@ -28,7 +28,7 @@ const contextValue: Schema<string | number | boolean> = union(
   union(number({ min: -1e15, max: 1e15 }), boolean()),
 );
 
-/** Times may name any second from 2000 to 2100; the handler holds them to the clock. */
+/** Times may name any second from 1990 to 2100; the handler holds them to the clock. */
 const eventTime = time({ min: earliestMs, max: latestMs });
 
 /** One optional weight a head, so that an unknown head is refused with its path. */

@@ -4,9 +4,6 @@ import { itemBatch, userBatch } from "../ingest/document-schemas.ts";
 import { createEventCheck, earliestMs } from "../ingest/validate.ts";
 import type { Entity, Faults } from "./types.ts";
 
-/** History may be older than anything a live client may claim. */
-export const historyStartMs = Date.UTC(1980, 0, 1);
-
 export type EntityCheck = (entity: Entity, faults: Faults) => void;
 
 /** The door's own checks, so that what passes here is not refused there. */
@@ -21,12 +18,11 @@ export function createEntityCheck(definition: RecommenderDefinition, nowMs: numb
         faults.add(place, read.path.replace(/^\[0\]\.?/, ""), read.message);
       return;
     }
-    const { time } = entity.value;
-    if (time < historyStartMs) {
-      faults.add(place, "time", "is before 1980: are these seconds, not milliseconds?");
+    if (entity.value.time < earliestMs) {
+      faults.add(place, "time", "is before 1990: are these seconds, not milliseconds?");
       return;
     }
-    const result = checkEvent({ ...entity.value, time: Math.max(time, earliestMs) }, nowMs);
+    const result = checkEvent(entity.value, nowMs);
     if (!("refusal" in result)) return;
     faults.add(place, result.refusal.path ?? "event", result.refusal.message);
   };

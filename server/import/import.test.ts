@@ -126,7 +126,7 @@ describe("movielens", () => {
   test("a time that is no time is refused", async () => {
     movielens("7,1,4.0,1500\n");
     const failed = load(movielensSource(folder), new Kept());
-    await expect(failed).rejects.toThrow("ratings.csv:2 time: is before 1980");
+    await expect(failed).rejects.toThrow("ratings.csv:2 time: is before 1990");
   });
 
   test("history from before the first live event is taken", async () => {

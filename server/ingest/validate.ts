@@ -6,7 +6,7 @@ import { limits } from "../../models/limits.ts";
 /** The checks of an event: shape by schema, then what needs the definition and the clock. */
 
 /** Times before this are mistakes: seconds taken for milliseconds, zero dates. */
-export const earliestMs = Date.UTC(2000, 0, 1);
+export const earliestMs = Date.UTC(1990, 0, 1);
 /** The last time that any field may name; events are held to the clock as well. */
 export const latestMs = Date.UTC(2100, 0, 1);
 /** Watch seconds of one event; the largest amount, either way. */
