@@ -1,5 +1,6 @@
 import type { Clock } from "../../models/core/clock.ts";
 import { RecError } from "../../models/core/errors.ts";
+import type { HeadMetrics } from "../../models/training/progressive.ts";
 import { decodeSample } from "../../models/training/sample.ts";
 import type { SharedMetrics } from "../../native/index.ts";
 import type { StopSignal } from "../loop.ts";
@@ -42,6 +43,11 @@ export class TrainerRole {
     trainer.catchingUp = false;
     trainer.publishNow();
     return role;
+  }
+
+  /** Per head, over the latest samples as they were before they were learned. */
+  metrics(): HeadMetrics[] {
+    return this.#options.trainer.metrics();
   }
 
   /** Learns from what is there, up to `readBytes`; returns how many samples it read. */

@@ -1,0 +1,247 @@
+import { assert } from "../../models/core/assert.ts";
+import type { Id128 } from "../../models/core/bytes.ts";
+import type { Clock } from "../../models/core/clock.ts";
+import { Random } from "../../models/core/random.ts";
+import { Fault } from "../../models/core/schema.ts";
+import type { RecommenderDefinition } from "../../models/definition/define.ts";
+import { rankerShapeOf } from "../../models/ranking/definition-shape.ts";
+import { createRanker } from "../../models/ranking/ranker.ts";
+import { GenerationHolder } from "../../models/recall/generation.ts";
+import { InteractionWeights } from "../../models/recall/interaction-weights.ts";
+import type { HeadMetrics } from "../../models/training/progressive.ts";
+import { GraphIndex } from "../../native/index.ts";
+import { JoinerCore } from "../../workers/joiner/joiner.ts";
+import { JoinerRole } from "../../workers/joiner/worker.ts";
+import { createRankingEngine } from "../../workers/ranking/build.ts";
+import type { RankingEngine } from "../../workers/ranking/engine.ts";
+import { sharedItemCatalog } from "../../workers/recall/item-catalog.ts";
+import { RecallRole } from "../../workers/recall/worker.ts";
+import { createSharedState, type SharedState } from "../../workers/shared-state.ts";
+import type {
+  ClientEvent,
+  ItemDocument,
+  RecommendAnswer,
+  RecommenderUnderTest,
+  RecommendRequest,
+} from "../../workers/simulator/port.ts";
+import type { TailedLog } from "../../workers/stores/event-log.ts";
+import { memoryFileSystem } from "../../workers/stores/memory-file-system.ts";
+import { openDocumentStore, openEventLog } from "../../workers/stores/open.ts";
+import { makeTrainerRole } from "../../workers/trainer/make.ts";
+import type { TrainerRole } from "../../workers/trainer/worker.ts";
+import { Trending } from "../../workers/windows/trending.ts";
+import { WindowsCore } from "../../workers/windows/windows.ts";
+import { WindowsRole } from "../../workers/windows/worker.ts";
+import { createIngest, type IngestAssembly } from "../ingest/create-ingest.ts";
+import { itemBatch } from "../ingest/document-schemas.ts";
+
+export interface VirtualServerOptions {
+  readonly definition: RecommenderDefinition;
+  readonly clock: Clock;
+  readonly seed: number;
+  /** Samples of a batch, and of a model version. */
+  readonly publishEvery?: number;
+  readonly warn?: (text: string) => void;
+}
+
+/** Room for a simulated world: address space is cheap, but a seed must not cost gigabytes of it. */
+const capacities = {
+  usersMax: 65_536,
+  itemsMax: 65_536,
+  categoriesMax: 1_024,
+  userCategoryPairsMax: 1 << 20,
+} as const;
+/** The log lives in memory: what every role has long read goes. */
+const retention = { ageMsMax: 20 * 60_000 } as const;
+const segmentBytes = 4 << 20;
+/** Slates' rows that wait for late conversions, and ids that are known again. */
+const joinerRowsMax = 300_000;
+const dedupIdsMax = 400_000;
+/** How often each role gets its turn, virtual milliseconds. Windows: whenever time moves. */
+const everyMs = { joiner: 1_000, recall: 20_000 } as const;
+/** The model reader and graph holder of the one ranking engine. */
+const reader = 0;
+
+interface Roles {
+  readonly windows: WindowsRole;
+  readonly joiner: JoinerRole;
+  readonly trainer: TrainerRole;
+  readonly recall: RecallRole;
+}
+
+interface Parts extends Roles {
+  readonly clock: Clock;
+  readonly engine: RankingEngine;
+  readonly ingest: IngestAssembly;
+  readonly log: TailedLog;
+  readonly state: SharedState;
+  readonly random: Random;
+  readonly progressive: () => HeadMetrics[];
+  readonly closeStore: () => void;
+}
+
+/**
+ * A whole server on the calling thread, under a clock that the caller moves: the ranking pipeline,
+ * ingest, windows, joiner, trainer and recall as they run in their threads, over memory alone.
+ * Nothing happens but in a call, so a run is a function of its seed and its calls.
+ */
+export class VirtualServer implements RecommenderUnderTest {
+  readonly #parts: Parts;
+  #weightsFrozen = false;
+  #windowsFrozen = false;
+  #joinerDueMs: number;
+  #recallDueMs: number;
+
+  private constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#joinerDueMs = parts.clock.nowMs() + everyMs.joiner;
+    this.#recallDueMs = parts.clock.nowMs() + everyMs.recall;
+  }
+
+  static async open(options: VirtualServerOptions): Promise<VirtualServer> {
+    return new VirtualServer(await openParts(options));
+  }
+
+  async recommend(request: RecommendRequest): Promise<RecommendAnswer> {
+    const { engine, random } = this.#parts;
+    const { user, n } = request;
+    return await engine.recommend({
+      ...{ requestId: requestIdFrom(random), user, n, recent: [], context: {}, exclude: [] },
+      ...{ categories: [], weights: null, details: false, explain: false },
+    });
+  }
+
+  async events(batch: readonly ClientEvent[]): Promise<void> {
+    const elements = batch.map((value) => ({ value }));
+    const { rejected } = await this.#parts.ingest.events.ingest(elements, null);
+    assert(rejected.length === 0, `a simulated event was refused: ${rejected[0]?.message}`);
+  }
+
+  async items(batch: readonly ItemDocument[]): Promise<void> {
+    const read = itemBatch.read(batch);
+    assert(!(read instanceof Fault), "a simulated document was refused");
+    const puts = read.map(({ id, ...document }) => ({ id, document }));
+    await this.#parts.ingest.documents.put("item", puts);
+  }
+
+  /** Gives each role the turns that are due by then. The clock stands there already. */
+  async advanceTo(timeMs: number): Promise<void> {
+    const { windows, joiner, trainer, recall } = this.#parts;
+    if (!this.#windowsFrozen) await windows.step();
+    if (timeMs >= this.#joinerDueMs) {
+      this.#joinerDueMs = timeMs + everyMs.joiner;
+      if (!this.#weightsFrozen) {
+        await joiner.step();
+        await trainer.step();
+      }
+    }
+    if (timeMs >= this.#recallDueMs) {
+      this.#recallDueMs = timeMs + everyMs.recall;
+      if (!this.#windowsFrozen) await recall.step();
+    }
+  }
+
+  /** From now on nothing is joined or trained: the model stays as it is. */
+  freezeWeights(): void {
+    this.#weightsFrozen = true;
+  }
+
+  /** From now on counters, recent interactions, trends and the recall index stay as they are. */
+  freezeWindows(): void {
+    this.#windowsFrozen = true;
+  }
+
+  /** Per head, over the latest samples before they were learned. */
+  progressive(): HeadMetrics[] {
+    return this.#parts.progressive();
+  }
+
+  get modelVersion(): number {
+    return this.#parts.state.slots.current().version;
+  }
+
+  async close(): Promise<void> {
+    const { recall, log, state, ingest, closeStore } = this.#parts;
+    await ingest.settle();
+    await recall.close();
+    GraphIndex.clearHolder(reader);
+    await log.close();
+    closeStore();
+    state.release();
+  }
+}
+
+function requestIdFrom(random: Random): Id128 {
+  const word = () => random.int(0x1_0000_0000);
+  return [word(), word(), word(), (word() | 1) >>> 0];
+}
+
+async function openParts(options: VirtualServerOptions): Promise<Parts> {
+  const { definition, clock, seed } = options;
+  const topics = { events: 1, served: 1, samples: 1, items: 1 } as const;
+  const log = openEventLog("embedded:", {
+    ...{ dataDir: "/virtual", topics, durability: "async", clock, segmentBytes },
+    ...{ fileSystem: memoryFileSystem(), lingerMs: 0 },
+    retention: { events: retention, served: retention, samples: retention, items: retention },
+  });
+  const modelFloats = createRanker(rankerShapeOf(definition)).floats;
+  const state = createSharedState(definition, { dataDir: null, modelFloats, limits: capacities });
+  const store = openDocumentStore({ dataDir: null });
+  const ingest = createIngest({ definition, state, log, store, clock });
+  const generations = new GenerationHolder(reader);
+  const engine = createRankingEngine({
+    ...{ definition, state, generations, log, documents: store, clock },
+    ...{ random: new Random(seed + 1), timer: null, readers: [reader] },
+  });
+  const roles = await openRoles(options, { state, log, generations });
+  const closeStore = () => store.close();
+  const random = new Random(seed + 2);
+  return { clock, engine, ingest, log, state, random, closeStore, ...roles };
+}
+
+interface Stores {
+  readonly state: SharedState;
+  readonly log: TailedLog;
+  readonly generations: GenerationHolder;
+}
+
+async function openRoles(options: VirtualServerOptions, stores: Stores) {
+  const { definition, clock, seed, publishEvery = 100, warn = () => {} } = options;
+  const { state, log, generations } = stores;
+  const joiner = new JoinerCore({
+    ...{ definition, clock, partitions: { events: 1, served: 1 } },
+    ...{ rowsMax: joinerRowsMax, dedupIdsMax },
+  });
+  const trainer = await makeTrainerRole({
+    ...{ definition, state, log, dataDir: null, publishEvery, seed, warn, clock },
+  });
+  return {
+    windows: await openWindows(options, stores),
+    joiner: await JoinerRole.open({ log, core: joiner }),
+    trainer,
+    progressive: () => trainer.metrics(),
+    recall: await RecallRole.open({
+      ...{ log, clock, warn, checkpoints: null, metrics: state.metrics, rebuildAtOnce: true },
+      weights: new InteractionWeights(definition.interactions),
+      core: { items: sharedItemCatalog(state), seed },
+      publish: (generation) => generations.adopt(generation),
+    }),
+  };
+}
+
+async function openWindows(
+  { definition, clock }: VirtualServerOptions,
+  { state, log }: Stores,
+): Promise<WindowsRole> {
+  const categoriesOf = (itemRow: number, out: Int32Array) =>
+    state.itemAttributes.categoriesOf(itemRow, out);
+  const { trending: table, recent } = state;
+  const trending = new Trending({ table, categoriesOf, listLength: table.length });
+  const core = new WindowsCore({
+    ...{ definition, categoriesOf, activity: trending, dedupIdsMax },
+    tables: { ...state.windows, pairs: state.userCategoryPairs, recent },
+    partitions: { events: 1, served: 1 },
+    recentLength: recent.length,
+  });
+  return WindowsRole.open({ log, core, clock, checkpoints: null, trending });
+}
