@@ -5,6 +5,7 @@ import { type Bench, runBench } from "./harness.ts";
 const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   http: async () => (await import("./http.ts")).bench,
   freshness: async () => (await import("./freshness.ts")).bench,
+  "hand-over": async () => (await import("./hand-over.ts")).bench,
   quality: async () => (await import("./quality.ts")).qualityBench(null),
 };
 

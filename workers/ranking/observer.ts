@@ -18,6 +18,9 @@ export function pipelineObserver(metrics: Metrics): PipelineObserver {
       const why = error === null ? "late" : "failed";
       metrics.add(`rec_ranking_left_out_total{why="${why}"}`, 1);
     },
+    overflowed(count) {
+      metrics.add('rec_limit_reached_total{limit="candidatesMax"}', count);
+    },
     removed(reason, count) {
       const filter = reason.slice(0, reason.indexOf(":"));
       metrics.add(`rec_ranking_removed_total{filter="${filter}"}`, count);

@@ -69,13 +69,16 @@ const observed = () => {
   const removed: Record<string, number> = {};
   const leftOut: string[] = [];
   const stages: string[] = [];
+  const overflowed: number[] = [];
   return {
+    overflowed,
     removed,
     leftOut,
     stages,
     observer: {
       stage: (name: string) => stages.push(name),
       leftOut: (name: string) => leftOut.push(name),
+      overflowed: (count: number) => overflowed.push(count),
       removed: (reason: string, count: number) => {
         removed[reason] = (removed[reason] ?? 0) + count;
       },
@@ -326,16 +329,12 @@ describe("pipeline", () => {
 
   test("what does not fit is counted, not written past the end", () => {
     const context = contextOf(2);
+    const seen = observed();
     const many = (from: number) => Array.from({ length: quota }, (_, i) => from + i);
-    pipelineOf([
-      {
-        role: "source",
-        name: "recall",
-        components: [sourceOf("a", many(0)), sourceOf("b", many(1000))],
-      },
-    ]).run(context);
+    const components = [sourceOf("a", many(0)), sourceOf("b", many(1000))];
+    pipelineOf([{ role: "source", name: "recall", components }], { seen }).run(context);
     expect(context.candidates.count).toBe(100);
-    expect(context.candidates.overflow).toBe(28);
+    expect(seen.overflowed).toEqual([28]);
   });
 
   test("stages out of order are refused when the pipeline is made", () => {

@@ -174,6 +174,8 @@ export class Pipeline<C extends PipelineContext> {
     for (const { source } of stage.steps) {
       run.context.candidates.merge(source, run.found[source]);
     }
+    const { overflow } = run.context.candidates;
+    if (overflow > 0) this.#options.observer.overflowed(overflow);
   }
 
   #filter(context: C): number {

@@ -103,4 +103,6 @@ export interface PipelineObserver {
   /** A component was left out: late, or failed with `error`. */
   leftOut(component: string, error: unknown): void;
   removed(reason: string, count: number): void;
+  /** Finds that did not fit into the candidates. */
+  overflowed(count: number): void;
 }

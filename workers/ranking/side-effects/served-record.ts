@@ -67,6 +67,17 @@ function headsOf({ candidates, ranked }: FeedContext, heads: number): Float32Arr
   return out;
 }
 
+/** All but the first category of the selected candidates. */
+function moreCategoriesOf({ candidates, attributes }: FeedContext): Uint32Array {
+  const { selected, selectedCount } = candidates;
+  const out = new Uint32Array(selectedCount * (perItem - 1));
+  for (let i = 0; i < selectedCount; i++) {
+    const from = selected[i] * perItem;
+    out.set(attributes.categories.subarray(from + 1, from + perItem), i * (perItem - 1));
+  }
+  return out;
+}
+
 function servedOf(context: FeedContext, timeMs: number): ServedRecord {
   const { request, user, candidates, attributes, ranked } = context;
   const n = candidates.selectedCount;
@@ -85,6 +96,7 @@ function servedOf(context: FeedContext, timeMs: number): ServedRecord {
     items: pick((index) => candidates.rows[index]),
     // -1 as a u32 is `noRow`.
     categories: pick((index) => attributes.categories[index * perItem]),
+    moreCategories: moreCategoriesOf(context),
     // The bits name the definition's routes; given items came by none.
     routes: pick((index) => (request.kind === "recommend" ? candidates.sources[index] : 0)),
     scores: rowsOf(context, ranked.values, 1),
