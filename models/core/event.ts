@@ -4,9 +4,9 @@ import { type Id128, noRow, readId128, text, utf8, viewOf, writeId128 } from "./
  * An interaction as the event log holds it. Rows stand beside the ids: the log alone is enough to
  * rebuild the id tables, and a reader that needs only rows decodes no text.
  *
- * Layout, little endian: u8 version, u8 type, u16 flags, u32 userRow, u32 itemRow, f32 value,
+ * Layout, little endian: u8 version, u8 type, u16 categories, u32 userRow, u32 itemRow, f32 value,
  * f64 timeMs, f64 receivedMs, 16 B id hash, 16 B request id, u16 user bytes, u16 item bytes,
- * u32 zero; then the user id and the item id.
+ * u32 zero; then the user id, the item id, and a u32 row for each category.
  */
 export interface EventRecord {
   /** Index into the definition's interactions. */
@@ -24,6 +24,11 @@ export interface EventRecord {
   readonly id: Id128;
   /** Zero where the client sent none. */
   readonly requestId: Id128;
+  /**
+   * Rows of the item's categories when the event was accepted: a replay counts for the same
+   * categories, whatever the item's document says by then. Default: none.
+   */
+  readonly categories?: ArrayLike<number>;
 }
 
 const version = 1;
@@ -31,6 +36,7 @@ export const eventHeaderBytes = 72;
 
 export const eventAt = {
   type: 1,
+  categories: 2,
   userRow: 4,
   itemRow: 8,
   value: 12,
@@ -45,10 +51,13 @@ export const eventAt = {
 export function encodeEvent(event: EventRecord): Uint8Array {
   const user = utf8(event.user);
   const item = utf8(event.item);
-  const bytes = new Uint8Array(eventHeaderBytes + user.length + item.length);
+  const categories = event.categories ?? [];
+  const textEnd = eventHeaderBytes + user.length + item.length;
+  const bytes = new Uint8Array(textEnd + 4 * categories.length);
   const view = viewOf(bytes);
   view.setUint8(0, version);
   view.setUint8(eventAt.type, event.type);
+  writeEventCategories(view, 0, textEnd, categories);
   view.setUint32(eventAt.userRow, event.userRow, true);
   view.setUint32(eventAt.itemRow, event.itemRow, true);
   view.setFloat32(eventAt.value, event.value, true);
@@ -63,9 +72,34 @@ export function encodeEvent(event: EventRecord): Uint8Array {
   return bytes;
 }
 
+/** Writes the category rows of the event at `at`, which stand from `from` on; returns their end. */
+export function writeEventCategories(
+  view: DataView,
+  at: number,
+  from: number,
+  categories: ArrayLike<number>,
+): number {
+  view.setUint16(at + eventAt.categories, categories.length, true);
+  for (let i = 0; i < categories.length; i++) view.setUint32(from + 4 * i, categories[i]!, true);
+  return from + 4 * categories.length;
+}
+
+/** Category rows of the event at `at` into `out`, as many as fit; returns how many. */
+export function readEventCategories(view: DataView, at: number, out: Int32Array): number {
+  const count = Math.min(view.getUint16(at + eventAt.categories, true), out.length);
+  if (count === 0) return 0;
+  const userBytes = view.getUint16(at + eventAt.userBytes, true);
+  const itemBytes = view.getUint16(at + eventAt.itemBytes, true);
+  const from = at + eventHeaderBytes + userBytes + itemBytes;
+  for (let i = 0; i < count; i++) out[i] = view.getUint32(from + 4 * i, true);
+  return count;
+}
+
 export function decodeEvent(bytes: Uint8Array): EventRecord {
   const view = viewOf(bytes);
   const itemFrom = eventHeaderBytes + view.getUint16(eventAt.userBytes, true);
+  const categories = new Int32Array(view.getUint16(eventAt.categories, true));
+  readEventCategories(view, 0, categories);
   return {
     type: view.getUint8(eventAt.type),
     userRow: view.getUint32(eventAt.userRow, true),
@@ -77,6 +111,7 @@ export function decodeEvent(bytes: Uint8Array): EventRecord {
     requestId: readId128(view, eventAt.requestId),
     user: text(bytes.subarray(eventHeaderBytes, itemFrom)),
     item: text(bytes.subarray(itemFrom, itemFrom + view.getUint16(eventAt.itemBytes, true))),
+    categories,
   };
 }
 

@@ -3,6 +3,7 @@ import { hash128, readId128, viewOf } from "../core/bytes.ts";
 import { encodeServed } from "./served.ts";
 import {
   servedAt,
+  servedCategories,
   servedCount,
   servedItemRow,
   servedTimeMs,
@@ -21,7 +22,8 @@ test("reads in place what was encoded, at any position", () => {
     userOffset: 5,
     userDense: new Float32Array(3),
     items,
-    categories: new Uint32Array(3),
+    categories: Uint32Array.of(5, 0xffff_ffff, 6),
+    moreCategories: Uint32Array.of(7, 8, 0xffff_ffff, 0xffff_ffff, 9, 0xffff_ffff),
     routes: new Uint32Array(3),
     scores: new Float32Array(3),
     propensities: new Float32Array(3),
@@ -37,6 +39,11 @@ test("reads in place what was encoded, at any position", () => {
     expect(servedUserRow(view, at)).toBe(12);
     expect(servedTimeMs(view, at)).toBe(1_700_000_000_000.25);
     expect([0, 1, 2].map((i) => servedItemRow(view, at, 3, i))).toEqual([...items]);
+    const rows = new Int32Array(4);
+    const categories = [0, 1, 2].map((index) =>
+      rows.slice(0, servedCategories(view, at, { count: 3, index }, rows)),
+    );
+    expect(categories.map((found) => [...found])).toEqual([[5, 7, 8], [], [6, 9]]);
     expect(readId128(view, at + servedAt.requestId)).toEqual(hash128("r"));
   }
 });

@@ -18,7 +18,13 @@ export interface ServedRecord {
   readonly userOffset: number;
   readonly userDense: Float32Array;
   readonly items: Uint32Array;
+  /** First category of each item, `noRow` where it has none. */
   readonly categories: Uint32Array;
+  /**
+   * Its further categories, items x any width, `noRow` where there is none: a replay counts the
+   * impression for the categories that the item had when it was shown. Default: none.
+   */
+  readonly moreCategories?: Uint32Array;
   readonly routes: Uint32Array;
   readonly scores: Float32Array;
   /** NaN where the place was not randomised. */
@@ -34,12 +40,15 @@ const headerBytes = 64;
 /**
  * Layout, little endian, every array 8-byte aligned by order: header of 64 B (u8 version, u8 heads,
  * u16 items, u16 userDense, u16 itemDense, u32 userRow, u32 modelVersion, u32 indexGeneration,
- * u32 zero, f64 timeMs, f64 asOfMs, f64 userOffset, 16 B request id); f64 itemOffsets;
- * u32 items, categories, routes; f32 scores, propensities, heads, userDense, itemDense.
+ * u32 more categories an item, f64 timeMs, f64 asOfMs, f64 userOffset, 16 B request id);
+ * f64 itemOffsets; u32 items, categories, routes; f32 scores, propensities, heads, userDense,
+ * itemDense; u32 moreCategories.
  */
 export function encodeServed(record: ServedRecord): Uint8Array {
   const n = record.items.length;
-  const words = 5 * n + record.heads.length + record.userDense.length + record.itemDense.length;
+  const more = record.moreCategories ?? new Uint32Array(0);
+  const dense = record.userDense.length + record.itemDense.length;
+  const words = 5 * n + record.heads.length + dense + more.length;
   const bytes = new Uint8Array(headerBytes + 8 * n + 4 * words);
   const view = viewOf(bytes);
   view.setUint8(0, version);
@@ -50,6 +59,7 @@ export function encodeServed(record: ServedRecord): Uint8Array {
   view.setUint32(8, record.userRow, true);
   view.setUint32(12, record.modelVersion, true);
   view.setUint32(16, record.indexGeneration, true);
+  view.setUint32(20, n === 0 ? 0 : more.length / n, true);
   view.setFloat64(24, record.timeMs, true);
   view.setFloat64(32, record.asOfMs, true);
   view.setFloat64(40, record.userOffset, true);
@@ -65,6 +75,7 @@ export function encodeServed(record: ServedRecord): Uint8Array {
     record.heads,
     record.userDense,
     record.itemDense,
+    more,
   ]) {
     bytes.set(new Uint8Array(column.buffer, column.byteOffset, column.byteLength), at);
     at += column.byteLength;
@@ -80,6 +91,7 @@ export function decodeServed(bytes: Uint8Array): ServedRecord {
   const n = view.getUint16(2, true);
   const userDense = view.getUint16(4, true);
   const itemDense = view.getUint16(6, true);
+  const more = view.getUint32(20, true);
   let at = headerBytes;
   const take = (byteLength: number): [ArrayBuffer, number] => {
     at += byteLength;
@@ -102,5 +114,6 @@ export function decodeServed(bytes: Uint8Array): ServedRecord {
     heads: new Float32Array(...take(4 * n * heads), n * heads),
     userDense: new Float32Array(...take(4 * userDense), userDense),
     itemDense: new Float32Array(...take(4 * n * itemDense), n * itemDense),
+    moreCategories: new Uint32Array(...take(4 * n * more), n * more),
   };
 }

@@ -1,5 +1,10 @@
 import { type Id128, noId, viewOf, writeId128 } from "../../models/core/bytes.ts";
-import { encodeEvent, eventAt, eventHeaderBytes } from "../../models/core/event.ts";
+import {
+  encodeEvent,
+  eventAt,
+  eventHeaderBytes,
+  writeEventCategories,
+} from "../../models/core/event.ts";
 import type { AppendOptions, EventLog } from "../../workers/stores/event-log.ts";
 
 /** Accepted events become records, and a batch becomes one append for each partition. */
@@ -16,6 +21,8 @@ export interface AcceptedEvent {
   readonly value: number;
   readonly id: Id128;
   readonly requestId: Id128;
+  /** Rows of the item's categories now. */
+  readonly categories: ArrayLike<number>;
 }
 
 /** The parts of the log that ingest writes through; a test counts on a small fake. */
@@ -56,14 +63,15 @@ function encodeInto(out: Uint8Array, view: DataView, at: number, event: Accepted
   writeId128(view, at + eventAt.requestId, event.requestId);
   view.setUint16(at + eventAt.userBytes, userBytes, true);
   view.setUint16(at + eventAt.itemBytes, itemBytes, true);
-  return itemFrom + itemBytes - at;
+  return writeEventCategories(view, at, itemFrom + itemBytes, event.categories) - at;
 }
 
 /** Records of a batch as views of one buffer: one allocation instead of three an event. */
 export function encodeEvents(events: readonly AcceptedEvent[]): Uint8Array[] {
   let room = 0;
-  for (const { user, item } of events) {
-    room += eventHeaderBytes + bytesPerUnit * (user.length + item.length);
+  for (const { user, item, categories } of events) {
+    const text = bytesPerUnit * (user.length + item.length);
+    room += eventHeaderBytes + text + 4 * categories.length;
   }
   const out = new Uint8Array(room);
   const view = viewOf(out);

@@ -41,7 +41,9 @@ export function createIngest(parts: IngestParts): IngestAssembly {
   const deduplicator = new Deduplicator();
   const shared = { users, items, log, clock, metrics };
   const { interactions } = definition;
-  const events = new EventIngest({ ...shared, interactions, deduplicator });
+  const categoriesOf = (itemRow: number, out: Int32Array) =>
+    state.itemAttributes.categoriesOf(itemRow, out);
+  const events = new EventIngest({ ...shared, interactions, deduplicator, categoriesOf });
   const documents = new DocumentService({ ...shared, store, memory });
   return {
     events,

@@ -2,6 +2,7 @@ import { type Id128, noId, requestIdOf } from "../../models/core/bytes.ts";
 import type { Clock } from "../../models/core/clock.ts";
 import { messageOf, RecError } from "../../models/core/errors.ts";
 import type { InteractionDefinition } from "../../models/definition/define.ts";
+import { limits } from "../../models/limits.ts";
 import type { Ingest, IngestAnswer, MetricSink, ParsedElement, Rejection } from "../http/ports.ts";
 import { type AcceptedEvent, type AppendLog, appendEvents } from "./append.ts";
 import type { Deduplicator } from "./deduplicate.ts";
@@ -17,6 +18,8 @@ export interface EventIngestOptions {
   readonly deduplicator: Deduplicator;
   readonly clock: Clock;
   readonly metrics: MetricSink;
+  /** Writes the rows of an item's categories and returns how many it has; default: none. */
+  readonly categoriesOf?: (itemRow: number, out: Int32Array) => number;
   readonly randomId?: () => Id128;
 }
 
@@ -38,6 +41,7 @@ export class EventIngest implements Ingest {
   /** Appends that are not durable yet. A duplicate of one of theirs must wait for them. */
   readonly #pending = new Set<Promise<void>>();
   #rotationsCounted = 0;
+  readonly #categories = new Int32Array(limits.itemCategoriesMax);
 
   constructor(options: EventIngestOptions) {
     this.#options = options;
@@ -100,10 +104,12 @@ export class EventIngest implements Ingest {
       return;
     }
     try {
+      const userRow = users.intern(event.user);
+      const itemRow = items.intern(event.item);
       draft.taken.push({
         type: event.type,
-        userRow: users.intern(event.user),
-        itemRow: items.intern(event.item),
+        userRow,
+        itemRow,
         user: event.user,
         item: event.item,
         timeMs: event.timeMs ?? as.receivedMs,
@@ -111,6 +117,7 @@ export class EventIngest implements Ingest {
         value: event.value,
         id: as.id,
         requestId: event.requestId === undefined ? noId : requestIdOf(event.requestId),
+        categories: this.#categoriesOf(itemRow),
       });
     } catch (thrown) {
       // A full id table refuses this event only: those of known users and items still go in.
@@ -118,6 +125,11 @@ export class EventIngest implements Ingest {
       const code = thrown instanceof RecError ? thrown.code : "REC_IDS_FULL";
       draft.rejected.push({ index: as.index, code, message: messageOf(thrown) });
     }
+  }
+
+  #categoriesOf(itemRow: number): Int32Array {
+    const count = this.#options.categoriesOf?.(itemRow, this.#categories) ?? 0;
+    return this.#categories.slice(0, count);
   }
 
   async #finish(draft: Draft): Promise<IngestAnswer> {

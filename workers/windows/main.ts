@@ -35,7 +35,6 @@ async function openRole(context: RoleContext): Promise<WindowsRole> {
   const core = new WindowsCore({
     definition,
     tables: tablesOf(context),
-    categoriesOf,
     partitions: { events: log.partitions("events"), served: log.partitions("served") },
     activity: trending,
     recentLength: state.recent.length,

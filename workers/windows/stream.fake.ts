@@ -68,6 +68,7 @@ function oneEvent(
     value: Math.fround(random.int(4) === 0 ? 0 : random.next() * 90),
     id: hash128(`${options.startMs}/${at.index}`),
     requestId: random.int(2) === 0 ? noId : hash128(`r${at.index}`),
+    categories: fakeCategories(itemRow),
   };
 }
 
@@ -88,6 +89,9 @@ export function fakeServed(
     userDense: new Float32Array(widths.user).fill(slate.user),
     items: Uint32Array.from(slate.items),
     categories: Uint32Array.from(slate.items, (item) => fakeCategories(item)[0] ?? 0xffff_ffff),
+    moreCategories: Uint32Array.from(
+      slate.items.flatMap((item) => [1, 2, 3].map((i) => fakeCategories(item)[i] ?? 0xffff_ffff)),
+    ),
     routes: new Uint32Array(n),
     scores: new Float32Array(n),
     propensities: new Float32Array(n).fill(Number.NaN),

@@ -6,7 +6,7 @@ import { sequenceOf } from "../../models/features/window.ts";
 import { IdTable, PaneTable, SequenceTable } from "../../native/index.ts";
 import { MemoryCheckpointStore } from "../stores/checkpoint-store.ts";
 import { FakeEventLog } from "../stores/event-log.fake.ts";
-import { encodeAll, encodeSlates, fakeCategories, fakeEvents, fakeServed } from "./stream.fake.ts";
+import { encodeAll, encodeSlates, fakeEvents, fakeServed } from "./stream.fake.ts";
 import { WindowsOracle } from "./windows.oracle.ts";
 import { WindowsCore } from "./windows.ts";
 import { WindowsRole } from "./worker.ts";
@@ -62,11 +62,6 @@ function open(log: FakeEventLog, tables: Tables, checkpoints: MemoryCheckpointSt
   const core = new WindowsCore({
     definition,
     tables,
-    categoriesOf: (itemRow, out) => {
-      const categories = fakeCategories(itemRow);
-      out.set(categories);
-      return categories.length;
-    },
     partitions: { events: 1, served: 1 },
     dedupIdsMax: 10_000,
     ...marks,

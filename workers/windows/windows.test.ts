@@ -12,7 +12,6 @@ import { FakeEventLog } from "../stores/event-log.fake.ts";
 import {
   encodeAll,
   encodeSlates,
-  fakeCategories,
   fakeEvents,
   fakeServed,
   type StreamOptions,
@@ -35,15 +34,9 @@ const shape: StreamOptions = {
 };
 const perImpression: RecommenderDefinition = { ...definition, negatives: "impression" };
 
-function categoriesOf(itemRow: number, out: Int32Array): number {
-  const rows = fakeCategories(itemRow);
-  out.set(rows);
-  return rows.length;
-}
-
 function makeCore(of: RecommenderDefinition, partitions: { events: number; served: number }) {
   const tables = fakeTables(of.windows, { recentLength });
-  const options = { definition: of, tables, categoriesOf, partitions, recentLength, ...marks };
+  const options = { definition: of, tables, partitions, recentLength, ...marks };
   return { tables, core: new WindowsCore({ ...options, dedupIdsMax: 10_000 }) };
 }
 
@@ -197,7 +190,7 @@ describe("windows", () => {
   test("a full pair table costs the pair counters and is counted", async () => {
     const tables = fakeTables(definition.windows, { recentLength, pairs: 3 });
     const partitions = { events: 1, served: 1 };
-    const core = new WindowsCore({ definition, tables, categoriesOf, partitions, recentLength });
+    const core = new WindowsCore({ definition, tables, partitions, recentLength });
     const log = new FakeEventLog();
     await fill(log, fakeEvents(new Random(15), { ...shape, records: 200 }), []);
     const role = await WindowsRole.open({

@@ -1,5 +1,5 @@
 import { noRow, viewOf } from "../../models/core/bytes.ts";
-import { eventAt } from "../../models/core/event.ts";
+import { eventAt, readEventCategories } from "../../models/core/event.ts";
 import { RecentIds } from "../../models/core/recent-ids.ts";
 import type { Watermark } from "../../models/core/watermark.ts";
 import type { RecommenderDefinition } from "../../models/definition/define.ts";
@@ -7,6 +7,7 @@ import { impressionIndex, interactionIndex, secondsScale } from "../../models/fe
 import { commonPaneMs, isLate, updateOffset } from "../../models/features/window.ts";
 import { limits } from "../../models/limits.ts";
 import {
+  servedCategories,
   servedCount,
   servedItemRow,
   servedTimeMs,
@@ -16,12 +17,11 @@ import type { LogBatch } from "../stores/event-log.ts";
 import { type LogSource, makeSources } from "../stores/log-source.ts";
 import { emptyCounts, type WindowCounts } from "./counts.ts";
 import { RecentSequences } from "./recent-sequences.ts";
-import { type CategoriesOf, type PairRows, UpdateBuffer, type WindowTables } from "./tables.ts";
+import { type PairRows, UpdateBuffer, type WindowTables } from "./tables.ts";
 
 export interface WindowsOptions {
   readonly definition: RecommenderDefinition;
   readonly tables: WindowTables;
-  readonly categoriesOf: CategoriesOf;
   readonly partitions: { readonly events: number; readonly served: number };
   readonly activity?: ItemActivity;
   readonly dedupIdsMax?: number;
@@ -41,6 +41,9 @@ const bufferRows = 8_192;
 /**
  * Turns events into counters per user, item, category and user x category, and into each user's
  * recent sequence. Pure: batches in, table updates out; time is event time.
+ *
+ * An item's categories are those that its record holds, from when it was accepted or shown: what a
+ * record counts for does not depend on when it is read, so a replay gives the same counters.
  *
  * Applied once: each source has one next offset, and records before it are skipped; an event id
  * that is still known is skipped too. The tables' own row offsets hold the sequence number of the
@@ -64,14 +67,15 @@ export class WindowsCore {
   acceptedMs = 0;
   readonly pairs: PairRows;
   readonly #definition: RecommenderDefinition;
-  readonly #categoriesOf: CategoriesOf;
   readonly #activity: ItemActivity | null;
   readonly #futureLeadMs: number;
   readonly #impression: number;
   readonly #click: number;
   readonly #countsServed: boolean;
   readonly #paneMs: number;
+  /** Categories of the item that is being counted, and how many they are. */
   readonly #categories = new Int32Array(limits.itemCategoriesMax);
+  #categoryCount = 0;
   #watermarkMs = 0;
   #updateOffset = 0;
   #counter = 0;
@@ -82,7 +86,6 @@ export class WindowsCore {
     const { definition, tables, partitions } = options;
     this.#definition = definition;
     this.pairs = tables.pairs;
-    this.#categoriesOf = options.categoriesOf;
     this.#activity = options.activity ?? null;
     this.#futureLeadMs = options.futureLeadMs ?? limits.futureLeadMs;
     this.#impression = impressionIndex(definition);
@@ -185,6 +188,7 @@ export class WindowsCore {
     }
     const itemRow = view.getUint32(at + eventAt.itemRow, true);
     this.#begin(this.#impression, 1, timeMs);
+    this.#categoryCount = readEventCategories(view, at, this.#categories);
     this.#count(view.getUint32(at + eventAt.userRow, true), itemRow);
     this.#activity?.shown(itemRow, timeMs);
   }
@@ -195,6 +199,7 @@ export class WindowsCore {
     const userRow = view.getUint32(at + eventAt.userRow, true);
     const itemRow = view.getUint32(at + eventAt.itemRow, true);
     this.#begin(type, delta, timeMs);
+    this.#categoryCount = readEventCategories(view, at, this.#categories);
     this.#count(userRow, itemRow);
     if (userRow !== noRow) this.recent.add(userRow, { itemRow, type, timeMs });
     if (type === this.#click) this.#activity?.clicked(itemRow, timeMs);
@@ -216,6 +221,8 @@ export class WindowsCore {
     this.#delta = 1;
     for (let i = 0; i < count; i++) {
       const itemRow = servedItemRow(view, at, count, i);
+      const place = { count, index: i };
+      this.#categoryCount = servedCategories(view, at, place, this.#categories);
       this.#countItem(userRow, itemRow);
       this.#activity?.shown(itemRow, timeMs);
     }
@@ -236,8 +243,7 @@ export class WindowsCore {
 
   #countItem(userRow: number, itemRow: number): void {
     this.#add(this.scopes.item, itemRow);
-    const categories = this.#categoriesOf(itemRow, this.#categories);
-    for (let i = 0; i < categories; i++) {
+    for (let i = 0; i < this.#categoryCount; i++) {
       const category = this.#categories[i];
       this.#add(this.scopes.category, category);
       if (userRow === noRow) continue;
