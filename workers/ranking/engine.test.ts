@@ -97,7 +97,7 @@ describe("ranking engine", () => {
     for (const row of found) expect(row > 42 && row <= 62).toBe(true);
   });
 
-  test("what may not be shown is not: hidden, deleted, expired, excluded, other categories", async () => {
+  test("what may not be shown is not: hidden, deleted, expired, excluded, elsewhere", async () => {
     const world = smallWorld();
     publishModel(world.state, 1);
     const { itemAttributes } = world.state;
