@@ -119,10 +119,12 @@ void adagrad_row(const EmbeddingTable& table, uint64_t* row, const float* gradie
 // Copies working into the older of the two values; the same version again goes where it was.
 void publish_row(const EmbeddingTable& table, uint64_t* row, uint32_t version) {
   uint32_t* versions = versions_of(row);
-  const bool to_second = versions[1] == version || (versions[0] != version && versions[1] < versions[0]);
+  const bool to_second =
+      versions[1] == version || (versions[0] != version && versions[1] < versions[0]);
   const uint32_t which = to_second ? 1 : 0;
   const uint32_t even = begin_write(sequence_of(row));
   store(versions + which, version);
+  REC_RACE_POINT();
   copy_in(value_of(table, row, which), working_of(table, row), table.lanes);
   end_write(sequence_of(row), even);
 }

@@ -55,7 +55,8 @@ struct IdTable {
   std::mutex writing;
   uint64_t bytes_used = 0;
   uint64_t moved = 0;     // slots of the level below that were copied up
-  uint32_t size = 0;      // atomic
+  uint32_t filled = 0;    // atomic: entries that may be read; grows before the slot is there
+  uint32_t size = 0;      // atomic: ids that are found; grows after it
   uint32_t state = 0;     // atomic: level << 1 | still moving
 
   bool pairs() const { return bytes_max == 0; }
@@ -141,8 +142,10 @@ int64_t insert(IdTable& table, const Key& key) {
   grow(table);
   const uint32_t row = table.size;
   store(table.entry_at(row), entry);
-  __atomic_store_n(&table.size, row + 1, __ATOMIC_RELEASE);
+  __atomic_store_n(&table.filled, row + 1, __ATOMIC_RELEASE);
+  REC_RACE_POINT();
   put(table, load(&table.state) >> 1, (static_cast<uint64_t>(key.hash) << 32) | (row + 1));
+  __atomic_store_n(&table.size, row + 1, __ATOMIC_RELEASE);
   return row;
 }
 
@@ -208,8 +211,8 @@ int64_t rec_id_table_find(int32_t handle, const uint8_t* id, uint32_t id_bytes) 
 int64_t rec_id_table_id(int32_t handle, int32_t row, const uint8_t** id) {
   const IdTable* table = rec::table_of(handle);
   if (table == nullptr) return REC_BAD_HANDLE;
-  const uint32_t size = __atomic_load_n(&table->size, __ATOMIC_ACQUIRE);
-  if (table->pairs() || !rec::row_in(row, size)) return REC_BAD_ARGUMENT;
+  const uint32_t filled = __atomic_load_n(&table->filled, __ATOMIC_ACQUIRE);
+  if (table->pairs() || !rec::row_in(row, filled)) return REC_BAD_ARGUMENT;
   const uint64_t entry = rec::load(table->entry_at(static_cast<uint32_t>(row)));
   *id = table->bytes.data() + (entry >> 16);
   return static_cast<int64_t>(entry & 0xffff);
@@ -246,8 +249,8 @@ int32_t rec_id_table_find_pairs(int32_t handle, uint32_t a, const int32_t* bs, s
 int32_t rec_id_table_pair(int32_t handle, int32_t row, uint32_t* out) {
   const IdTable* table = rec::table_of(handle);
   if (table == nullptr) return REC_BAD_HANDLE;
-  const uint32_t size = __atomic_load_n(&table->size, __ATOMIC_ACQUIRE);
-  if (!table->pairs() || !rec::row_in(row, size)) return REC_BAD_ARGUMENT;
+  const uint32_t filled = __atomic_load_n(&table->filled, __ATOMIC_ACQUIRE);
+  if (!table->pairs() || !rec::row_in(row, filled)) return REC_BAD_ARGUMENT;
   const uint64_t entry = rec::load(table->entry_at(static_cast<uint32_t>(row)));
   out[0] = static_cast<uint32_t>(entry >> 32);
   out[1] = static_cast<uint32_t>(entry);

@@ -83,6 +83,7 @@ int32_t rec_model_slots_pin(int32_t handle, uint32_t reader) {
   if (rec::load(pin) != 0) return REC_BAD_STATE;
   uint64_t seen = rec::load_strong(&slots->current);
   while (seen != 0) {
+    REC_RACE_POINT();
     __atomic_store_n(pin, rec::slot_of(seen) + 1, __ATOMIC_SEQ_CST);
     const uint64_t again = rec::load_strong(&slots->current);
     if (again == seen) return static_cast<int32_t>(rec::slot_of(seen));
@@ -130,6 +131,7 @@ int32_t rec_model_slots_publish(int32_t handle, uint32_t slot, uint32_t version)
   if (slots == nullptr) return REC_BAD_HANDLE;
   if (slot >= slots->slots || version == 0) return REC_BAD_ARGUMENT;
   const uint64_t before = rec::load_strong(&slots->current);
+  REC_RACE_POINT();
   __atomic_store_n(&slots->versions[slot], version, __ATOMIC_RELEASE);
   __atomic_store_n(&slots->current, (((before >> 32) + 1) << 32) | (slot + 1), __ATOMIC_SEQ_CST);
   return REC_OK;

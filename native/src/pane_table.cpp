@@ -126,6 +126,7 @@ void apply_one(const PaneTable& table, uint64_t* row, const Update& update, uint
     }
     if (!count_in(table, window, row, update, newest)) late_out[w]++;
   }
+  REC_RACE_POINT();
   add_lane(row + table.total_at, update.counter, update.delta);
   store(row + 1, newest_time + 1);
 }

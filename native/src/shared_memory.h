@@ -10,6 +10,11 @@
 #include "rec.h"
 #include "registry.h"
 
+// Where another thread may come between. The tests of races define it as a yield, so that it does.
+#ifndef REC_RACE_POINT
+#define REC_RACE_POINT() ((void)0)
+#endif
+
 namespace rec {
 
 // Address space for a table: zeros, no swap reserved, pages appear when they are touched.
@@ -90,6 +95,7 @@ inline void read_consistent(const uint32_t* sequence, Copy copy) {
   for (uint32_t spins = 0;; spins++) {
     const uint32_t before = __atomic_load_n(sequence, __ATOMIC_ACQUIRE);
     if ((before & 1) == 0) {
+      REC_RACE_POINT();
       copy();
       __atomic_thread_fence(__ATOMIC_ACQUIRE);
       if (load(sequence) == before) return;

@@ -23,7 +23,7 @@ static int64_t intern(int32_t table, int64_t n) {
 }
 
 static void one_writer() {
-  constexpr int64_t kIds = 20000;
+  constexpr int64_t kIds = 5000;
   const int32_t table = rec_id_table_create(kIds, kIds * 32);
   const int32_t pairs = rec_id_table_create(kIds, 0);
   CHECK(table > 0 && pairs > 0);
@@ -40,6 +40,8 @@ static void one_writer() {
     at = at * 1664525u + 1013904223u;
     const int64_t n = known == 0 ? 0 : at % known;
     if (known > 0) CHECK(find(table, n) == n);
+    const int64_t size = rec_id_table_size(table);
+    if (size > 0) CHECK(find(table, size - 1) == size - 1);
     // Just ahead of the writer: either not there yet or the right row.
     const int64_t ahead = find(table, known);
     CHECK(ahead == REC_NONE || ahead == known);

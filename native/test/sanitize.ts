@@ -38,7 +38,15 @@ async function run(command: readonly string[]): Promise<Outcome> {
 
 function compileCommand(sanitizer: Sanitizer, rest: readonly string[]): string[] {
   const include = includeDirs().flatMap((dir) => ["-I", dir]);
-  const base = ["g++", "-O1", "-g", "-std=c++20", "-pthread"];
+  const base = [
+    "g++",
+    "-O1",
+    "-g",
+    "-std=c++20",
+    "-pthread",
+    "-include",
+    join(here, "race_point.h"),
+  ];
   return [...base, ...sanitizers[sanitizer], ...include, ...rest];
 }
 
