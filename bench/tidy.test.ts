@@ -43,6 +43,15 @@ function isEntry(file: string): boolean {
   );
 }
 
+/** Tests, and what only tests need: suites, fakes, oracles, twins. */
+function forTests(file: string): boolean {
+  return (
+    /\.(test|suite|fake|oracle|fixture)\.ts$/.test(file) ||
+    /(^|\/)(testing|reference|tidy)\//.test(file) ||
+    /(^|\/)(fakes|(fake|faulty|delayed)-[a-z-]+)\.ts$/.test(file)
+  );
+}
+
 describe("the project", () => {
   test("imports go one way", () => {
     expect(show(sources.flatMap(importArrows))).toEqual([]);
@@ -70,13 +79,19 @@ describe("the project", () => {
     expect(show(sources.flatMap(banned))).toEqual([]);
   });
 
-  test("has no file that nothing uses", () => {
-    const used = new Set(
-      sources.flatMap((source) =>
-        importsOf(parse(source)).map(({ specifier }) => resolveImport(source.file, specifier)),
-      ),
-    );
-    const dead = sources.filter(({ file }) => !isEntry(file) && !used.has(file));
+  test("has no file that only its own test uses", () => {
+    const importedBy = (files: readonly (typeof sources)[number][]) =>
+      new Set(
+        files.flatMap((source) =>
+          importsOf(parse(source)).map(({ specifier }) => resolveImport(source.file, specifier)),
+        ),
+      );
+    const used = importedBy(sources.filter(({ file }) => !forTests(file)));
+    const usedInTests = importedBy(sources);
+    const dead = sources.filter(({ file }) => {
+      if (isEntry(file)) return false;
+      return forTests(file) ? !usedInTests.has(file) : !used.has(file);
+    });
     expect(dead.map(({ file }) => file)).toEqual([]);
   });
 

@@ -6,7 +6,6 @@ import { Random } from "../../models/core/random.ts";
 import definition from "../../models/definition/default.ts";
 import { GenerationHolder, type IndexGeneration } from "../../models/recall/generation.ts";
 import { InteractionWeights } from "../../models/recall/interaction-weights.ts";
-import { similarItems } from "../../models/recall/similar.ts";
 import { GraphIndex } from "../../native/index.ts";
 import type { CheckpointStore } from "../stores/checkpoint-store.ts";
 import { SnapshotCheckpoints } from "../stores/embedded/snapshot-checkpoints.ts";
@@ -296,28 +295,6 @@ describe("generation holder", () => {
     expect(new GenerationHolder(6).adopt(published[0])).toBe(false);
     await role.close();
     expect(GraphIndex.clearHolder(5)).toBe(1);
-  });
-});
-
-describe("similar items", () => {
-  test("neighbours first, then vectors, none twice", async () => {
-    const setup = fresh();
-    await setup.log.append("events", 0, clicks(new Random(1), 600));
-    const { role, published, run } = await open(setup);
-    await run(60);
-    const out = { rows: new Int32Array(30), scores: new Float32Array(30) };
-    const count = similarItems(published[0], 4, out);
-    expect(count).toBe(30);
-    const neighbours = neighboursOf(published[0], 4);
-    expect([...out.rows.subarray(0, neighbours.length)]).toEqual(neighbours);
-    expect(new Set(out.rows).size).toBe(30);
-    expect(out.rows).not.toContain(4);
-    expect([...out.scores]).toEqual([...out.scores].sort((a, b) => b - a));
-    expect(similarItems(published[0], 41, out)).toBe(30);
-    expect(out.rows.subarray(0, 10).filter((row) => row % 2 === 1).length).toBeGreaterThan(8);
-    expect(similarItems(published[0], 44, out)).toBe(0);
-    expect(similarItems(published[0], 4_000, out)).toBe(0);
-    await role.close();
   });
 });
 
