@@ -292,7 +292,10 @@ describe("pipeline", () => {
       return context;
     };
     expect(selectedRows(run(true))).toEqual([]);
-    expect(run(true).trace?.removals.map(({ reason }) => reason)).toEqual(["failed", "failed"]);
+    expect(run(true).trace?.removals.map(({ reason }) => reason)).toEqual([
+      "gate:failed",
+      "gate:failed",
+    ]);
     expect(selectedRows(run(false))).toEqual([1, 2]);
     expect(run(false).degraded).toEqual(["bad", "gate"]);
   });

@@ -186,8 +186,7 @@ export class Pipeline<C extends PipelineContext> {
       const code = reasons[i];
       this.#removedByCode[code]++;
       if (code !== 0 && trace !== null) {
-        const [filter = "", reason = ""] = (this.#plan.reasons[code] ?? "").split(":");
-        trace.removal({ row: rows[i], filter, reason });
+        trace.removal(rows[i], this.#plan.reasons[code] ?? "");
       }
     }
     for (let code = 1; code < this.#removedByCode.length; code++) {

@@ -1,7 +1,7 @@
 /** A candidate that a filter removed. */
 export interface Removal {
   readonly row: number;
-  readonly filter: string;
+  /** `filter:reason`. */
   readonly reason: string;
 }
 
@@ -23,7 +23,7 @@ export class Trace {
     this.stages.push(entry);
   }
 
-  removal(entry: Removal): void {
-    this.removals.push(entry);
+  removal(row: number, reason: string): void {
+    this.removals.push({ row, reason });
   }
 }
