@@ -8,7 +8,7 @@ const budgetMs = 250;
 
 /**
  * Runs the anonymous feed on an engine of its own that records nothing, until the code is
- * compiled: the first requests of a cold thread take thirty times as long as the later ones.
+ * compiled: the first requests of a cold thread take tens of times as long as later ones.
  */
 export async function warmUp(options: EngineOptions): Promise<void> {
   const log = { append: async () => 0 };
