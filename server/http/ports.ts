@@ -1,62 +1,23 @@
-import type { Id128 } from "../../models/core/bytes.ts";
+import type {
+  PopularRequest,
+  RankRequest,
+  RecommendRequest,
+  SimilarRequest,
+} from "../../workers/ranking/messages.ts";
+
+export type {
+  PopularRequest,
+  RankRequest,
+  RecentInteraction,
+  RecommendRequest,
+  SimilarRequest,
+} from "../../workers/ranking/messages.ts";
 
 /**
  * What the door asks of the rest of the process. Handlers call nothing else, so that a test can
  * put fakes behind them. Everything in a request has been checked; everything is plain data that
  * can be cloned to another thread.
  */
-
-/** An interaction that the request brought along; `type` is an index into the interactions. */
-export interface RecentInteraction {
-  readonly item: string;
-  readonly type: number;
-  /** Event time; the time of arrival where the client sent none. */
-  readonly timeMs: number;
-}
-
-export interface RecommendRequest {
-  readonly requestId: Id128;
-  /** Null for an anonymous session. May be unknown: asking allocates nothing. */
-  readonly user: string | null;
-  /** Oldest first by `timeMs`, ties as sent; at most `limits.recentItemsMax`. */
-  readonly recent: readonly RecentInteraction[];
-  /** 1 .. `limits.slateItemsMax`. */
-  readonly n: number;
-  readonly context: Readonly<Record<string, string | number | boolean>>;
-  /** Items that must not be in the slate, at most `limits.excludeItemsMax`. */
-  readonly exclude: readonly string[];
-  /** Only items of one of these categories; empty means any. */
-  readonly categories: readonly string[];
-  /** Value weights by head that replace the definition's; null where none were sent. */
-  readonly weights: Readonly<Record<string, number>> | null;
-  readonly details: boolean;
-  readonly explain: boolean;
-}
-
-export interface RankRequest {
-  readonly requestId: Id128;
-  readonly user: string | null;
-  /** In the order sent, no item twice, at most `limits.rankItemsMax`. */
-  readonly items: readonly string[];
-  readonly weights: Readonly<Record<string, number>> | null;
-  readonly details: boolean;
-  readonly explain: boolean;
-}
-
-export interface SimilarRequest {
-  readonly requestId: Id128;
-  readonly item: string;
-  readonly n: number;
-  readonly details: boolean;
-}
-
-export interface PopularRequest {
-  readonly requestId: Id128;
-  readonly n: number;
-  /** Null: over all categories. */
-  readonly category: string | null;
-  readonly details: boolean;
-}
 
 /**
  * The ranking threads. Every call resolves with the bytes of the JSON answer, by about

@@ -7,7 +7,7 @@ import type { IndexGeneration } from "../../models/recall/generation.ts";
 export interface RecentInteraction {
   readonly item: string;
   readonly type: number;
-  /** Event time, epoch milliseconds. */
+  /** Event time; the time of arrival where the client sent none. Epoch milliseconds. */
   readonly timeMs: number;
 }
 
@@ -15,12 +15,12 @@ export interface RecommendRequest {
   readonly requestId: Id128;
   /** Null for an anonymous session. May be unknown: asking allocates nothing. */
   readonly user: string | null;
-  /** Oldest first; at most `limits.recentItemsMax`. */
+  /** Oldest first by `timeMs`, ties as sent; at most `limits.recentItemsMax`. */
   readonly recent: readonly RecentInteraction[];
   /** 1 .. `limits.slateItemsMax`. */
   readonly n: number;
   readonly context: Readonly<Record<string, string | number | boolean>>;
-  /** Items that must not be in the slate. */
+  /** Items that must not be in the slate, at most `limits.excludeItemsMax`. */
   readonly exclude: readonly string[];
   /** Only items of one of these categories; empty means any. */
   readonly categories: readonly string[];
