@@ -18,15 +18,17 @@ interface Meta {
 const version = 1;
 const scopeNames = ["user", "item", "category", "userCategory"] as const;
 
+type SavedTable = Omit<SavedRows, "clear">;
+
 /** Rows of a table as one section; the copy is what lets the role go on while it is written. */
-function rowsSection(name: string, table: SavedRows, count: number): CheckpointSection {
+function rowsSection(name: string, table: SavedTable, count: number): CheckpointSection {
   const bytes = new Uint8Array(count * table.rowBytes);
   if (count > 0) table.save(0, count, bytes);
   return { name, bytes };
 }
 
 /**
- * The whole state of the role between two batches: counters, recent sequences, pair rows, known
+ * The whole state of the role between two batches: counters, recent and seen items, pair rows, known
  * ids, and the offset and watermark of each input. Restored and continued from those offsets, it
  * gives what a run without a stop gives.
  */
@@ -47,13 +49,14 @@ export function saveWindows(core: WindowsCore): CheckpointSection[] {
     { name: "pairs", bytes: savePairs(core.pairs) },
     { name: "recent.newest", bytes: core.recent.saveNewest() },
     rowsSection("recent", core.recent.table, core.recent.rowsUsed),
+    ...(core.seen === null ? [] : [rowsSection("seen", core.seen.table, core.seen.rowsUsed)]),
     ...scopeNames.map((name) =>
       rowsSection(name, core.scopes[name].table, core.scopes[name].rowsUsed),
     ),
   ];
 }
 
-function loadRows(table: SavedRows, bytes: Uint8Array, name: string): number {
+function loadRows(table: SavedTable, bytes: Uint8Array, name: string): number {
   if (bytes.length % table.rowBytes !== 0) {
     throw new RecError(
       "REC_CHECKPOINT_SHAPE",
@@ -108,6 +111,9 @@ export function restoreWindows(core: WindowsCore, sections: ReadonlyMap<string, 
   restorePairs(core.pairs, new Uint32Array(sectionOf(sections, "pairs").slice().buffer));
   core.recent.restoreNewest(sectionOf(sections, "recent.newest"));
   loadRows(core.recent.table, sectionOf(sections, "recent"), "recent");
+  if (core.seen !== null) {
+    core.seen.rowsUsed = loadRows(core.seen.table, sectionOf(sections, "seen"), "seen");
+  }
   for (const name of scopeNames) {
     const buffer = core.scopes[name];
     buffer.rowsUsed = loadRows(buffer.table, sectionOf(sections, name), name);

@@ -51,6 +51,15 @@ describe("trending", () => {
     expect(lists.rows.get(1 + 2)).toEqual([2]);
   });
 
+  test("where all is long ago, what was always liked leads", () => {
+    const { lists, trending } = make();
+    feed(trending, 2, { shown: 300, clicks: 200 }, hourMs);
+    feed(trending, 1, { shown: 100, clicks: 10 }, 2 * hourMs);
+    feed(trending, 4, { shown: 1, clicks: 0 }, 9_000 * hourMs);
+    trending.refresh();
+    expect(lists.rows.get(0)).toEqual([2, 1, 4]);
+  });
+
   test("what was hot hours ago gives way to what is hot now", () => {
     const { lists, trending } = make();
     feed(trending, 1, { shown: 100, clicks: 60 }, hourMs);

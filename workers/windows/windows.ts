@@ -17,6 +17,7 @@ import type { LogBatch } from "../stores/event-log.ts";
 import { type LogSource, makeSources } from "../stores/log-source.ts";
 import { emptyCounts, type WindowCounts } from "./counts.ts";
 import { RecentSequences } from "./recent-sequences.ts";
+import { SeenItems, type SeenTable } from "./seen-items.ts";
 import { type PairRows, UpdateBuffer, type WindowTables } from "./tables.ts";
 
 export interface WindowsOptions {
@@ -24,6 +25,8 @@ export interface WindowsOptions {
   readonly tables: WindowTables;
   readonly partitions: { readonly events: number; readonly served: number };
   readonly activity?: ItemActivity;
+  /** Where it is noted what users have met; null: nowhere. */
+  readonly seen?: SeenTable;
   readonly dedupIdsMax?: number;
   readonly maxDisorderMs?: number;
   readonly futureLeadMs?: number;
@@ -59,6 +62,7 @@ export class WindowsCore {
   readonly sources: readonly LogSource[];
   readonly counts: WindowCounts;
   readonly recent: RecentSequences;
+  readonly seen: SeenItems | null;
   readonly ids: RecentIds;
   readonly scopes: Readonly<Record<"user" | "item" | "category" | "userCategory", UpdateBuffer>>;
   /** Records taken in, over all sources. */
@@ -95,6 +99,7 @@ export class WindowsCore {
     this.ids = new RecentIds(options.dedupIdsMax ?? limits.dedupIdsMax);
     const length = options.recentLength ?? limits.recentInteractionsPerUser;
     this.recent = new RecentSequences(tables.recent, length);
+    this.seen = options.seen === undefined ? null : new SeenItems(options.seen);
     this.scopes = scopeBuffers(tables, definition.windows.length);
     const marks = {
       maxDisorderMs: options.maxDisorderMs ?? limits.maxDisorderMs,
@@ -186,10 +191,12 @@ export class WindowsCore {
       this.counts.impressionsIgnored++;
       return;
     }
+    const userRow = view.getUint32(at + eventAt.userRow, true);
     const itemRow = view.getUint32(at + eventAt.itemRow, true);
     this.#begin(this.#impression, 1, timeMs);
     this.#categoryCount = readEventCategories(view, at, this.#categories);
-    this.#count(view.getUint32(at + eventAt.userRow, true), itemRow);
+    this.#count(userRow, itemRow);
+    if (userRow !== noRow && !hasRequest(view, at)) this.seen?.add(userRow, itemRow);
     this.#activity?.shown(itemRow, timeMs);
   }
 
@@ -201,7 +208,10 @@ export class WindowsCore {
     this.#begin(type, delta, timeMs);
     this.#categoryCount = readEventCategories(view, at, this.#categories);
     this.#count(userRow, itemRow);
-    if (userRow !== noRow) this.recent.add(userRow, { itemRow, type, timeMs });
+    if (userRow !== noRow) {
+      this.recent.add(userRow, { itemRow, type, timeMs });
+      if (!hasRequest(view, at)) this.seen?.add(userRow, itemRow);
+    }
     if (type === this.#click) this.#activity?.clicked(itemRow, timeMs);
   }
 
@@ -224,6 +234,7 @@ export class WindowsCore {
       const place = { count, index: i };
       this.#categoryCount = servedCategories(view, at, place, this.#categories);
       this.#countItem(userRow, itemRow);
+      if (userRow !== noRow) this.seen?.served(userRow, itemRow);
       this.#activity?.shown(itemRow, timeMs);
     }
     this.counts.servedItems += count;
@@ -272,13 +283,18 @@ export class WindowsCore {
   }
 }
 
-/** History that was imported: nobody served a slate for it here. */
-function isImported(view: DataView, at: number): boolean {
+/** It names the slate that it follows. */
+function hasRequest(view: DataView, at: number): boolean {
   const id = at + eventAt.requestId;
   const low = view.getUint32(id, true) | view.getUint32(id + 4, true);
   const high = view.getUint32(id + 8, true) | view.getUint32(id + 12, true);
+  return (low | high) !== 0;
+}
+
+/** History that was imported: nobody served a slate for it here. */
+function isImported(view: DataView, at: number): boolean {
   return (
-    (low | high) === 0 &&
+    !hasRequest(view, at) &&
     view.getFloat64(at + eventAt.timeMs, true) === view.getFloat64(at + eventAt.receivedMs, true)
   );
 }

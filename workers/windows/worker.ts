@@ -128,12 +128,13 @@ export class WindowsRole {
   }
 }
 
-/** Runs the role until it is told to stop; `afterStep` sees every step that applied something. */
+/** Runs the role, once caught up, until it is told to stop; `afterStep` sees every step that applied something. */
 export async function runWindows(
   role: WindowsRole,
   stop: StopSignal,
   afterStep: () => void,
 ): Promise<void> {
+  if (role.core.seen !== null) role.core.seen.replaying = false;
   while (!stop.stopped) {
     if ((await role.step()) === 0) await role.waitForMore(100);
     else afterStep();
