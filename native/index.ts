@@ -28,6 +28,7 @@ export {
   type PaneUpdates,
   type PaneWindow,
 } from "./pane-table.ts";
+export { ReferencePaneTable } from "./reference/pane-table.ts";
 export { RowTable, type RowTableOptions } from "./row-table.ts";
 export { SequenceTable, type SequenceTableOptions } from "./sequence-table.ts";
-export { setThreadNice } from "./thread.ts";
+export { setThreadName, setThreadNice } from "./thread.ts";

@@ -14,6 +14,10 @@ const commands: Readonly<Record<string, Command>> = {
     summary: "history from files: MovieLens, RecBole, JSON lines, mapped tables",
     load: () => import("./commands/import.ts"),
   },
+  check: {
+    summary: "whether what is stored agrees with the log: check state",
+    load: () => import("./commands/check.ts"),
+  },
 };
 
 process.exitCode = await runCli(process.argv.slice(2), {

@@ -52,6 +52,18 @@ export function encodeSample(sample: Sample): Uint8Array {
   return bytes;
 }
 
+/** What identifies the sample at `at`, without decoding it. */
+export function readSampleKey(
+  view: DataView,
+  at: number,
+): { readonly isPrimary: boolean; readonly itemRow: number; readonly requestId: Id128 } {
+  return {
+    isPrimary: view.getUint8(at + 1) === 0,
+    itemRow: view.getUint32(at + 8, true),
+    requestId: readId128(view, at + 48),
+  };
+}
+
 export function decodeSample(bytes: Uint8Array): Sample {
   const own = bytes.slice();
   const view = viewOf(own);

@@ -3,8 +3,9 @@ import { readId128, text, viewOf } from "../../models/core/bytes.ts";
 import { decodeDocument, eventAt, eventHeaderBytes } from "../../models/core/event.ts";
 import { Fault } from "../../models/core/schema.ts";
 import type { DocumentStore } from "../../workers/stores/document-store.ts";
-import type { EventLog, LogBatch, Topic } from "../../workers/stores/event-log.ts";
+import type { EventLog, LogBatch } from "../../workers/stores/event-log.ts";
 import { recordOf } from "../../workers/stores/event-log.ts";
+import { readAll } from "../../workers/stores/read-all.ts";
 import type { Deduplicator } from "./deduplicate.ts";
 import { itemDocument } from "./document-schemas.ts";
 import { documentPartition } from "./documents.ts";
@@ -29,28 +30,8 @@ export interface RestoreReport {
   readonly items: number;
 }
 
-const readBytes = 8 << 20;
-
 /** Ids by row, as the records name them. Holes are rows whose record was not kept. */
 type IdsByRow = (string | undefined)[];
-
-async function eachBatch(
-  log: RestoreOptions["log"],
-  from: { topic: Topic; partition: number; offset: number },
-  take: (batch: LogBatch) => void,
-): Promise<number> {
-  const { topic, partition } = from;
-  let offset = Math.max(from.offset, log.startOffset(topic, partition));
-  let records = 0;
-  while (offset < log.endOffset(topic, partition)) {
-    const batch = await log.read(topic, partition, offset, readBytes);
-    if (batch.count === 0) break;
-    take(batch);
-    offset = batch.firstOffset + batch.count;
-    records += batch.count;
-  }
-  return records;
-}
 
 /** Decodes two rows and the id hash of each record, and the texts of rows not seen before. */
 function takeEvents(
@@ -97,7 +78,7 @@ async function takeDocuments(
   const { log, store, memory } = options;
   const stored = store.appliedOffset();
   const from = { topic: "items", partition: documentPartition, offset: 0 } as const;
-  return await eachBatch(log, from, (batch) => {
+  return await readAll(log, from, (batch) => {
     const missing: StoreChange[] = [];
     for (let i = 0; i < batch.count; i++) {
       const { kind, operation, row, id, json } = decodeDocument(recordOf(batch, i));
@@ -129,7 +110,7 @@ export async function restore(options: RestoreOptions): Promise<RestoreReport> {
   let events = 0;
   for (let partition = 0; partition < log.partitions("events"); partition++) {
     const from = { topic: "events", partition, offset: 0 } as const;
-    events += await eachBatch(log, from, (batch) => takeEvents(batch, into));
+    events += await readAll(log, from, (batch) => takeEvents(batch, into));
   }
   const documents = await takeDocuments(options, into);
   internInOrder(options.users, users);

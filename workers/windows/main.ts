@@ -1,19 +1,16 @@
-import { join } from "node:path";
-import { definitionHash } from "../../models/definition/hash.ts";
 import { CountReporter } from "../count-reporter.ts";
 import { type RoleContext, serveRole } from "../role-thread.ts";
-import { SnapshotCheckpoints } from "../stores/embedded/snapshot-checkpoints.ts";
-import { realFileSystem } from "../stores/file-system.ts";
 import { systemClock } from "../system-clock.ts";
-import type { CategoriesOf, WindowTables } from "./tables.ts";
-import { Trending } from "./trending.ts";
-import { WindowsCore } from "./windows.ts";
-import { runWindows, WindowsRole } from "./worker.ts";
+import { makeWindowsRole } from "./make.ts";
+import type { WindowsCore } from "./windows.ts";
+import { runWindows } from "./worker.ts";
 
 /** Entry of the windows thread. */
 serveRole(async (context) => {
-  const { state, stop } = context;
-  const role = await openRole(context);
+  const { state, stop, log, definition, init, warn } = context;
+  const { dataDir } = init;
+  const clock = systemClock;
+  const role = await makeWindowsRole({ state, log, definition, dataDir, clock, warn });
   const counts = countReporter(context, role.core);
   while (!stop.stopped && !role.caughtUp) await role.step();
   context.post({ kind: "ready" });
@@ -25,33 +22,6 @@ serveRole(async (context) => {
     }
   });
 });
-
-async function openRole(context: RoleContext): Promise<WindowsRole> {
-  const { state, log, definition, init, warn } = context;
-  const categoriesOf: CategoriesOf = (itemRow, out) =>
-    state.itemAttributes.categoriesOf(itemRow, out);
-  const { trending: table } = state;
-  const trending = new Trending({ table, categoriesOf, listLength: table.length });
-  const core = new WindowsCore({
-    definition,
-    tables: tablesOf(context),
-    partitions: { events: log.partitions("events"), served: log.partitions("served") },
-    activity: trending,
-    recentLength: state.recent.length,
-  });
-  const checkpoints = new SnapshotCheckpoints({
-    files: realFileSystem(),
-    directory: join(init.dataDir, "checkpoints", "windows"),
-    definitionHash: definitionHash(definition),
-    clock: systemClock,
-    report: warn,
-  });
-  return WindowsRole.open({ log, core, clock: systemClock, checkpoints, trending, warn });
-}
-
-function tablesOf({ state }: RoleContext): WindowTables {
-  return { ...state.windows, pairs: state.userCategoryPairs, recent: state.recent };
-}
 
 function countReporter({ state }: RoleContext, { counts }: WindowsCore): CountReporter {
   return new CountReporter(state.metrics, [

@@ -1,0 +1,145 @@
+import type { RecommenderDefinition, ScopeName } from "../../models/definition/define.ts";
+import {
+  readSequenceTime,
+  sequenceAt,
+  sequenceWords,
+} from "../../models/features/sequence-record.ts";
+import type { PaneCounters } from "../../native/index.ts";
+import type { SharedState } from "../../workers/shared-state.ts";
+import type { Compared, Differences } from "./differences.ts";
+import { type RecentOne, WindowsReplay } from "./replay.ts";
+
+const chunkRows = 1_024;
+
+export interface WindowsComparison {
+  readonly definition: RecommenderDefinition;
+  readonly state: SharedState;
+  readonly replay: WindowsReplay;
+  /** Times that both sides are read as of; none before the newest event. */
+  readonly asOfMs: readonly number[];
+  readonly differences: Differences;
+}
+
+/** The same row in both tables; -1 where the replay has none. */
+interface RowPair {
+  readonly row: number;
+  readonly replayRow: number;
+}
+
+/** Compares every row's counters of all scopes, and every user's recent sequence. */
+export function compareWindows(parts: WindowsComparison): Compared[] {
+  const { state } = parts;
+  const same = (count: number) =>
+    Array.from({ length: count }, (_, row): RowPair => ({ row, replayRow: row }));
+  const named = (what: string) => (row: number) => `${what} row ${row}`;
+  const user = (row: number) => `user ${JSON.stringify(state.users.id(row))} (row ${row})`;
+  const item = (row: number) => `item ${JSON.stringify(state.items.id(row))} (row ${row})`;
+  return [
+    compareScope(parts, { scope: "user", pairs: same(state.users.size), name: user }),
+    compareScope(parts, { scope: "item", pairs: same(state.items.size), name: item }),
+    compareScope(parts, {
+      ...{ scope: "category", pairs: same(state.categories.size), name: named("category") },
+    }),
+    comparePairs(parts),
+    compareRecent(parts, user),
+  ];
+}
+
+function compareScope(
+  parts: WindowsComparison,
+  of: { scope: ScopeName; pairs: readonly RowPair[]; name: (row: number) => string },
+): Compared {
+  const { state, replay, asOfMs, differences } = parts;
+  const { scope, pairs, name } = of;
+  const differing = new Set<number>();
+  for (const timeMs of asOfMs) {
+    for (let from = 0; from < pairs.length; from += chunkRows) {
+      const chunk = pairs.slice(from, from + chunkRows);
+      const found = valuesOf(state.windows[scope], chunk, timeMs, ({ row }) => row);
+      const want = valuesOf(replay.tables[scope], chunk, timeMs, ({ replayRow }) => replayRow);
+      const { width } = state.windows[scope];
+      for (let i = 0; i < chunk.length; i++) {
+        const at = differsAt(found, want, { from: i * width, width });
+        if (at < 0 || differing.has(chunk[i]!.row)) continue;
+        differing.add(chunk[i]!.row);
+        const [is, should] = [found[i * width + at], want[i * width + at]];
+        const counter = counterName(parts.definition, at);
+        differences.add(`${name(chunk[i]!.row)}: ${counter} is ${is}, the log gives ${should}`);
+      }
+    }
+  }
+  return { what: `${scope} counters`, rows: pairs.length, differing: differing.size };
+}
+
+function valuesOf(
+  table: PaneCounters,
+  chunk: readonly RowPair[],
+  asOfMs: number,
+  rowOf: (pair: RowPair) => number,
+): Uint32Array {
+  const out = new Uint32Array(chunk.length * table.width);
+  table.read(Int32Array.from(chunk, rowOf), chunk.length, asOfMs, out, null);
+  return out;
+}
+
+/** Index of the first value that differs, counted from `from`; -1 where none does. */
+function differsAt(
+  a: Uint32Array,
+  b: Uint32Array,
+  { from, width }: { from: number; width: number },
+): number {
+  for (let i = 0; i < width; i++) if (a[from + i] !== b[from + i]) return i;
+  return -1;
+}
+
+function counterName({ windows, interactions }: RecommenderDefinition, index: number): string {
+  const window = windows[Math.floor(index / interactions.length)]?.name ?? "total";
+  return `${interactions[index % interactions.length]?.name} (${window})`;
+}
+
+/** Pair rows are numbered as they come, so they are matched by user and category. */
+function comparePairs(parts: WindowsComparison): Compared {
+  const { state, replay, differences } = parts;
+  const { userCategoryPairs } = state;
+  const key = new Uint32Array(2);
+  const keyOf = (row: number) => {
+    userCategoryPairs.pair(row, key);
+    return WindowsReplay.pairKey(key[0]!, key[1]!);
+  };
+  const pairs = Array.from({ length: userCategoryPairs.size }, (_, row): RowPair => {
+    return { row, replayRow: replay.pairs.get(keyOf(row)) ?? -1 };
+  });
+  const name = (row: number) => {
+    userCategoryPairs.pair(row, key);
+    return `user row ${key[0]} x category row ${key[1]}`;
+  };
+  const compared = compareScope(parts, { scope: "userCategory", pairs, name });
+  const matched = pairs.filter(({ replayRow }) => replayRow >= 0).length;
+  const missing = replay.pairs.size - matched;
+  if (missing > 0) differences.add(`${missing} pairs of user and category have no row`);
+  const { what, rows, differing } = compared;
+  return { what, rows: rows + missing, differing: differing + missing };
+}
+
+function compareRecent(parts: WindowsComparison, name: (row: number) => string): Compared {
+  const { state, replay, differences } = parts;
+  const out = new Uint32Array(state.recent.length * sequenceWords);
+  let differing = 0;
+  for (let row = 0; row < state.users.size; row++) {
+    const count = state.recent.read(row, out);
+    const want = replay.recent.get(row) ?? [];
+    if (count === want.length && want.every((one, i) => isAt(out, i, one))) continue;
+    differing++;
+    differences.add(`${name(row)}: the recent sequence of ${count} differs from the log's`);
+  }
+  return { what: "recent sequences", rows: state.users.size, differing };
+}
+
+function isAt(records: Uint32Array, index: number, one: RecentOne): boolean {
+  const at = index * sequenceWords;
+  return (
+    records[at + sequenceAt.itemRow] === one.itemRow &&
+    records[at + sequenceAt.type] === one.type &&
+    readSequenceTime(records, index) === one.timeMs
+  );
+}

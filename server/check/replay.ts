@@ -1,0 +1,178 @@
+import { noRow } from "../../models/core/bytes.ts";
+import { eventAt, readEventCategories } from "../../models/core/event.ts";
+import type { RecommenderDefinition, ScopeName } from "../../models/definition/define.ts";
+import { impressionIndex, secondsScale } from "../../models/features/catalog.ts";
+import { limits } from "../../models/limits.ts";
+import {
+  servedCategories,
+  servedCount,
+  servedItemRow,
+  servedTimeMs,
+  servedUserRow,
+} from "../../models/training/served-view.ts";
+import { ReferencePaneTable } from "../../native/index.ts";
+
+/** An interaction in a user's recent sequence. */
+export interface RecentOne {
+  readonly itemRow: number;
+  readonly type: number;
+  readonly timeMs: number;
+}
+
+/** Event time of one partition. */
+export interface ReplaySource {
+  largestMs: number;
+}
+
+/** What one record adds to counters, and under which watermark. */
+interface Fact {
+  readonly counter: number;
+  readonly delta: number;
+  readonly timeMs: number;
+  readonly watermarkMs: number;
+}
+
+const maxU32 = 0xffff_ffff;
+
+/**
+ * The windows by their words, for a check: a record at a time into the plain twin of the pane
+ * table, with none of the role's own code. Each event id must be given once.
+ */
+export class WindowsReplay {
+  readonly tables: Readonly<Record<ScopeName, ReferencePaneTable>>;
+  /** Row of a (user, category) pair in `tables.userCategory`, by `pairKey`. */
+  readonly pairs = new Map<number, number>();
+  readonly recent = new Map<number, RecentOne[]>();
+  readonly #definition: RecommenderDefinition;
+  readonly #impression: number;
+  readonly #countsServed: boolean;
+  readonly #recentLength: number;
+  readonly #categories = new Int32Array(limits.itemCategoriesMax);
+  readonly #update = {
+    rows: new Uint32Array(1),
+    counters: new Uint8Array(1),
+    deltas: new Uint32Array(1),
+    times: new Float64Array(1),
+    offsets: new Float64Array(1).fill(-1),
+    count: 1,
+    watermarkMs: 0,
+  };
+  readonly #late: Uint32Array;
+
+  constructor(definition: RecommenderDefinition, recentLength: number) {
+    const { windows, interactions } = definition;
+    this.#definition = definition;
+    this.#impression = impressionIndex(definition);
+    this.#countsServed = definition.negatives === "served" && this.#impression >= 0;
+    this.#recentLength = recentLength;
+    this.#late = new Uint32Array(windows.length);
+    const table = () =>
+      ReferencePaneTable.create({ rows: maxU32, counters: interactions.length, windows });
+    this.tables = { user: table(), item: table(), category: table(), userCategory: table() };
+  }
+
+  static pairKey(userRow: number, categoryRow: number): number {
+    return userRow * limits.categoriesMax + categoryRow;
+  }
+
+  /** Slates make impressions: topic `served` counts too. */
+  get readsServed(): boolean {
+    return this.#countsServed;
+  }
+
+  event(source: ReplaySource, view: DataView, at: number): void {
+    const claimedMs = view.getFloat64(at + eventAt.timeMs, true);
+    const receivedMs = view.getFloat64(at + eventAt.receivedMs, true);
+    const early = claimedMs <= receivedMs + limits.futureLeadMs;
+    const { timeMs, watermarkMs } = observe(source, early ? claimedMs : receivedMs);
+    const counter = view.getUint8(at + eventAt.type);
+    if (counter >= this.#definition.interactions.length) return;
+    const isImpression = counter === this.#impression;
+    if (isImpression && this.#countsServed && !isHistory(view, at)) return;
+    const value = view.getFloat32(at + eventAt.value, true);
+    const delta = isImpression ? 1 : this.#deltaOf(counter, value);
+    if (delta === 0) return;
+    const userRow = view.getUint32(at + eventAt.userRow, true);
+    const itemRow = view.getUint32(at + eventAt.itemRow, true);
+    const categories = readEventCategories(view, at, this.#categories);
+    const fact = { counter, delta, timeMs, watermarkMs };
+    if (userRow !== noRow) this.#add("user", userRow, fact);
+    this.#addItem({ userRow, itemRow, categories }, fact);
+    if (!isImpression && userRow !== noRow) {
+      this.#addRecent(userRow, { itemRow, type: counter, timeMs });
+    }
+  }
+
+  /** A slate: one impression of each of its items. */
+  served(source: ReplaySource, view: DataView, at: number): void {
+    const { timeMs, watermarkMs } = observe(source, servedTimeMs(view, at));
+    const userRow = servedUserRow(view, at);
+    const count = servedCount(view, at);
+    const fact = { counter: this.#impression, delta: 1, timeMs, watermarkMs };
+    for (let index = 0; index < count; index++) {
+      const itemRow = servedItemRow(view, at, count, index);
+      const categories = servedCategories(view, at, { count, index }, this.#categories);
+      if (userRow !== noRow) this.#add("user", userRow, fact);
+      this.#addItem({ userRow, itemRow, categories }, fact);
+    }
+  }
+
+  #deltaOf(type: number, value: number): number {
+    if (this.#definition.interactions[type]!.value !== "seconds") return 1;
+    return value > 0 ? Math.min(Math.round(value * secondsScale), maxU32) : 0;
+  }
+
+  #addItem(of: { userRow: number; itemRow: number; categories: number }, fact: Fact): void {
+    this.#add("item", of.itemRow, fact);
+    for (let i = 0; i < of.categories; i++) {
+      const category = this.#categories[i]!;
+      this.#add("category", category, fact);
+      if (of.userRow === noRow) continue;
+      const key = WindowsReplay.pairKey(of.userRow, category);
+      let row = this.pairs.get(key);
+      if (row === undefined) {
+        row = this.pairs.size;
+        this.pairs.set(key, row);
+      }
+      this.#add("userCategory", row, fact);
+    }
+  }
+
+  #add(scope: ScopeName, row: number, fact: Fact): void {
+    const update = this.#update;
+    update.rows[0] = row;
+    update.counters[0] = fact.counter;
+    update.deltas[0] = fact.delta;
+    update.times[0] = fact.timeMs;
+    update.watermarkMs = fact.watermarkMs;
+    this.tables[scope].apply(update, this.#late);
+  }
+
+  /** In event-time order, equal times in order of arrival; the oldest leaves. */
+  #addRecent(userRow: number, one: RecentOne): void {
+    const list = this.recent.get(userRow) ?? [];
+    this.recent.set(userRow, list);
+    let place = list.length;
+    while (place > 0 && list[place - 1]!.timeMs > one.timeMs) place--;
+    list.splice(place, 0, one);
+    if (list.length > this.#recentLength) list.shift();
+  }
+}
+
+function observe(
+  source: ReplaySource,
+  usedMs: number,
+): { readonly timeMs: number; readonly watermarkMs: number } {
+  source.largestMs = Math.max(source.largestMs, usedMs);
+  const watermarkMs = Math.max(0, source.largestMs - limits.maxDisorderMs);
+  return { timeMs: Math.max(0, usedMs), watermarkMs };
+}
+
+/** Imported: no slate was served for it here. */
+function isHistory(view: DataView, at: number): boolean {
+  const words = [0, 4, 8, 12].map((i) => view.getUint32(at + eventAt.requestId + i, true));
+  const receivedMs = view.getFloat64(at + eventAt.receivedMs, true);
+  return (
+    words.every((word) => word === 0) && view.getFloat64(at + eventAt.timeMs, true) === receivedMs
+  );
+}
