@@ -6,8 +6,8 @@ const outlierDeviations = 10;
 
 /**
  * Running mean and variance of `width` inputs (Chan et al. 1979, merged a batch at a time), in
- * doubles. Starts as one observation of a standard normal, so that early batches do not divide by
- * nothing. Beyond `horizon` samples old ones fade, so that moments follow a drift.
+ * doubles. Starts as one observation of unit variance at `means` (default 0), so that early batches
+ * do not divide by nothing. Beyond `horizon` samples old ones fade, so that moments follow a drift.
  */
 export class RunningMoments {
   /** [count, means, sums of squared deviations]: all state, for saving. */
@@ -15,11 +15,12 @@ export class RunningMoments {
   readonly #width: number;
   readonly #horizon: number;
 
-  constructor(width: number, horizon: number) {
+  constructor(width: number, horizon: number, means?: Float32Array) {
     this.#width = width;
     this.#horizon = horizon;
     this.state = new Float64Array(1 + 2 * width);
     this.state[0] = 1;
+    if (means !== undefined) this.state.set(means.subarray(0, width), 1);
     this.state.fill(1, 1 + width);
   }
 

@@ -1,5 +1,6 @@
 import { padded } from "../../native/index.ts";
 import type { Random } from "../core/random.ts";
+import type { RankerStart } from "./cold-start.ts";
 import type { RankerLayout } from "./layout.ts";
 
 interface Block {
@@ -72,7 +73,8 @@ const firstRate = 0.1;
 
 /**
  * Fresh parameters: moments of a standard normal, He-normal weights, zero biases, output biases at
- * the logit of a feed's usual rate. `out` has layout.floats floats.
+ * the logit of a feed's usual rate; with a start, its means and skips, and outputs of 0 (see
+ * cold-start.ts). `out` has layout.floats floats.
  */
 export function initialiseRanker(layout: RankerLayout, random: Random, out: Float32Array): void {
   out.fill(0, 0, layout.floats);
@@ -96,8 +98,18 @@ export function initialiseRanker(layout: RankerLayout, random: Random, out: Floa
   const width = towerWidths.at(-1) ?? last;
   for (let h = 0; h < layout.heads; h++) {
     const at = layout.outputOffset + h * (padded(width) + 16);
-    const deviation = Math.sqrt(1 / width);
+    const deviation = layout.start === null ? Math.sqrt(1 / width) : 0;
     fillBlock(out, random, { at, inputs: 1, outputs: width, row: 0, deviation });
     out[at + padded(width)] = layout.seconds[h] ? 0 : Math.log(firstRate / (1 - firstRate));
+  }
+  if (layout.start !== null) fillStart(layout, layout.start, out);
+}
+
+function fillStart(layout: RankerLayout, start: RankerStart, out: Float32Array): void {
+  out.set(start.userMeans, layout.userMean);
+  out.set(start.itemMeans, layout.itemMean);
+  const firstSkip = layout.layerOne + layout.hidden + layout.heads * layout.experts;
+  for (const { head, itemInput, weight } of start.skips) {
+    out[firstSkip + (layout.userInputs + itemInput) * layout.columns + head] = weight;
   }
 }

@@ -1,6 +1,7 @@
 import { type MmoeShape, mmoeLayersMax, packMmoeShape, padded } from "../../native/index.ts";
 import { RecError } from "../core/errors.ts";
 import type { HeadDefinition } from "../definition/define.ts";
+import type { RankerStart } from "./cold-start.ts";
 
 /** What a ranker is made of; everything else about its parameters follows from it. */
 export interface RankerShape {
@@ -17,6 +18,8 @@ export interface RankerShape {
   readonly towerLayers: readonly number[];
   /** Positions whose bias is learned in training and left out in serving. */
   readonly positions: number;
+  /** What `initialise` starts from; without it all is random. */
+  readonly start?: RankerStart;
 }
 
 /**
@@ -40,6 +43,7 @@ export interface RankerLayout extends MmoeShape {
   readonly positionBias: number;
   /** One per head. */
   readonly logVariances: number;
+  readonly start: RankerStart | null;
 }
 
 function refuse(path: string, message: string): never {
@@ -154,5 +158,6 @@ export function rankerLayout(shape: RankerShape): RankerLayout {
     positions: shape.positions,
     positionBias,
     logVariances,
+    start: shape.start ?? null,
   };
 }

@@ -100,8 +100,11 @@ export class RankTrainer {
     this.#losses = new HeadLosses(kernels, layout, rowsMax);
     const heads = layout.headNames.map((name, h) => ({ name, seconds: layout.seconds[h]! }));
     this.#progressive = new ProgressiveValidation(heads, all.metricsWindow);
-    this.#userMoments = new RunningMoments(layout.userDense, all.momentsHorizon);
-    this.#itemMoments = new RunningMoments(layout.itemDense, all.momentsHorizon);
+    const { userDense, itemDense, userMean, itemMean } = layout;
+    const { momentsHorizon } = all;
+    const meansAt = (at: number) => initial.subarray(at);
+    this.#userMoments = new RunningMoments(userDense, momentsHorizon, meansAt(userMean));
+    this.#itemMoments = new RunningMoments(itemDense, momentsHorizon, meansAt(itemMean));
     const user = { width: layout.userVector, rowsMax };
     const item = { width: layout.itemVector, rowsMax };
     this.#users = new EmbeddingUpdates(tables.users, user, all.userEmbedding);
