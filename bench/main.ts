@@ -4,8 +4,10 @@ import { type Bench, runBench } from "./harness.ts";
 /** Benchmarks by name; each is loaded only when it is run. */
 const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   http: async () => (await import("./http.ts")).bench,
+  input: async () => (await import("./input.ts")).bench,
   freshness: async () => (await import("./freshness.ts")).bench,
   "hand-over": async () => (await import("./hand-over.ts")).bench,
+  kernels: async () => (await import("./kernels.ts")).bench,
   quality: async () => (await import("./quality.ts")).qualityBench(null),
 };
 
