@@ -11,12 +11,12 @@ export interface RankerStart {
 }
 
 /** Weight of a smoothed rate of the whole life, as a logit: what the item did, what the user does. */
-const rateWeights = { item: 0.5, userCategory: 0.7 } as const;
+const rateWeights = { item: 1, userCategory: 0.7 } as const;
 /** What says that a candidate is near to what the user took to of late. */
 const nearness: Readonly<Record<string, number>> = {
-  "item.itemToItemScore": 0.3,
+  "item.itemToItemScore": 0.5,
   "item.vectorScore": 0.6,
-  "item.recent50.categoryShare": 1,
+  "item.recent50.categoryShare": 0.7,
 };
 
 /**
