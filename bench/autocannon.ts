@@ -5,8 +5,9 @@ import { RecError } from "../models/core/errors.ts";
 import { isRecord } from "../models/core/schema.ts";
 
 export interface CannonResult {
-  readonly requestsPerSecond: number;
-  readonly latencyMsP99: number;
+  /** Answers with a status of 2xx, in the whole run. */
+  readonly answered: number;
+  /** All others, and what was not answered. */
   readonly failed: number;
 }
 
@@ -54,8 +55,7 @@ function resultOf(text: string): CannonResult {
   if (line === undefined) throw new RecError("REC_BENCH_CANNON", "autocannon printed no result");
   const result: unknown = JSON.parse(line);
   return {
-    requestsPerSecond: numberAt(result, "requests", "average"),
-    latencyMsP99: numberAt(result, "latency", "p99"),
+    answered: numberAt(result, "2xx"),
     failed: numberAt(result, "errors") + numberAt(result, "timeouts") + numberAt(result, "non2xx"),
   };
 }

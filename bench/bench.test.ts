@@ -92,11 +92,12 @@ describe("bench quality", () => {
 describe("bench http", () => {
   test("smoke against a small server: every figure is there and makes sense", async () => {
     const { figures, value } = await smoke(http, "--seconds", "1", ...command);
-    for (const name of ["", "Details", "Workers2", "DetailsWorkers2"]) {
+    for (const name of ["", "Details", "DetailsNoPrefetch", "Workers2", "DetailsWorkers2"]) {
       expect(value(`requestsPerCpuSecond${name}`)).toBeGreaterThan(0);
       expect(value(`latencyMsP99${name}`)).toBeGreaterThan(1);
-      expect(value(`failed${name}`)).toBe(0);
+      expect(value(`notGood${name}`) + value(`failed${name}`)).toBe(0);
     }
+    expect(value("candidatesRanked")).toBe(100);
     expect(value("exitCode")).toBe(0);
     expect(value("overloadGoodputShare")).toBeGreaterThan(0);
     expect(value("scenarioRecommendMsP99")).toBeGreaterThan(1);

@@ -1,21 +1,24 @@
-import { Random } from "../models/core/random.ts";
-import { cannon } from "./autocannon.ts";
-import type { Bench, BenchContext, Figure } from "./harness.ts";
-import { httpRequest, LoadClient, openLoop } from "./open-loop.ts";
-import { overloadFigures } from "./overload.ts";
-import { feedTasks, runScenario } from "./scenarios.ts";
+import type { Bench, BenchContext } from "./harness.ts";
+import { overloadFigures } from "./http/overload.ts";
+import {
+  atSeventyPercent,
+  byAutocannon,
+  type Figures,
+  goodSlate,
+  peak,
+  recommendRequests,
+  type Sizes,
+  scenarioFigures,
+} from "./http/phases.ts";
+import { rankedCandidates } from "./http/ranked.ts";
+import { LoadClient } from "./open-loop.ts";
+import { anonymousMb, mappingsOf } from "./process-figures.ts";
 import { seedServer } from "./seeding.ts";
 import { type ServerProcess, startServer } from "./server-process.ts";
-import { percentile } from "./statistics.ts";
 
-interface Sizes {
-  readonly items: number;
-  readonly users: number;
-  readonly seconds: number;
-  readonly connections: number;
-  readonly eventsPerUser: number;
-  readonly seed: number;
-}
+const defaults: Readonly<Record<string, number>> = {
+  ...{ items: 100_000, users: 100_000, seconds: 12, connections: 16, events: 12 },
+};
 
 function sizesOf({ options, smoke, seed }: BenchContext): Sizes {
   const of = (name: string, tiny: number) =>
@@ -30,99 +33,104 @@ function sizesOf({ options, smoke, seed }: BenchContext): Sizes {
   };
 }
 
-const defaults: Readonly<Record<string, number>> = {
-  ...{ items: 100_000, users: 100_000, seconds: 15, connections: 32, events: 6 },
-};
-
-function recommendRequest(users: number, details: boolean): (index: number) => Uint8Array {
-  const random = new Random(users);
-  const made = Array.from({ length: Math.min(4_096, users) }, () =>
-    httpRequest("POST", "/v1/recommend", { user: `u${random.int(users)}`, n: 20, details }),
-  );
-  return (index) => made[index % made.length]!;
+/** What a server of so many workers is put through. */
+interface Plan {
+  readonly context: BenchContext;
+  readonly sizes: Sizes;
+  readonly workers: number;
+  readonly parts: ReadonlySet<string>;
+  /** What the names of its figures end in. */
+  readonly end: string;
 }
 
-/** Closed loop: the most that the server answers, and what that costs it in processor time. */
-async function peak(
-  server: ServerProcess,
-  sizes: Sizes,
-  details: boolean,
-): Promise<{ perSecond: number; perCpuSecond: number; failed: number }> {
-  const random = new Random(sizes.seed);
-  const bodies = Array.from({ length: 2_000 }, () => ({
-    ...{ user: `u${random.int(sizes.users)}`, n: 20, details },
-  }));
-  const shot = { port: server.port, path: "/v1/recommend", bodies };
-  const { connections } = sizes;
-  await cannon({ ...shot, connections, seconds: Math.max(1, Math.round(sizes.seconds / 5)) });
-  const [cpu, at] = [server.cpuSeconds(), performance.now()];
-  const result = await cannon({ ...shot, connections, seconds: sizes.seconds });
-  const used = server.cpuSeconds() - cpu;
-  // autocannon's own second does not begin when its process does.
-  const wall = Math.min(sizes.seconds, (performance.now() - at) / 1_000);
-  const answered = result.requestsPerSecond * wall;
+const allParts = ["slates", "details", "noPrefetch", "scenario", "overload"];
+
+function ending(figures: Figures, end: string): Figures {
+  return Object.fromEntries(Object.entries(figures).map(([name, one]) => [`${name}${end}`, one]));
+}
+
+async function open(plan: Plan, env: Readonly<Record<string, string>>): Promise<ServerProcess> {
+  const { context, sizes, workers } = plan;
+  const command = context.options.text("command");
+  const server = await startServer({
+    env: { RANK_WORKERS: `${workers}`, ...env },
+    // Tests run another program in the server's place.
+    ...(command === undefined ? {} : { command: command.split(" ") }),
+  });
+  context.say(`RANK_WORKERS=${workers}: ${sizes.items} items, ${sizes.users} users are sent`);
+  await seedServer(server.port, sizes);
+  await quiet(server);
+  return server;
+}
+
+const quietShare = 0.1;
+const quietMsMax = 60_000;
+
+/** Until what was sent has been taken in: the background threads rest. */
+async function quiet(server: ServerProcess): Promise<void> {
+  const endMs = performance.now() + quietMsMax;
+  for (let calm = 0; calm < 2 && performance.now() < endMs; ) {
+    const before = server.cpuSeconds();
+    await Bun.sleep(500);
+    calm = server.cpuSeconds() - before < 0.5 * quietShare ? calm + 1 : 0;
+  }
+}
+
+/** Closed loop, then 70 % of it. */
+async function slates(server: ServerProcess, plan: Plan, details: boolean): Promise<Figures> {
+  const { goodPerSecond, figures } = await peak(server, plan.sizes, details);
   return {
-    perSecond: result.requestsPerSecond,
-    perCpuSecond: answered / used,
-    failed: result.failed,
+    ...figures,
+    ...(await atSeventyPercent(server, plan.sizes, { goodPerSecond, details })),
   };
 }
 
-async function atSeventyPercent(
-  server: ServerProcess,
-  sizes: Sizes,
-  load: { perSecond: number; details: boolean },
-): Promise<{ p50: number; p99: number; clientLateMsP99: number; failed: number }> {
-  const client = new LoadClient({ port: server.port });
-  await client.open(128);
-  const next = recommendRequest(sizes.users, load.details);
-  const { seconds } = sizes;
-  const ratePerSecond = Math.max(1, 0.7 * load.perSecond);
-  const result = await openLoop(client, { ratePerSecond, seconds, next });
+async function overload(server: ServerProcess, { sizes }: Plan, calm: Figures): Promise<Figures> {
+  return await overloadFigures({
+    port: server.port,
+    perSecond: calm.requestsPerSecond?.value ?? 1,
+    steadyMsP99: calm.latencyMsP99?.value ?? Number.NaN,
+    seconds: sizes.seconds,
+    next: recommendRequests(sizes, false),
+    isGood: goodSlate(),
+  });
+}
+
+async function memoryFigures(server: ServerProcess): Promise<Figures> {
+  const mappings = mappingsOf(server.pid, ".f32");
+  return {
+    anonymousMb: { value: anonymousMb(server.pid), unit: "MB" },
+    mappingsPerEmbeddingFile: { value: Math.max(...mappings.values(), 0), unit: "mappings" },
+  };
+}
+
+async function rankedFigures(server: ServerProcess, { users }: Sizes): Promise<Figures> {
+  const client = new LoadClient({ port: server.port, keepBodies: true });
+  await client.open(1);
+  const ranked = await rankedCandidates(client, users);
   client.close();
-  const latencies = result.samples.map(({ latencyMs }) => latencyMs);
   return {
-    p50: percentile(latencies, 0.5),
-    p99: percentile(latencies, 0.99),
-    clientLateMsP99: percentile(result.clientLateMs, 0.99),
-    failed: result.samples.filter(({ status }) => status !== 200).length,
+    candidatesRanked: { value: ranked.median, unit: "items" },
+    candidatesRankedP5: { value: ranked.low, unit: "items" },
   };
 }
 
-type Figures = Record<string, Figure>;
-
-/** One server with so many ranking workers: with and without details. */
-async function measureServer(
-  context: BenchContext,
-  sizes: Sizes,
-  workers: number,
-): Promise<Figures> {
-  const { say } = context;
-  const server = await startServer({ env: { RANK_WORKERS: `${workers}` }, ...commandOf(context) });
+/** One server with so many ranking workers through its parts. */
+async function measureServer(plan: Plan): Promise<Figures> {
+  const { sizes, parts, workers, end } = plan;
+  const server = await open(plan, {});
   const figures: Figures = {};
-  const end = workers === 1 ? "" : `Workers${workers}`;
+  const add = (more: Figures, name = "") => Object.assign(figures, ending(more, `${name}${end}`));
   try {
-    say(`RANK_WORKERS=${workers}: ${sizes.items} items, ${sizes.users} users are sent`);
-    await seedServer(server.port, sizes);
-    let perSecond = 0;
-    for (const details of [false, true]) {
-      const most = await peak(server, sizes, details);
-      const steady = await atSeventyPercent(server, sizes, { ...most, details });
-      const name = `${details ? "Details" : ""}${end}`;
-      figures[`requestsPerSecond${name}`] = { value: most.perSecond, unit: "1/s" };
-      figures[`requestsPerCpuSecond${name}`] = { value: most.perCpuSecond, unit: "1/cpu-s" };
-      figures[`latencyMsP50${name}`] = { value: steady.p50, unit: "ms" };
-      figures[`latencyMsP99${name}`] = { value: steady.p99, unit: "ms" };
-      figures[`clientLateMsP99${name}`] = { value: steady.clientLateMsP99, unit: "ms" };
-      figures[`failed${name}`] = { value: most.failed + steady.failed, unit: "requests" };
-      if (!details) perSecond = most.perSecond;
-    }
+    add(await rankedFigures(server, sizes));
+    const calm = await slates(server, plan, false);
+    add(calm);
+    if (parts.has("details")) add(await slates(server, plan, true), "Details");
+    add(await memoryFigures(server));
     if (workers === 1) {
-      Object.assign(figures, await scenarioFigures(server, sizes));
-      const next = recommendRequest(sizes.users, false);
-      const steadyMsP99 = figures[`latencyMsP99${end}`]?.value ?? Number.NaN;
-      const load = { port: server.port, perSecond, steadyMsP99, seconds: sizes.seconds, next };
-      Object.assign(figures, await overloadFigures(load));
+      add(await byAutocannon(server, sizes, calm.connections?.value ?? 1));
+      if (parts.has("scenario")) add(await scenarioFigures(server, sizes));
+      if (parts.has("overload")) add(await overload(server, plan, calm));
     }
   } finally {
     figures[`exitCode${end}`] = { value: await server.stop(), unit: "code" };
@@ -130,29 +138,27 @@ async function measureServer(
   return figures;
 }
 
-async function scenarioFigures(server: ServerProcess, sizes: Sizes): Promise<Figures> {
-  const client = new LoadClient({ port: server.port });
-  await client.open(sizes.connections);
-  const result = await runScenario(client, {
-    ...{ tasks: feedTasks, users: sizes.connections, sizes, pauseMs: 50 },
-    ...{ rampSeconds: sizes.seconds / 3, seconds: sizes.seconds, random: new Random(sizes.seed) },
-  });
-  client.close();
-  const figures: Figures = {};
-  for (const [task, samples] of result.byTask) {
-    const latencies = samples.map(({ latencyMs }) => latencyMs);
-    const name = `${task.charAt(0).toUpperCase()}${task.slice(1)}`;
-    figures[`scenario${name}MsP99`] = { value: percentile(latencies, 0.99), unit: "ms" };
+async function withoutPrefetch(plan: Plan): Promise<Figures> {
+  const server = await open(plan, { DETAILS_PREFETCH: "off" });
+  try {
+    return ending(await slates(server, plan, true), `DetailsNoPrefetch${plan.end}`);
+  } finally {
+    await server.stop();
   }
-  const failed = result.samples.filter(({ status }) => status !== 200).length;
-  figures.scenarioFailed = { value: failed, unit: "requests" };
-  return figures;
 }
 
-/** Tests run another program in the server's place. */
-function commandOf({ options }: BenchContext): { command?: readonly string[] } {
-  const command = options.text("command");
-  return command === undefined ? {} : { command: command.split(" ") };
+/** What two servers say of each other. */
+function comparisons(figures: Figures): Figures {
+  const [one, two] = [figures.requestsPerCpuSecond, figures.requestsPerCpuSecondWorkers2];
+  const [small, large] = [figures.anonymousMb, figures.anonymousMbWorkers4];
+  const out: Figures = {};
+  if (one !== undefined && two !== undefined) {
+    out.cpuPerRequestWorkers2Ratio = { value: one.value / two.value, unit: "ratio" };
+  }
+  if (small !== undefined && large !== undefined) {
+    out.anonymousMbPerWorker = { value: (large.value - small.value) / 3, unit: "MB" };
+  }
+  return out;
 }
 
 export const bench: Bench = {
@@ -163,21 +169,29 @@ export const bench: Bench = {
     users: { kind: "number", help: "users", default: defaults.users ?? 0, min: 10 },
     events: { kind: "number", help: "events a user", default: defaults.events ?? 0, min: 0 },
     seconds: { kind: "number", help: "seconds a run", default: defaults.seconds ?? 0, min: 1 },
-    connections: { kind: "number", help: "closed loop", default: defaults.connections ?? 0 },
+    connections: {
+      ...{ kind: "number", help: "most of the closed loop" },
+      ...{ default: defaults.connections ?? 0, min: 1 },
+    },
     workers: { kind: "text", help: "ranking workers, one server each", default: "1,2" },
+    parts: { kind: "text", help: `of ${allParts.join()}`, default: allParts.join() },
     command: { kind: "text", help: "program to measure in the server's place" },
   },
   async run(context) {
     const sizes = sizesOf(context);
     const figures: Figures = {};
-    const counts = (context.options.text("workers") ?? "1").split(",").map(Number);
-    for (const workers of counts) {
-      Object.assign(figures, await measureServer(context, sizes, workers));
+    const parts = new Set((context.options.text("parts") ?? "").split(","));
+    for (const workers of (context.options.text("workers") ?? "1").split(",").map(Number)) {
+      const plan = {
+        context,
+        sizes,
+        workers,
+        parts,
+        end: workers === 1 ? "" : `Workers${workers}`,
+      };
+      Object.assign(figures, await measureServer(plan));
+      if (parts.has("noPrefetch")) Object.assign(figures, await withoutPrefetch(plan));
     }
-    const [one, two] = [figures.requestsPerCpuSecond, figures.requestsPerCpuSecondWorkers2];
-    if (one !== undefined && two !== undefined) {
-      figures.cpuPerRequestWorkers2Ratio = { value: one.value / two.value, unit: "ratio" };
-    }
-    return figures;
+    return { ...figures, ...comparisons(figures) };
   },
 };

@@ -9,7 +9,7 @@ export interface Answer {
   readonly status: number;
   /** From the intended start, so that waiting for a free connection counts. */
   readonly latencyMs: number;
-  /** The body's bytes where `keepBodies` was asked for. */
+  /** The body's bytes where `keepBodies` was asked for; valid until the answer was taken. */
   readonly body: Uint8Array | null;
 }
 
@@ -22,7 +22,11 @@ interface Pending {
 }
 
 /** Bytes of a JSON request on a kept connection. */
-export function httpRequest(method: "GET" | "POST", path: string, body?: unknown): Uint8Array {
+export function httpRequest(
+  method: "GET" | "POST" | "PUT",
+  path: string,
+  body?: unknown,
+): Uint8Array {
   const text = body === undefined ? "" : JSON.stringify(body);
   const head = [
     `${method} ${path} HTTP/1.1`,
@@ -35,10 +39,11 @@ export function httpRequest(method: "GET" | "POST", path: string, body?: unknown
 }
 
 const headEnd = Buffer.from("\r\n\r\n");
+const nothing = Buffer.alloc(0);
 
 class Connection {
   #socket: Socket | null = null;
-  #received = Buffer.alloc(0);
+  #received: Buffer = nothing;
   #unsent: Uint8Array | null = null;
   #pending: Pending | null = null;
   readonly #keepBodies: boolean;
@@ -88,22 +93,23 @@ class Connection {
 
   #lost(): void {
     this.#socket = null;
-    this.#received = Buffer.alloc(0);
+    this.#received = nothing;
     if (this.#pending !== null) this.#finish(0, null);
   }
 
   #take(chunk: Buffer): void {
-    this.#received =
-      this.#received.length === 0 ? Buffer.from(chunk) : Buffer.concat([this.#received, chunk]);
-    const head = this.#received.indexOf(headEnd);
-    if (head < 0) return;
-    const text = this.#received.toString("latin1", 0, head);
+    // Usually an answer comes whole in one chunk, which then is not copied.
+    const all = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
+    const head = all.indexOf(headEnd);
+    const text = head < 0 ? "" : all.toString("latin1", 0, head);
     const length = Number(/content-length: *(\d+)/i.exec(text)?.[1] ?? 0);
     const end = head + 4 + length;
-    if (this.#received.length < end) return;
-    const body = this.#keepBodies ? this.#received.subarray(head + 4, end) : null;
-    this.#received = Buffer.alloc(0);
-    this.#finish(Number(text.slice(9, 12)), body);
+    if (head < 0 || all.length < end) {
+      this.#received = this.#received.length === 0 ? Buffer.from(chunk) : all;
+      return;
+    }
+    this.#received = nothing;
+    this.#finish(Number(text.slice(9, 12)), this.#keepBodies ? all.subarray(head + 4, end) : null);
   }
 
   #finish(status: number, body: Uint8Array | null): void {
@@ -154,7 +160,11 @@ export class LoadClient {
   }
 
   request(request: Uint8Array): Promise<Answer> {
-    return new Promise((resolve) => this.send(request, performance.now(), resolve));
+    return new Promise((resolve) => {
+      this.send(request, performance.now(), (answer) => {
+        resolve({ ...answer, body: answer.body === null ? null : answer.body.slice() });
+      });
+    });
   }
 
   close(): void {
@@ -197,6 +207,8 @@ export interface Sample {
   readonly atMs: number;
   readonly status: number;
   readonly latencyMs: number;
+  /** A 200, and where the run judges answers, one that passed. */
+  readonly good: boolean;
 }
 
 export interface LoadResult {
@@ -205,6 +217,8 @@ export interface LoadResult {
   /** How late the client itself was in sending; more than a millisecond or two spoils a run. */
   readonly clientLateMs: readonly number[];
 }
+
+const isOk = ({ status }: Answer) => status === 200;
 
 /**
  * Sends at fixed moments, whatever the answers do (open loop), and waits up to `drainMs` for the
@@ -217,9 +231,10 @@ export async function openLoop(
     seconds: number;
     next: (index: number) => Uint8Array;
     drainMs?: number;
+    isGood?: (answer: Answer) => boolean;
   },
 ): Promise<LoadResult> {
-  const { ratePerSecond, seconds, next, drainMs = 3_000 } = options;
+  const { ratePerSecond, seconds, next, drainMs = 3_000, isGood = isOk } = options;
   const total = Math.max(1, Math.round(ratePerSecond * seconds));
   const samples: Sample[] = [];
   const clientLateMs: number[] = [];
@@ -230,16 +245,17 @@ export async function openLoop(
       const atMs = (sent * 1_000) / ratePerSecond;
       if (startMs + atMs > now) break;
       clientLateMs.push(now - startMs - atMs);
-      client.send(next(sent), startMs + atMs, ({ status, latencyMs }) =>
-        samples.push({ atMs, status, latencyMs }),
-      );
+      client.send(next(sent), startMs + atMs, (answer) => {
+        const { status, latencyMs } = answer;
+        samples.push({ atMs, status, latencyMs, good: isGood(answer) });
+      });
     }
     await Bun.sleep(1);
   }
   const untilMs = performance.now() + drainMs;
   while (samples.length < total && performance.now() < untilMs) await Bun.sleep(5);
   const lost = Array.from({ length: total - samples.length }, () => ({
-    ...{ atMs: seconds * 1_000, status: 0, latencyMs: drainMs },
+    ...{ atMs: seconds * 1_000, status: 0, latencyMs: drainMs, good: false },
   }));
   return { samples: [...samples, ...lost], seconds, clientLateMs };
 }
@@ -257,7 +273,7 @@ export async function closedLoop(
     while (performance.now() < endMs) {
       const atMs = performance.now() - startMs;
       const { status, latencyMs } = await client.request(options.next(index++));
-      samples.push({ atMs, status, latencyMs });
+      samples.push({ atMs, status, latencyMs, good: status === 200 });
     }
   };
   await Promise.all(Array.from({ length: options.users }, live));

@@ -83,7 +83,7 @@ export async function runScenario(
       const task = chooseTask(tasks, random);
       const atMs = performance.now() - startMs;
       const { status, latencyMs } = await client.request(task.request(random, sizes));
-      byTask.get(task.name)?.push({ atMs, status, latencyMs });
+      byTask.get(task.name)?.push({ atMs, status, latencyMs, good: status === 200 });
       await Bun.sleep(random.exponential(pauseMs));
     }
   };

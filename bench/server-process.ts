@@ -1,27 +1,23 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RecError } from "../models/core/errors.ts";
+import { cpuSecondsOf } from "./process-figures.ts";
 
-const ticksPerSecond = 100;
-const readyMs = 60_000;
+const readyMsMax = 60_000;
 
 export interface ServerProcess {
   readonly port: number;
   readonly pid: number;
   /** Processor seconds of all its threads so far, user and system. */
   cpuSeconds(): number;
+  /** From the start of the process until `/readyz` said so. */
+  readonly readyMs: number;
   /** SIGTERM, then SIGKILL after ten seconds; removes its data. Resolves with the exit code. */
   stop(): Promise<number>;
-}
-
-/** utime + stime of /proc/PID/stat, which count every thread of the process. */
-export function cpuSecondsOf(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  // The second field is the name in parentheses and may hold spaces.
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+  /** SIGKILL; the data stays where `dataDir` was given. Resolves once the process is gone. */
+  kill(): Promise<void>;
 }
 
 /** A free port from 18300 on, so that lanes on one machine stay together. */
@@ -37,15 +33,22 @@ export async function freePort(from = 18_300): Promise<number> {
   throw new RecError("REC_BENCH_PORT", `no free port from ${from} to ${from + 99}`);
 }
 
-/** The server as users start it, with a fresh data folder; resolves once /readyz says so. */
-export async function startServer(options: {
-  env?: Readonly<Record<string, string>>;
+export interface ServerOptions {
+  readonly env?: Readonly<Record<string, string>>;
   /** What to run instead of the server (tests). */
-  command?: readonly string[];
-}): Promise<ServerProcess> {
-  const port = await freePort();
-  const dataDir = mkdtempSync(join(tmpdir(), "recmaster-bench-"));
+  readonly command?: readonly string[];
+  /** A data folder that stays; default: a fresh one that `stop` removes. */
+  readonly dataDir?: string;
+  /** Ports are looked for from here on. */
+  readonly portFrom?: number;
+}
+
+/** The server as users start it; resolves once /readyz says so. */
+export async function startServer(options: ServerOptions): Promise<ServerProcess> {
+  const port = await freePort(options.portFrom);
+  const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), "recmaster-bench-"));
   const main = join(import.meta.dir, "..", "server", "main.ts");
+  const startedMs = performance.now();
   const child = Bun.spawn([...(options.command ?? [process.execPath, main, "start"])], {
     cwd: join(import.meta.dir, ".."),
     env: {
@@ -61,8 +64,12 @@ export async function startServer(options: {
     const timer = setTimeout(() => child.kill("SIGKILL"), 10_000);
     const code = await child.exited;
     clearTimeout(timer);
-    rmSync(dataDir, { recursive: true, force: true });
+    if (options.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true });
     return code;
+  };
+  const kill = async () => {
+    child.kill("SIGKILL");
+    await child.exited;
   };
   try {
     await ready(port, child);
@@ -70,11 +77,13 @@ export async function startServer(options: {
     await stop();
     throw error;
   }
-  return { port, pid: child.pid, cpuSeconds: () => cpuSecondsOf(child.pid), stop };
+  const tookMs = performance.now() - startedMs;
+  const cpuSeconds = () => cpuSecondsOf(child.pid);
+  return { port, pid: child.pid, readyMs: tookMs, cpuSeconds, stop, kill };
 }
 
 async function ready(port: number, child: { readonly exitCode: number | null }): Promise<void> {
-  const untilMs = performance.now() + readyMs;
+  const untilMs = performance.now() + readyMsMax;
   while (performance.now() < untilMs) {
     if (child.exitCode !== null) {
       throw new RecError("REC_BENCH_SERVER", `the server exited with ${child.exitCode}`);
@@ -82,7 +91,7 @@ async function ready(port: number, child: { readonly exitCode: number | null }):
     const answer = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => null);
     await answer?.arrayBuffer();
     if (answer?.ok === true) return;
-    await Bun.sleep(50);
+    await Bun.sleep(20);
   }
-  throw new RecError("REC_BENCH_SERVER", `the server was not ready after ${readyMs} ms`);
+  throw new RecError("REC_BENCH_SERVER", `the server was not ready after ${readyMsMax} ms`);
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { Random } from "../models/core/random.ts";
-import { recoverySeconds } from "./overload.ts";
+import { recoverySeconds } from "./http/overload.ts";
 import { chooseTask, feedTasks } from "./scenarios.ts";
 import { bootstrapped, mean, median, overSeeds, pairedRatio, percentile } from "./statistics.ts";
 
@@ -46,7 +46,8 @@ describe("statistics", () => {
 describe("overload", () => {
   test("recovery ends with the last slice that failed or was slow", () => {
     const samples = Array.from({ length: 400 }, (_, i) => ({
-      ...{ atMs: i * 10, status: i === 60 ? 503 : 200, latencyMs: i < 130 && i >= 125 ? 90 : 5 },
+      ...{ atMs: i * 10, status: 200, good: i !== 60 },
+      latencyMs: i < 130 && i >= 125 ? 90 : 5,
     }));
     expect(recoverySeconds(samples, 10, 4)).toBe(1.5);
     expect(recoverySeconds(samples, 100, 4)).toBe(0.75);

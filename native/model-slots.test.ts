@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { HistogramReading, histogramBound, histogramBuckets, SharedMetrics } from "./metrics.ts";
 import { ModelSlots } from "./model-slots.ts";
-import { setThreadNice } from "./thread.ts";
+import { setThreadName, setThreadNice } from "./thread.ts";
 
 test("a slot that is current or pinned is never acquired", () => {
   const slots = ModelSlots.create({ slots: 3, floats: 5, readers: 2 });
@@ -114,4 +115,11 @@ test("a nice value is the thread's own", async () => {
   expect(nice).toBe(7);
   expect(setThreadNice(0)).toBe(0);
   expect(() => setThreadNice(40)).toThrow("range");
+});
+
+test.if(process.platform === "linux")("a name is the thread's own, cut where it is long", () => {
+  const before = readFileSync("/proc/thread-self/comm", "utf8").trim();
+  setThreadName("a-name-of-many-bytes");
+  expect(readFileSync("/proc/thread-self/comm", "utf8")).toBe("a-name-of-many-\n");
+  setThreadName(before);
 });

@@ -114,6 +114,16 @@ function roleSettings(machine: Machine) {
       fallback: "100",
       help: "Samples between two model swaps.",
     }),
+    detailsPrefetch: word("DETAILS_PREFETCH", ["on", "off"], {
+      fallback: "on",
+      help: "Whether documents of likely items are fetched while the model runs.",
+    }),
+    joinerEmitAfterMs: count("JOINER_EMIT_AFTER_MS", [0, 86_400_000], {
+      fallback: "0",
+      help:
+        "How long a slate waits for its labels before it is learned from; later ones correct. " +
+        "0: until all but delayed conversions must be in.",
+    }),
     durability: word("DURABILITY", ["fsync", "async"], {
       fallback: "fsync",
       help: "When events are acknowledged: on disk, or once the system has them.",
@@ -228,6 +238,8 @@ export function readConfig(sources: ConfigSources): Config {
     definition: take(settings.definition),
     rankEngine: take(settings.rankEngine),
     publishEvery: take(settings.publishEvery),
+    joinerEmitAfterMs: take(settings.joinerEmitAfterMs),
+    detailsPrefetch: take(settings.detailsPrefetch),
     durability: take(settings.durability),
     logLevel: take(settings.logLevel),
   });

@@ -1,5 +1,5 @@
 import type { RecommenderDefinition } from "../models/definition/define.ts";
-import { setThreadNice } from "../native/index.ts";
+import { setThreadName, setThreadNice } from "../native/index.ts";
 import { loadDefinition } from "./load-definition.ts";
 import { StopSignal } from "./loop.ts";
 import type { FromRole, RoleCommand, RoleInit, ToRole } from "./role-messages.ts";
@@ -55,6 +55,7 @@ function fail(error: unknown): void {
 }
 
 async function start(init: RoleInit, stop: StopSignal): Promise<RoleContext> {
+  setThreadName(init.role);
   setThreadNice(backgroundNice);
   const definition = await loadDefinition(init.definitionPath);
   const { dataDir, topics, control, durability } = init;

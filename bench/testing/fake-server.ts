@@ -17,7 +17,11 @@ async function recommend(request: Request): Promise<Response> {
   const from = (user.length * 31) % itemCount;
   const items = Array.from({ length: n }, (_, i) => ({ id: `i${(from + i) % itemCount}` }));
   const counts = { trending: 100, categoryTrending: clicks.get(user) ?? 0 };
-  const more = explain === true ? { explain: [{ stage: "recall", kept: 100, counts }] } : {};
+  const stages = [
+    { stage: "recall", kept: 100, counts },
+    { stage: "model", kept: 100, counts: {} },
+  ];
+  const more = explain === true ? { explain: stages } : {};
   return Response.json({ requestId: "0".repeat(32), items, degraded: [], ...more });
 }
 

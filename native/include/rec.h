@@ -163,6 +163,8 @@ double rec_metrics_bucket_bound(uint32_t bucket);
 int32_t rec_release(int32_t handle);
 
 /* ---- threads ---- */
+/* Name of the calling thread as tools show it; at most 15 bytes count. */
+int32_t rec_thread_name(const char* name);
 /* Nice value of the calling thread; returns the value in force + 100, or a status. */
 int32_t rec_thread_nice(int32_t nice);
 

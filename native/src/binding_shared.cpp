@@ -119,6 +119,10 @@ napi_value release(Call& call) {
   return done(call, rec_release(call.i32(0, "handle")), "release");
 }
 
+napi_value thread_name(Call& call) {
+  return done(call, rec_thread_name(call.text(0, "name", 64).c_str()), "setThreadName");
+}
+
 napi_value thread_nice(Call& call) {
   const int64_t status = rec_thread_nice(call.i32(0, "nice"));
   return call.result(static_cast<double>(checked(status, "setThreadNice") - 100));
@@ -145,6 +149,7 @@ void register_shared(napi_env env, napi_value exports) {
   define<metrics_read_histogram>(env, exports, "metricsReadHistogram");
   define<metrics_bucket_bound>(env, exports, "metricsBucketBound");
   define<release>(env, exports, "sharedRelease");
+  define<thread_name>(env, exports, "threadName");
   define<thread_nice>(env, exports, "threadNice");
   register_tables(env, exports);
   register_embeddings(env, exports);

@@ -3,6 +3,7 @@
 // A histogram has 32 buckets an octave from 2^-20 to 2^40, taken from the exponent and the first
 // five bits of the mantissa of a double: at most 1.6 % error at the middle of a bucket. Bucket 0
 // holds what is smaller (zero too), the last one what is larger.
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -143,6 +144,10 @@ int32_t rec_release(int32_t handle) {
     if (rec::registry_release(handle, static_cast<rec::Kind>(kind))) return REC_OK;
   }
   return REC_BAD_HANDLE;
+}
+
+int32_t rec_thread_name(const char* name) {
+  return prctl(PR_SET_NAME, name, 0, 0, 0) == 0 ? REC_OK : REC_IO_FAILED;
 }
 
 int32_t rec_thread_nice(int32_t nice) {

@@ -49,6 +49,7 @@ function rankingWork(config: Config, storage: Storage): RankingWork {
     topics: storage.topics,
     control: storage.log.control,
     durability: config.durability,
+    detailsPrefetch: config.detailsPrefetch === "on",
     seed: 1,
   };
 }

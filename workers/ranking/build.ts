@@ -29,6 +29,8 @@ export interface EngineOptions {
   /** Partition of `served` that this thread alone writes; -1: none. Default 0. */
   readonly servedPartition?: number;
   readonly documents: Pick<DocumentStore, "getMany">;
+  /** Fetch documents while the model runs. Default: yes. */
+  readonly detailsPrefetch?: boolean;
   readonly clock: Clock;
   readonly random: Random;
   /** Reader numbers of this thread. Default: number 0 alone. */
@@ -65,6 +67,7 @@ export function createRankingEngine(options: EngineOptions): RankingEngine {
     routes: recallRoutes(options),
     servedPartition: options.servedPartition ?? 0,
     waitsForServed: timer === null,
+    prefetches: options.detailsPrefetch ?? true,
     details: new DetailsCache({
       store: options.documents,
       entriesMax: limits.documentCacheEntries,

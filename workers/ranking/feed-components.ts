@@ -45,6 +45,8 @@ export interface FeedParts {
   /** Answer only once readers can see the served record (virtual time). */
   readonly waitsForServed: boolean;
   readonly details: DetailsCache;
+  /** Fetch documents of the front of the pre-rank while the model runs. */
+  readonly prefetches: boolean;
   readonly clock: Clock;
   readonly random: Random;
   readonly rules: SlateRules;
@@ -83,7 +85,7 @@ function eligibilities(definition: RecommenderDefinition) {
   };
 }
 
-function hydrators({ definition, state, encoder, details }: FeedParts) {
+function hydrators({ definition, state, encoder, details, prefetches }: FeedParts) {
   const scored = {
     itemToItem: bit(definition, "itemToItem"),
     vector: bit(definition, "vector"),
@@ -93,7 +95,7 @@ function hydrators({ definition, state, encoder, details }: FeedParts) {
     windows: windowsHydrator(state, definition),
     features: featuresHydrator(encoder, scored),
     givenFeatures: featuresHydrator(encoder, { itemToItem: -1, vector: -1 }),
-    detailsPrefetch: detailsPrefetch(details),
+    detailsPrefetch: detailsPrefetch(details, prefetches),
   };
 }
 

@@ -1,6 +1,7 @@
 import { utf8 } from "../../models/core/bytes.ts";
 import { Random } from "../../models/core/random.ts";
 import { GenerationHolder } from "../../models/recall/generation.ts";
+import { setThreadName } from "../../native/index.ts";
 import { loadDefinition } from "../load-definition.ts";
 import { attachSharedState } from "../shared-state.ts";
 import { openDocumentStore, openEventLog } from "../stores/open.ts";
@@ -19,6 +20,7 @@ function bytesOf(answer: Answer): Uint8Array {
 
 async function build(boot: BootMessage<RankingWork>): Promise<CallHandler> {
   const { work, readerBase, readers, servedPartition, worker } = boot;
+  setThreadName(`ranking-${worker}`);
   const { dataDir, topics, control, durability, eventLogUrl } = work;
   const definition = await loadDefinition(work.definitionPath);
   const state = attachSharedState(work.handles);
@@ -27,6 +29,7 @@ async function build(boot: BootMessage<RankingWork>): Promise<CallHandler> {
   const generations = new GenerationHolder(readerBase);
   const options = {
     ...{ definition, state, generations, log, servedPartition, documents },
+    detailsPrefetch: work.detailsPrefetch,
     clock: systemClock,
     random: new Random(work.seed + worker),
     readers: Array.from({ length: readers }, (_, i) => readerBase + i),

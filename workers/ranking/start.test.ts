@@ -29,7 +29,7 @@ test("real threads answer over shared state and record what they served", async 
     state,
     work: {
       ...{ definitionPath: null, handles: state.handles, eventLogUrl: "embedded:", dataDir },
-      ...{ topics, control: log.control, durability: "async", seed: 1 },
+      ...{ topics, control: log.control, durability: "async", detailsPrefetch: true, seed: 1 },
     },
     clock: systemClock,
   });

@@ -11,5 +11,7 @@ export interface RankingWork {
   readonly topics: Topics;
   readonly control: SharedArrayBuffer;
   readonly durability: "fsync" | "async";
+  /** Documents of likely items are fetched while the model runs. */
+  readonly detailsPrefetch: boolean;
   readonly seed: number;
 }

@@ -11,12 +11,12 @@ const frontMax = 150;
  * Starts fetching the documents of the front of the pre-rank, so that they arrive while the model
  * runs; the pipeline waits for them only after the slate is chosen.
  */
-export function detailsPrefetch(details: DetailsCache): Hydrator<FeedContext> {
+export function detailsPrefetch(details: DetailsCache, prefetches: boolean): Hydrator<FeedContext> {
   const front = new Int32Array(frontMax);
   return {
     name: "details-prefetch",
     joins: "sideEffect",
-    applies: ({ request }) => request.details,
+    applies: ({ request }) => prefetches && request.details,
     hydrate({ candidates, request, documents }) {
       const k = Math.min(frontMax, frontFactor * request.n);
       const { preRank, rows, count } = candidates;
