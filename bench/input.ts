@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { RecError } from "../models/core/errors.ts";
 import { isRecord } from "../models/core/schema.ts";
+import { limits } from "../models/limits.ts";
 import type { BadCall, BadInput } from "../server/http/testing/bad-input.ts";
 import { badInputs } from "../server/http/testing/bad-inputs.ts";
 import type { Bench, BenchContext, Figure } from "./harness.ts";
@@ -19,6 +20,7 @@ import { median } from "./statistics.ts";
 /** What a refused input must leave as it was. */
 const kept = ["rec_events_log_offset", "rec_ids_users", "rec_ids_items", "rec_ids_categories"];
 const hugeBytes = 64 << 20;
+const largeBytes = 4 << 20;
 const settleMs = 30;
 
 /** Two bodies of 64 MB, one with its length and one in chunks. */
@@ -29,6 +31,8 @@ const hugeBodies: readonly { readonly what: string; readonly chunked: boolean }[
 
 interface Cost {
   readonly what: string;
+  /** Of a size that takes milliseconds to receive and to look at, whatever is done with it. */
+  readonly large: boolean;
   /** Milliseconds of the main thread, one for each time. */
   readonly cpuMs: number[];
   /** Longest wait of a concurrent request, one for each time. */
@@ -108,7 +112,8 @@ async function blockedBy({ port }: Target, work: () => Promise<unknown>): Promis
 }
 
 async function measure(target: Target, input: BadInput, times: number): Promise<Cost> {
-  const cost: Cost = { what: input.what, cpuMs: [], blockedMs: [] };
+  const large = Buffer.byteLength(input.call[2] ?? "") >= largeBytes;
+  const cost: Cost = { what: input.what, large, cpuMs: [], blockedMs: [] };
   const send = async () => {
     const fault = faultOf(await sendRaw(target.port, rawOf(input.call)), input.answer);
     if (fault !== null) throw new RecError("REC_BENCH_INPUT", `${input.what}: ${fault}`);
@@ -120,6 +125,34 @@ async function measure(target: Target, input: BadInput, times: number): Promise<
 
 function rawOf([method, path, body, headers]: BadCall) {
   return { method, path, body: body ?? null, headers: headers ?? {} };
+}
+
+/** What a large good batch costs: it is taken in turns, so it may take long but not at once. */
+async function measureBatch(target: Target, times: number): Promise<Record<string, Figure>> {
+  let batch = 0;
+  const send = async () => {
+    const name = `batch-${batch++}`;
+    const events = Array.from({ length: limits.batchEventsMax }, (_, i) => ({
+      ...{
+        id: `${name}-${i}`,
+        type: "impression",
+        user: `${name}-${i % 3_000}`,
+        item: `i${i % 500}`,
+      },
+    }));
+    const body = JSON.stringify(events);
+    const call = { method: "POST", path: "/v1/events", body, headers: {} };
+    const { status, text } = await sendRaw(target.port, call);
+    if (status !== 200) throw new RecError("REC_BENCH_INPUT", `a good batch: ${status} ${text}`);
+  };
+  const cpuMs: number[] = [];
+  const blockedMs: number[] = [];
+  for (let i = 0; i < times; i++) cpuMs.push(await cpuOf(target, send));
+  for (let i = 0; i < times; i++) blockedMs.push(await blockedBy(target, send));
+  return {
+    batchMainThreadMs: { value: median(cpuMs), unit: "ms" },
+    batchBlockedMs: { value: median(blockedMs), unit: "ms" },
+  };
 }
 
 async function measureHuge(target: Target): Promise<Cost[]> {
@@ -134,6 +167,7 @@ async function measureHuge(target: Target): Promise<Cost[]> {
     };
     costs.push({
       what,
+      large: true,
       cpuMs: [await cpuOf(target, send)],
       blockedMs: [await blockedBy(target, send)],
     });
@@ -141,17 +175,19 @@ async function measureHuge(target: Target): Promise<Cost[]> {
   return costs;
 }
 
-function figuresOf(costs: readonly Cost[], huge: readonly Cost[]): Record<string, Figure> {
+function figuresOf(all: readonly Cost[]): Record<string, Figure> {
   const ms = (value: number) => ({ value, unit: "ms" });
   const worst = (values: readonly number[]) => ms(Math.max(...values));
+  const costs = all.filter(({ large }) => !large);
+  const large = all.filter((cost) => cost.large);
   return {
-    kinds: { value: costs.length + huge.length, unit: "kinds" },
+    kinds: { value: all.length, unit: "kinds" },
     mainThreadMsMax: worst(costs.map(({ cpuMs }) => median(cpuMs))),
     mainThreadMsOnce: worst(costs.flatMap(({ cpuMs }) => cpuMs)),
     blockedMsMax: worst(costs.map(({ blockedMs }) => median(blockedMs))),
     blockedMsOnce: worst(costs.flatMap(({ blockedMs }) => blockedMs)),
-    hugeMainThreadMsMax: worst(huge.flatMap(({ cpuMs }) => cpuMs)),
-    hugeBlockedMsMax: worst(huge.flatMap(({ blockedMs }) => blockedMs)),
+    largeMainThreadMsMax: worst(large.map(({ cpuMs }) => median(cpuMs))),
+    largeBlockedMsMax: worst(large.map(({ blockedMs }) => median(blockedMs))),
   };
 }
 
@@ -187,7 +223,8 @@ export const bench: Bench = {
       if (after !== before) {
         throw new RecError("REC_BENCH_CHANGED", `bad input changed ${before} into ${after}`);
       }
-      return { ...figuresOf(costs, huge), changed: { value: 0, unit: "gauges" } };
+      const batch = await measureBatch(server, times);
+      return { ...figuresOf([...costs, ...huge]), ...batch, changed: { value: 0, unit: "gauges" } };
     } finally {
       await server.stop();
     }

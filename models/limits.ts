@@ -5,10 +5,24 @@
 export const limits = {
   // door
   bodyBytesMax: 8 << 20,
+  /** Bodies of ranking calls hold ids only: the longest lists of the longest ids fit. */
+  rankBodyBytesMax: 1 << 20,
+  /** A larger body that is refused ends its connection, a smaller one is skipped. */
+  skippedBodyBytesMax: 64 << 20,
+  /** Bodies that are being read: together so many, and so large by what they declare. */
+  bodiesReadingMax: 1_024,
+  bodiesReadingBytesMax: 256 << 20,
+  /** A body that has not come in whole by then is refused. */
+  bodyMsMax: 20_000,
+  idempotencyKeysMax: 10_000,
   batchEventsMax: 10_000,
   batchItemsMax: 5_000,
   jsonDepthMax: 16,
   jsonKeysMax: 200_000,
+  /** Elements of all arrays of a body: the largest batch of items with lists of the longest kind. */
+  jsonElementsMax: 640_000,
+  contextKeysMax: 32,
+  embeddingLengthMax: 1_024,
   objectKeysMax: 64,
   idBytesMax: 256,
   stringBytesMax: 4_096,
@@ -20,6 +34,8 @@ export const limits = {
   inFlightRequestsMax: 512,
   deadlineMsDefault: 150,
   deadlineMsMax: 2_000,
+  /** After its deadline a request may take so long until the door gives up on its answer. */
+  deadlineGraceMs: 1_000,
   // shared memory, rows reserved (address space; pages are touched when used)
   usersMax: 4_000_000,
   itemsMax: 4_000_000,

@@ -8,6 +8,7 @@ import { createSharedState, type SharedState } from "../../workers/shared-state.
 import type { DocumentStore } from "../../workers/stores/document-store.ts";
 import { lockDataDirectory, openDocumentStore, openEventLog } from "../../workers/stores/open.ts";
 import { createIngest, type IngestAssembly } from "../ingest/create-ingest.ts";
+import { mainTurns } from "../turns.ts";
 
 export interface StorageOptions {
   readonly definition: RecommenderDefinition;
@@ -48,7 +49,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     const store = openDocumentStore({ dataDir });
     const modelFloats = createRanker(rankerShapeOf(definition)).floats;
     const state = createSharedState(definition, { dataDir, modelFloats });
-    const ingest = createIngest({ definition, state, log, store, clock });
+    const ingest = createIngest({ definition, state, log, store, clock, turns: mainTurns });
     await ingest.restore();
     const close = async () => {
       await ingest.settle();

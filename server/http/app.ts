@@ -5,7 +5,7 @@ import { limits } from "../../models/limits.ts";
 import type { Log } from "../log.ts";
 import { Admission, type AdmissionOptions } from "./admission.ts";
 import type { Gate } from "./auth.ts";
-import { type BodyKind, bodyKind, declaredBytes, readBody } from "./body.ts";
+import { type BodyKind, bodyKind, declaredBytes, isSkippable, readBody } from "./body.ts";
 import { answerHeaders, errorAnswer, failureFields } from "./errors.ts";
 import { openApiDocument } from "./openapi.ts";
 import type { DoorPorts } from "./ports.ts";
@@ -169,6 +169,9 @@ export class App {
   #failed(request: Request, thrown: unknown, arrivedMs: number): Response {
     const { ports, log, clock } = this.#options;
     const answer = errorAnswer(thrown);
+    if (answer.status === 413 && !isSkippable(request.headers)) {
+      answer.headers.set("connection", "close");
+    }
     const reason = refusalReasons[answer.status] ?? "input";
     if (answer.status >= 500 && answer.status !== 503) {
       ports.metrics.add("rec_http_server_errors_total", 1);

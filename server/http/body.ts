@@ -1,4 +1,5 @@
 import { RecError } from "../../models/core/errors.ts";
+import { limits } from "../../models/limits.ts";
 
 /** Reading of bodies: type and size are checked before a byte is read. */
 
@@ -41,6 +42,16 @@ export function declaredBytes(headers: Headers, bytesMax: number): number {
   const bytes = Number(declared);
   if (!(bytes <= bytesMax)) throw tooLarge(bytesMax);
   return bytes;
+}
+
+/**
+ * Whether the rest of a refused body may be skipped. The server does so by itself, and the
+ * connection lives on; closing instead resets it, and a client that is still writing may then
+ * never see why. Only what is endless, or as good as, is not worth it.
+ */
+export function isSkippable(headers: Headers): boolean {
+  const declared = headers.get("content-length");
+  return declared !== null && Number(declared) <= limits.skippedBodyBytesMax;
 }
 
 async function readStream(

@@ -73,8 +73,6 @@ function headersOf(thrown: unknown, status: number): Record<string, string> {
   const headers: Record<string, string> = {};
   if (status === 503) headers["retry-after"] = "1";
   if (status === 401) headers["www-authenticate"] = 'Basic realm="RecMaster"';
-  // The rest of a body that is not read would be taken for the next request.
-  if (status === 413) headers.connection = "close";
   if (thrown instanceof MethodError) headers.allow = thrown.allow.join(", ");
   return headers;
 }

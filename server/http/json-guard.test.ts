@@ -2,7 +2,9 @@ import { describe, expect, test } from "bun:test";
 import { utf8 } from "../../models/core/bytes.ts";
 import { RecError } from "../../models/core/errors.ts";
 import { limits } from "../../models/limits.ts";
-import { JsonGuard, parseJson, parseNdjson } from "./json-guard.ts";
+import { mainTurns, Turns } from "../turns.ts";
+import { JsonGuard } from "./json-guard.ts";
+import { parseJson, parseJsonInTurns, parseNdjson } from "./json-parse.ts";
 
 function refusal(text: string | Uint8Array): string {
   try {
@@ -82,9 +84,53 @@ describe("json guard", () => {
   });
 });
 
+describe("in turns", () => {
+  const turns = new Turns(0.05);
+  const pad = " ".repeat(70_000);
+  const element = '{"a":[1,{"b":"x,]}\\""}],"c":null}';
+  const many = Array.from({ length: 30_000 }, () => element).join();
+
+  test.each([`[${many}]`, `[${many},${pad}7 ]\n`, `[${pad}]`, `[1${pad},2]`, `{"a":1${pad}}`])(
+    "a large text gives what it gives at once",
+    async (text) => {
+      expect(await parseJsonInTurns(utf8(text), turns)).toEqual(parseJson(utf8(text)));
+    },
+  );
+
+  test.each([
+    ...[`[${many},]`, `[${many},${pad}]`, `[,${many}]`, `[${many},,${many}]`, `[${many}`],
+    ...[`[${many}}`, `[${many}],${many}]`, `[${many}]]`, `[${many}][]`, `[${many}]7`],
+    ...[`[${many},{"a":1]]`, `[${many},1],[${many}]`, `${many}]`, `x[${many}]`, pad],
+    ...[`[${many},{]]`, `[${many},[}]`, `[${many},"]`, `[{"a":[${many}}]`],
+  ])("a large broken text is refused, %#", async (text) => {
+    expect(() => parseJson(utf8(text))).toThrow("not valid JSON");
+    await expect(parseJsonInTurns(utf8(text), turns)).rejects.toThrow("not valid JSON");
+  });
+
+  test("faults and invalid UTF-8 far inside are found", async () => {
+    const deep = parseJsonInTurns(utf8(`[${many},${"[".repeat(20)}]`), turns);
+    await expect(deep).rejects.toThrow("is nested over 16 deep");
+    const bytes = utf8(`[${many},"?"]`);
+    bytes[bytes.length - 3] = 0xff;
+    await expect(parseJsonInTurns(bytes, turns)).rejects.toThrow("not valid UTF-8");
+  });
+
+  test("long strings end where short ones do", () => {
+    for (const inside of ["x", '\\"', "\\\\", "é"]) {
+      const text = JSON.stringify([`${"y".repeat(100)}`, "z"]).replace("y".repeat(10), inside);
+      expect(parseJson(utf8(text))).toEqual(JSON.parse(text));
+    }
+    expect(refusal(`["${"x".repeat(100)}\\"]`)).toBe("REC_INPUT_JSON body");
+  });
+});
+
 describe("NDJSON", () => {
-  test("a bad line spoils only itself", () => {
-    const lines = parseNdjson(utf8('{"a":1}\n\n  \r\n{"a":\n{"a":1,"a":2}\n{"a":3}'), 10);
+  test("a bad line spoils only itself", async () => {
+    const lines = await parseNdjson(
+      utf8('{"a":1}\n\n  \r\n{"a":\n{"a":1,"a":2}\n{"a":3}'),
+      10,
+      mainTurns,
+    );
     expect(lines.map((line) => ("fault" in line ? line.fault.code : line.value))).toEqual([
       { a: 1 },
       "REC_INPUT_JSON",
@@ -93,9 +139,9 @@ describe("NDJSON", () => {
     ]);
   });
 
-  test("bounds the number of lines", () => {
-    expect(() => parseNdjson(utf8("1\n2\n3\n"), 2)).toThrow("at most 2 lines");
-    expect(parseNdjson(utf8("1\n2\n"), 2)).toHaveLength(2);
-    expect(parseNdjson(utf8(""), 2)).toEqual([]);
+  test("bounds the number of lines", async () => {
+    await expect(parseNdjson(utf8("1\n2\n3\n"), 2, mainTurns)).rejects.toThrow("at most 2 lines");
+    expect(await parseNdjson(utf8("1\n2\n"), 2, mainTurns)).toHaveLength(2);
+    expect(await parseNdjson(utf8(""), 2, mainTurns)).toEqual([]);
   });
 });

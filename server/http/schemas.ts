@@ -21,7 +21,6 @@ import { earliestMs, eventSchema, latestMs } from "../ingest/validate.ts";
 const anId = id(limits.idBytesMax);
 const slateSize = { min: 1, max: limits.slateItemsMax };
 const weightMax = 1e6;
-const contextKeysMax = 32;
 
 const contextValue: Schema<string | number | boolean> = union(
   string({ maxBytes: limits.idBytesMax }),
@@ -54,7 +53,7 @@ export function recommendSchema(definition: RecommenderDefinition) {
     user: optional(anId),
     recent: optional(array(recent, { max: limits.recentItemsMax })),
     n: optional(integer(slateSize)),
-    context: optional(record(contextValue, { maxKeys: contextKeysMax })),
+    context: optional(record(contextValue, { maxKeys: limits.contextKeysMax })),
     exclude: optional(array(anId, { max: limits.excludeItemsMax })),
     categories: optional(array(anId, { max: limits.listLengthMax })),
     weights: optional(weightsSchema(definition)),

@@ -84,23 +84,26 @@ export function encodeEvents(events: readonly AcceptedEvent[]): Uint8Array[] {
 }
 
 /**
- * Appends a batch to topic `events`; a user's events share a partition, in order. Resolves once
- * all of them are durable.
+ * Appends a batch to topic `events`, `records` being its events' records; a user's events share a
+ * partition, in order. Resolves once all of them are durable.
  */
 export async function appendEvents(
   log: AppendLog,
   events: readonly AcceptedEvent[],
+  records: readonly Uint8Array[],
   options?: AppendOptions,
 ): Promise<void> {
   const partitions = log.partitions("events");
   if (partitions === 1) {
-    await log.append("events", 0, encodeEvents(events), options);
+    await log.append("events", 0, records, options);
     return;
   }
-  const byPartition = Array.from({ length: partitions }, (): AcceptedEvent[] => []);
-  for (const event of events) byPartition[event.userRow % partitions]!.push(event);
+  const byPartition = Array.from({ length: partitions }, (): Uint8Array[] => []);
+  for (let i = 0; i < events.length; i++) {
+    byPartition[events[i]!.userRow % partitions]!.push(records[i]!);
+  }
   const appends = byPartition.flatMap((part, partition) =>
-    part.length === 0 ? [] : [log.append("events", partition, encodeEvents(part), options)],
+    part.length === 0 ? [] : [log.append("events", partition, part, options)],
   );
   // Waits for all of them even when one fails: an id may only be taken back after its write.
   const results = await Promise.allSettled(appends);

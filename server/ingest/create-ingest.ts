@@ -4,6 +4,7 @@ import { limits } from "../../models/limits.ts";
 import type { SharedState } from "../../workers/shared-state.ts";
 import type { DocumentStore } from "../../workers/stores/document-store.ts";
 import type { EventLog } from "../../workers/stores/event-log.ts";
+import type { Turns } from "../turns.ts";
 import { Deduplicator } from "./deduplicate.ts";
 import { DocumentService } from "./documents.ts";
 import { EventIngest } from "./ingest.ts";
@@ -17,6 +18,8 @@ export interface IngestParts {
   readonly store: DocumentStore;
   readonly clock: Clock;
   readonly categoriesMax?: number;
+  /** Given where requests are answered meanwhile. */
+  readonly turns?: Turns;
 }
 
 /** Events and documents of one process: the only writer of ids and of item attributes. */
@@ -43,7 +46,9 @@ export function createIngest(parts: IngestParts): IngestAssembly {
   const { interactions } = definition;
   const categoriesOf = (itemRow: number, out: Int32Array) =>
     state.itemAttributes.categoriesOf(itemRow, out);
-  const events = new EventIngest({ ...shared, interactions, deduplicator, categoriesOf });
+  const turns = parts.turns === undefined ? {} : { turns: parts.turns };
+  const taking = { interactions, deduplicator, categoriesOf, ...turns };
+  const events = new EventIngest({ ...shared, ...taking });
   const documents = new DocumentService({ ...shared, store, memory });
   return {
     events,

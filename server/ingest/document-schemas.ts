@@ -15,7 +15,6 @@ import { earliestMs, latestMs } from "./validate.ts";
 
 /** The documents of items and users in the default definition. */
 
-const embeddingLengthMax = 1_024;
 const coordinateMax = 1e6;
 const secondsMax = 1e7;
 /** Items may be older than the epoch of events: films, books. */
@@ -35,7 +34,10 @@ const itemFields = {
   hidden: optional(boolean()),
   expiresAt: optional(time({ min: earliestMs, max: latestMs })),
   embedding: optional(
-    array(number({ min: -coordinateMax, max: coordinateMax }), { min: 1, max: embeddingLengthMax }),
+    array(number({ min: -coordinateMax, max: coordinateMax }), {
+      min: 1,
+      max: limits.embeddingLengthMax,
+    }),
   ),
 } as const;
 
@@ -56,8 +58,11 @@ const userFields = {
 
 export const itemDocument = object(itemFields);
 export const userDocument = object(userFields);
-export const itemBatch = array(object({ id: word, ...itemFields }), { max: limits.batchItemsMax });
-export const userBatch = array(object({ id: word, ...userFields }), { max: limits.batchItemsMax });
+/** Elements of a batch carry their id. */
+export const itemElement = object({ id: word, ...itemFields });
+export const userElement = object({ id: word, ...userFields });
+export const itemBatch = array(itemElement, { max: limits.batchItemsMax });
+export const userBatch = array(userElement, { max: limits.batchItemsMax });
 export type ItemDocument = Infer<typeof itemDocument>;
 export type UserDocument = Infer<typeof userDocument>;
 

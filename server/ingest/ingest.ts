@@ -4,7 +4,8 @@ import { messageOf, RecError } from "../../models/core/errors.ts";
 import type { InteractionDefinition } from "../../models/definition/define.ts";
 import { limits } from "../../models/limits.ts";
 import type { Ingest, IngestAnswer, MetricSink, ParsedElement, Rejection } from "../http/ports.ts";
-import { type AcceptedEvent, type AppendLog, appendEvents } from "./append.ts";
+import type { Turns } from "../turns.ts";
+import { type AcceptedEvent, type AppendLog, appendEvents, encodeEvents } from "./append.ts";
 import type { Deduplicator } from "./deduplicate.ts";
 import { EventIds, randomId128 } from "./event-ids.ts";
 import type { RowIds } from "./state.ts";
@@ -21,11 +22,18 @@ export interface EventIngestOptions {
   /** Writes the rows of an item's categories and returns how many it has; default: none. */
   readonly categoriesOf?: (itemRow: number, out: Int32Array) => number;
   readonly randomId?: () => Id128;
+  /** Large batches are taken in turns with the rest of the thread; default: at once. */
+  readonly turns?: Turns;
 }
+
+/** So many elements are taken between two looks at the clock. */
+const turnElements = 128;
 
 /** A batch on its way: what was taken so far, and what was not. */
 interface Draft {
   readonly taken: AcceptedEvent[];
+  /** Records of the first of `taken`; those of a turn are made at its end. */
+  readonly records: Uint8Array[];
   readonly rejected: Rejection[];
   duplicates: number;
 }
@@ -38,7 +46,7 @@ export class EventIngest implements Ingest {
   readonly #options: EventIngestOptions;
   readonly #check: EventCheck;
   readonly #randomId: () => Id128;
-  /** Appends that are not durable yet. A duplicate of one of theirs must wait for them. */
+  /** Batches that are not durable yet. A duplicate of one of theirs must wait for them. */
   readonly #pending = new Set<Promise<void>>();
   #rotationsCounted = 0;
   readonly #categories = new Int32Array(limits.itemCategoriesMax);
@@ -52,13 +60,11 @@ export class EventIngest implements Ingest {
   async ingest(elements: readonly ParsedElement[], key: string | null): Promise<IngestAnswer> {
     const nowMs = this.#options.clock.nowMs();
     const ids = new EventIds(key, this.#randomId);
-    const draft: Draft = { taken: [], rejected: [], duplicates: 0 };
-    for (let index = 0; index < elements.length; index++) {
+    return await this.#batch(elements.length, (draft, index) => {
       const element = elements[index]!;
       if ("fault" in element) draft.rejected.push({ index, ...element.fault });
       else this.#checkAndTake(draft, ids, { value: element.value, index, nowMs });
-    }
-    return await this.#finish(draft);
+    });
   }
 
   /**
@@ -67,8 +73,8 @@ export class EventIngest implements Ingest {
    */
   async ingestHistory(events: readonly CheckedEvent[]): Promise<IngestAnswer> {
     const ids = new EventIds(null, this.#randomId);
-    const draft: Draft = { taken: [], rejected: [], duplicates: 0 };
-    events.forEach((event, index) => {
+    return await this.#batch(events.length, (draft, index) => {
+      const event = events[index]!;
       if (event.timeMs !== undefined) {
         this.#take(draft, event, { index, id: ids.idOf(event, index), receivedMs: event.timeMs });
         return;
@@ -76,7 +82,54 @@ export class EventIngest implements Ingest {
       const message = "history needs a time";
       draft.rejected.push({ index, code: "REC_INPUT_MISSING", message, path: "time" });
     });
-    return await this.#finish(draft);
+  }
+
+  /**
+   * Takes the elements in order, in turns if there are many, then appends all that was taken as
+   * one. Other batches may run between two turns: this one is pending from its first event on, so
+   * that a duplicate of it in another waits for its append.
+   */
+  async #batch(count: number, take: (draft: Draft, index: number) => void): Promise<IngestAnswer> {
+    const draft: Draft = { taken: [], records: [], rejected: [], duplicates: 0 };
+    const written = Promise.withResolvers<void>();
+    written.promise.catch(() => undefined);
+    this.#pending.add(written.promise);
+    try {
+      await this.#takeAll(draft, count, take);
+      if (draft.taken.length > 0) await this.#append(draft);
+      written.resolve();
+    } catch (thrown) {
+      for (const { id } of draft.taken) this.#options.deduplicator.forget(id);
+      written.reject(thrown);
+      throw thrown;
+    } finally {
+      this.#pending.delete(written.promise);
+    }
+    // What is a duplicate here may be of a write under way there.
+    if (draft.duplicates > 0) await Promise.all(this.#pending);
+    return this.#counted(draft);
+  }
+
+  async #takeAll(
+    draft: Draft,
+    count: number,
+    take: (draft: Draft, index: number) => void,
+  ): Promise<void> {
+    const { turns } = this.#options;
+    const long = turns !== undefined && count > 2 * turnElements;
+    if (long) await turns.next();
+    for (let index = 0; index < count; index++) {
+      take(draft, index);
+      if (!long || index % turnElements !== 0) continue;
+      this.#encode(draft);
+      if (turns.over) await turns.next();
+    }
+    this.#encode(draft);
+    if (long && turns.over) await turns.next();
+  }
+
+  #encode({ taken, records }: Draft): void {
+    for (const record of encodeEvents(taken.slice(records.length))) records.push(record);
   }
 
   #checkAndTake(
@@ -132,12 +185,7 @@ export class EventIngest implements Ingest {
     return this.#categories.slice(0, count);
   }
 
-  async #finish(draft: Draft): Promise<IngestAnswer> {
-    const { taken, rejected, duplicates } = draft;
-    // Taken before this batch's own append joins: a duplicate may be of a write under way.
-    const earlier = duplicates === 0 ? [] : [...this.#pending];
-    if (taken.length > 0) await this.#append(taken);
-    await Promise.all(earlier);
+  #counted({ taken, rejected, duplicates }: Draft): IngestAnswer {
     const { metrics, deduplicator } = this.#options;
     metrics.add(
       'rec_limit_reached_total{limit="dedupIdsMax"}',
@@ -150,23 +198,18 @@ export class EventIngest implements Ingest {
     return { accepted: taken.length, duplicates, rejected };
   }
 
-  async #append(taken: readonly AcceptedEvent[]): Promise<void> {
-    const { log, deduplicator, clock, metrics } = this.#options;
+  async #append({ taken, records }: Draft): Promise<void> {
+    const { log, clock, metrics } = this.#options;
     const startMs = clock.nowMs();
-    const append = appendEvents(log, taken).catch((thrown: unknown) => {
-      for (const event of taken) deduplicator.forget(event.id);
+    try {
+      await appendEvents(log, taken, records);
+    } catch (thrown) {
       if (thrown instanceof RecError && thrown.code === "REC_LOG_FULL") {
         metrics.add('rec_limit_reached_total{limit="appendQueueBytesMax"}', 1);
       }
       throw thrown;
-    });
-    this.#pending.add(append);
-    try {
-      await append;
-      metrics.observe("rec_events_append_latency_ms", clock.nowMs() - startMs);
-    } finally {
-      this.#pending.delete(append);
     }
+    metrics.observe("rec_events_append_latency_ms", clock.nowMs() - startMs);
   }
 
   /** Resolves once nothing is under way. */

@@ -1,8 +1,13 @@
 import { RecError } from "../../../models/core/errors.ts";
-import type { Schema } from "../../../models/core/schema.ts";
+import { array, type Schema } from "../../../models/core/schema.ts";
 import { limits } from "../../../models/limits.ts";
-import { itemBatch, itemDocument, userBatch, userDocument } from "../../ingest/document-schemas.ts";
-import { readBodyAs, readParameterAs } from "../checks.ts";
+import {
+  itemDocument,
+  itemElement,
+  userDocument,
+  userElement,
+} from "../../ingest/document-schemas.ts";
+import { readBodyAs, readListAs, readParameterAs } from "../checks.ts";
 import { jsonAnswer } from "../errors.ts";
 import type { DocumentKindName, DocumentPut, Documents } from "../ports.ts";
 import type { Call, Route } from "../router.ts";
@@ -16,7 +21,7 @@ type BatchElement = { readonly id: string } & Document;
 interface KindOptions {
   readonly kind: DocumentKindName;
   readonly one: Schema<Document>;
-  readonly batch: Schema<readonly BatchElement[]>;
+  readonly element: Schema<BatchElement>;
   readonly documents: Documents;
 }
 
@@ -72,16 +77,22 @@ function oneRoutes(options: KindOptions): Route[] {
   ];
 }
 
-function batchRoute({ kind, batch, documents }: KindOptions): Route {
+function batchRoute({ kind, element, documents }: KindOptions): Route {
+  const max = limits.batchItemsMax;
   return {
     method: "POST",
     path: `/v1/${kind}s`,
     name: "documents",
     work: "write",
     summary: `Stores a batch of ${kind} documents: all of them, or none if one is refused.`,
-    body: { kinds: ["json"], bytesMax: limits.bodyBytesMax, schema: batch.openApi },
+    body: {
+      kinds: ["json"],
+      bytesMax: limits.bodyBytesMax,
+      schema: array(element, { max }).openApi,
+    },
     async handle(call) {
-      const puts = readBodyAs(call, batch).map(({ id, ...document }) => ({ id, document }));
+      const list = await readListAs(call, { element, max });
+      const puts = list.map(({ id, ...document }) => ({ id, document }));
       await documents.put(kind, puts);
       return jsonAnswer(JSON.stringify({ stored: puts.length }));
     },
@@ -90,8 +101,8 @@ function batchRoute({ kind, batch, documents }: KindOptions): Route {
 
 export function documentRoutes(documents: Documents): Route[] {
   const kinds: readonly KindOptions[] = [
-    { kind: "item", one: itemDocument, batch: itemBatch, documents },
-    { kind: "user", one: userDocument, batch: userBatch, documents },
+    { kind: "item", one: itemDocument, element: itemElement, documents },
+    { kind: "user", one: userDocument, element: userElement, documents },
   ];
   return kinds.flatMap((options) => [batchRoute(options), ...oneRoutes(options)]);
 }

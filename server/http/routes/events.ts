@@ -2,24 +2,19 @@ import { RecError } from "../../../models/core/errors.ts";
 import { Fault } from "../../../models/core/schema.ts";
 import type { RecommenderDefinition } from "../../../models/definition/define.ts";
 import { limits } from "../../../models/limits.ts";
+import { mainTurns } from "../../turns.ts";
 import { jsonAnswer, statusOf } from "../errors.ts";
 import { IdempotencyKeys } from "../idempotency.ts";
-import { parseJson, parseNdjson } from "../json-guard.ts";
+import { parseJsonInTurns, parseNdjson } from "../json-parse.ts";
 import type { Ingest, IngestAnswer, ParsedElement } from "../ports.ts";
 import type { Call, Route } from "../router.ts";
 import { eventBatchSchema, idParameter } from "../schemas.ts";
 
-const keysMax = 10_000;
-
-function elementsOf(call: Call): ParsedElement[] {
+async function elementsOf(call: Call): Promise<readonly ParsedElement[]> {
   if (call.bodyKind === "ndjson") {
-    return parseNdjson(call.body, limits.batchEventsMax).map((line) => {
-      if ("value" in line) return line;
-      const { code, message, path } = line.fault;
-      return { fault: path === undefined ? { code, message } : { code, message, path } };
-    });
+    return await parseNdjson(call.body, limits.batchEventsMax, mainTurns);
   }
-  const batch = parseJson(call.body);
+  const batch = await parseJsonInTurns(call.body, mainTurns);
   if (!Array.isArray(batch)) {
     throw new RecError("REC_INPUT_TYPE", "must be an array of events", { path: "body" });
   }
@@ -61,7 +56,7 @@ export interface EventRouteOptions {
 }
 
 export function eventRoutes({ definition, ingest }: EventRouteOptions): Route[] {
-  const keys = new IdempotencyKeys<IngestAnswer>(keysMax);
+  const keys = new IdempotencyKeys<IngestAnswer>(limits.idempotencyKeysMax);
   return [
     {
       method: "POST",
@@ -77,7 +72,7 @@ export function eventRoutes({ definition, ingest }: EventRouteOptions): Route[] 
       },
       async handle(call) {
         const key = keyOf(call.headers);
-        const work = () => ingest.ingest(elementsOf(call), key);
+        const work = async () => await ingest.ingest(await elementsOf(call), key);
         return answerOf(await (key === null ? work() : keys.once(key, call.body, work)));
       },
     },

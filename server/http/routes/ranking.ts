@@ -17,9 +17,6 @@ import {
 
 /** The calls that the ranking threads answer. */
 
-/** Bodies of ranking calls hold ids only: the longest lists of the longest ids fit. */
-const rankBodyBytes = 1 << 20;
-
 type RecommendBody = Infer<ReturnType<typeof recommendSchema>>;
 
 export interface RankingRouteOptions {
@@ -70,7 +67,7 @@ function refuseRepeats(items: readonly string[]): void {
 }
 
 function jsonBody(schema: JsonSchema): NonNullable<Route["body"]> {
-  return { kinds: ["json"], bytesMax: rankBodyBytes, schema };
+  return { kinds: ["json"], bytesMax: limits.rankBodyBytesMax, schema };
 }
 
 function recommendRoute({ definition, ranking }: RankingRouteOptions): Route {
