@@ -2,6 +2,8 @@ import type { Bench } from "./harness.ts";
 import { measureArithmetic } from "./kernels/arithmetic.ts";
 import { ResultHash } from "./kernels/measure.ts";
 import { pinned } from "./kernels/pin.ts";
+import { measureScoring } from "./kernels/scoring.ts";
+import { measureTables } from "./kernels/tables.ts";
 
 const fullSizes = {
   candidates: 500,
@@ -11,6 +13,9 @@ const fullSizes = {
   parameters: 200_000,
 };
 const smokeSizes = { candidates: 20, batch: 10, inputs: 16, expertColumns: 32, parameters: 500 };
+
+const fullTables = { rows: 100_000, batch: 500, updates: 20_000, graphRows: 20_000 };
+const smokeTables = { rows: 300, batch: 20, updates: 500, graphRows: 200 };
 
 export const bench: Bench = {
   name: "kernels",
@@ -26,9 +31,13 @@ export const bench: Bench = {
       rounds: smoke ? 1 : options.number("rounds"),
     };
     const hash = new ResultHash();
+    const candidates = smoke ? [1, 20] : [1, 100, 500, 1_000];
+    const tables = smoke ? smokeTables : fullTables;
     const sizes = smoke ? smokeSizes : fullSizes;
     const figures = await pinned(smoke ? -1 : options.number("cpu"), say, async () => ({
       ...(await measureArithmetic({ sizes, budget, seed, hash })),
+      ...(await measureScoring({ candidates, budget, seed, hash })),
+      ...measureTables({ sizes: tables, budget, seed, hash }),
     }));
     say(`hash of the results ${hash.text}`);
     return figures;

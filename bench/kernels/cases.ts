@@ -1,7 +1,7 @@
 import { Random } from "../../models/core/random.ts";
 import type { KernelSet } from "../../native/kernel-set.ts";
 
-/** One kernel at one size. `prepare` gives fresh buffers, so that results do not depend on turns. */
+/** One kernel at one size. `prepare` gives fresh buffers: results do not depend on turns. */
 export interface KernelCase {
   readonly name: string;
   /** Floating-point operations of a call, where a rate says more than a time. */

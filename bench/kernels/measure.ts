@@ -13,7 +13,7 @@ export interface Budget {
 }
 
 /** Calls that together last about `sampleMs`, so that the clock's own cost does not count. */
-function callsPerSample(run: () => void, sampleMs: number): number {
+export function callsPerSample(run: () => void, sampleMs: number): number {
   for (let calls = 1; ; calls *= 2) {
     const startMs = performance.now();
     for (let i = 0; i < calls; i++) run();
@@ -23,7 +23,7 @@ function callsPerSample(run: () => void, sampleMs: number): number {
 }
 
 /** Microseconds of a call, one value a sample, for `turnMs`; at least one. */
-function turn(run: () => void, calls: number, turnMs: number): number[] {
+export function turn(run: () => void, calls: number, turnMs: number): number[] {
   const samples: number[] = [];
   const untilMs = performance.now() + turnMs;
   do {
