@@ -8,7 +8,8 @@ const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   freshness: async () => (await import("./freshness.ts")).bench,
   "hand-over": async () => (await import("./hand-over.ts")).bench,
   kernels: async () => (await import("./kernels.ts")).bench,
-  quality: async () => (await import("./quality.ts")).qualityBench(null),
+  crash: async () => (await import("./crash.ts")).bench,
+  quality: async () => (await import("./virtual-quality.ts")).bench,
 };
 
 async function main(args: readonly string[]): Promise<number> {

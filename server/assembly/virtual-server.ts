@@ -12,6 +12,7 @@ import type { HeadMetrics } from "../../models/training/progressive.ts";
 import { GraphIndex } from "../../native/index.ts";
 import { JoinerCore } from "../../workers/joiner/joiner.ts";
 import { JoinerRole } from "../../workers/joiner/worker.ts";
+import { counterNames } from "../../workers/metrics.ts";
 import { createRankingEngine } from "../../workers/ranking/build.ts";
 import type { RankingEngine } from "../../workers/ranking/engine.ts";
 import { sharedItemCatalog } from "../../workers/recall/item-catalog.ts";
@@ -156,8 +157,11 @@ export class VirtualServer implements RecommenderUnderTest {
     return this.#parts.progressive();
   }
 
-  get modelVersion(): number {
-    return this.#parts.state.slots.current().version;
+  /** The version that answers now, and how often one went live. */
+  published(): { version: number; swaps: number } {
+    const { slots, metrics } = this.#parts.state;
+    const swaps = metrics.read().counters[counterNames.indexOf("rec_model_swaps_total")] ?? 0;
+    return { version: slots.current().version, swaps };
   }
 
   async close(): Promise<void> {

@@ -5,10 +5,11 @@ import { HttpRecommender, parseMetrics } from "../../workers/simulator/http-reco
 import { NdjsonRecorder } from "../../workers/simulator/ndjson-recorder.ts";
 import { randomPolicy } from "../../workers/simulator/policies.ts";
 import { PolicyRecommender } from "../../workers/simulator/policy-recommender.ts";
-import type { Figures } from "../../workers/simulator/report.ts";
 import { runRealTime, runVirtual, ScaledClock } from "../../workers/simulator/traffic.ts";
 import { World } from "../../workers/simulator/world.ts";
 import { helpText, type OptionSpec, type ParsedOptions, parseOptions } from "./options.ts";
+import { header, row, type ServerFigures } from "./simulate-table.ts";
+import { liveVirtually } from "./simulate-virtual.ts";
 
 const specs: Readonly<Record<string, OptionSpec>> = {
   url: { kind: "text", help: "the running server", default: "http://127.0.0.1:3000" },
@@ -17,14 +18,22 @@ const specs: Readonly<Record<string, OptionSpec>> = {
   rate: { kind: "number", help: "slates asked for per second", default: 20, min: 0.01 },
   speed: { kind: "number", help: "how many times as fast as life", default: 1, min: 0.01 },
   drift: { kind: "number", help: "changes of a user's taste per hour", default: 0.5, min: 0 },
-  minutes: { kind: "number", help: "real minutes (with --out: simulated)", default: 60, min: 0.01 },
+  minutes: {
+    kind: "number",
+    help: "real minutes (--out, --virtual: simulated)",
+    default: 60,
+    min: 0.01,
+  },
   seed: { kind: "number", help: "the same seed gives the same world", default: 1, min: 0 },
   out: { kind: "text", help: "write v1 events (NDJSON) to this file, with no server" },
+  virtual: { kind: "flag", help: "a server in this process, in virtual time, as fast as it goes" },
   help: { kind: "flag", help: "this text" },
 };
 
 const slatesPerSession = 5;
 const printEveryMs = 5_000;
+/** A fixed start, so that a seed gives the same run. */
+const virtualStartMs = Date.UTC(2026, 0, 5, 8);
 
 export interface SimulateHooks {
   readonly write: (text: string) => void;
@@ -41,7 +50,13 @@ export async function run(args: readonly string[], hooks?: SimulateHooks): Promi
   }
   const out = options.text("out");
   if (out !== undefined) await writeFile(options, out, write);
-  else await live(options, write, hooks?.signal);
+  else if (options.flag("virtual")) {
+    const world = worldOf(options, virtualStartMs);
+    await liveVirtually({
+      ...{ world, minutes: options.number("minutes"), seed: options.number("seed"), write },
+      slatesPerSecond: options.number("rate"),
+    });
+  } else await live(options, write, hooks?.signal);
   return 0;
 }
 
@@ -56,13 +71,13 @@ function worldOf(options: ParsedOptions, startMs: number): World {
   });
 }
 
-/** Simulated time, from a fixed start, so that a seed gives the same file byte for byte. */
+/** Simulated time: a seed gives the same file byte for byte. */
 async function writeFile(
   options: ParsedOptions,
   path: string,
   write: (text: string) => void,
 ): Promise<void> {
-  const world = worldOf(options, Date.UTC(2026, 0, 5, 8));
+  const world = worldOf(options, virtualStartMs);
   const clock = new ManualClock(world.options.startMs);
   const policy = new PolicyRecommender();
   const items = path.replace(/(\.nd?json[l]?|\.jsonl)?$/, ".items.ndjson");
@@ -112,36 +127,6 @@ async function live(
   write(`${header}${row(environment.report.total(), await metrics.read())}`);
 }
 
-const header =
-  "  slates   clicks  click%   server%  popular%  random%  oracle%  " +
-  "of the lift  fresh ms  model  swaps  failed\n";
-
-function row(figures: Figures, server: ServerFigures): string {
-  const percent = (rate: number) => (100 * rate).toFixed(2);
-  const or = (value: number, text: string) => (Number.isFinite(value) ? text : "-");
-  const cells: [string, number][] = [
-    [`${figures.slates}`, 8],
-    [`${figures.clicks}`, 9],
-    [percent(figures.clickRate), 8],
-    [percent(figures.ownRate), 10],
-    [percent(figures.popularityRate), 10],
-    [percent(figures.randomRate), 9],
-    [percent(figures.oracleRate), 9],
-    [or(figures.shareOfOracleLift, `${(100 * figures.shareOfOracleLift).toFixed(0)} %`), 13],
-    [or(server.freshnessMs, server.freshnessMs.toFixed(0)), 10],
-    [or(server.version, `${server.version}`), 7],
-    [or(server.swaps, `${server.swaps}`), 7],
-    [`${figures.failed}`, 8],
-  ];
-  return `${cells.map(([text, width]) => text.padStart(width)).join("")}\n`;
-}
-
-interface ServerFigures {
-  readonly freshnessMs: number;
-  readonly version: number;
-  readonly swaps: number;
-}
-
 /** What the server says of itself; NaN for what it does not say. */
 class ServerMetrics {
   readonly #recommender: HttpRecommender;
@@ -158,8 +143,8 @@ class ServerMetrics {
     const of = (name: string) => values.get(name) ?? Number.NaN;
     return {
       freshnessMs: this.#freshness(
-        of("rec_windows_freshness_ms_sum"),
-        of("rec_windows_freshness_ms_count"),
+        of("rec_windows_accepted_to_applied_ms_sum"),
+        of("rec_windows_accepted_to_applied_ms_count"),
       ),
       version: of("rec_model_published_version"),
       swaps: of("rec_model_swaps_total"),
