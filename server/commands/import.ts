@@ -2,11 +2,7 @@ import { RecError } from "../../models/core/errors.ts";
 import type { RecommenderDefinition } from "../../models/definition/define.ts";
 import { loadDefinition } from "../../workers/load-definition.ts";
 import { httpSink } from "../import/http-sink.ts";
-import { jsonlSource } from "../import/jsonl.ts";
-import { mappedSource } from "../import/mapping.ts";
-import { readMapping } from "../import/mapping-schema.ts";
-import { movielensSource } from "../import/movielens.ts";
-import { recboleSource } from "../import/recbole.ts";
+import { namedSource } from "../import/named-source.ts";
 import { runImport } from "../import/run.ts";
 import type { ImportSink, ImportSource } from "../import/types.ts";
 import { helpText, type OptionSpec, type ParsedOptions, parseOptions } from "./options.ts";
@@ -44,10 +40,11 @@ export async function run(args: readonly string[], hooks: ImportHooks = {}): Pro
     write(helpText("import --format movielens|recbole|jsonl PATH [options]", specs, notes));
     return 0;
   }
-  const source = sourceOf(options);
-  write(`${source.files.length} files; ${source.mapping}\n`);
   const named = process.env.REC_DEFINITION ?? "";
   const definition = hooks.definition ?? (await loadDefinition(named === "" ? null : named));
+  const types = new Set(definition.interactions.map(({ name }) => name));
+  const source = sourceOf(options, types);
+  write(`${source.files.length} files; ${source.mapping}\n`);
   const { sink, close } = await openSink(options, hooks);
   try {
     const result = await runImport({
@@ -68,19 +65,12 @@ export async function run(args: readonly string[], hooks: ImportHooks = {}): Pro
   return 0;
 }
 
-function sourceOf(options: ParsedOptions): ImportSource {
+function sourceOf(options: ParsedOptions, types: ReadonlySet<string>): ImportSource {
   const [path, ...more] = options.rest;
   if (path === undefined || more.length > 0) {
     throw new RecError("REC_COMMAND_OPTION", "one PATH is needed", { fix: "import --help" });
   }
-  const map = options.text("map");
-  if (map !== undefined) return mappedSource(path, readMapping(map));
-  const format = options.text("format");
-  if (format === "movielens") return movielensSource(path);
-  if (format === "recbole") return recboleSource(path);
-  if (format === "jsonl") return jsonlSource(path);
-  const message = `--format is ${format ?? "missing"}`;
-  throw new RecError("REC_COMMAND_OPTION", message, { fix: "movielens, recbole, jsonl, or --map" });
+  return namedSource(path, { format: options.text("format"), map: options.text("map"), types });
 }
 
 async function openSink(options: ParsedOptions, hooks: ImportHooks): Promise<OpenSink> {

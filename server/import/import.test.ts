@@ -14,7 +14,13 @@ import { movielensSource } from "./movielens.ts";
 import { quotedFields } from "./reading.ts";
 import { recboleSource } from "./recbole.ts";
 import { runImport } from "./run.ts";
-import type { ImportDocument, ImportEvent, ImportSink, ImportSource } from "./types.ts";
+import {
+  Faults,
+  type ImportDocument,
+  type ImportEvent,
+  type ImportSink,
+  type ImportSource,
+} from "./types.ts";
 
 const root = mkdtempSync(join(tmpdir(), "import-"));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -250,17 +256,29 @@ describe("a mapping file", () => {
       { user_id: 8, video_id: 5, time_ms: 1_649_581_149_000, duration_ms: 0 },
     ];
     const [first, ...more] = rows;
-    const watched = { ...first, play_time_ms: 46_186, duration_ms: 45_916 };
+    const visited = { play_time_ms: 46_186, duration_ms: 45_916, is_profile_enter: 1 };
+    const watched = { ...first, ...visited };
     file("interactions.tsv.gz", interactions([watched, ...more]));
     const sink = new Kept();
-    await load(mappedSource(folder, kuairand), sink);
+    const types = new Set(definition.interactions.map(({ name }) => name));
+    await load(mappedSource(folder, kuairand, { types }), sink);
     expect(sink.summary()).toEqual([
       ...["impression 8 5", "impression 9 5", "click 9 5", "watch 9 5 46.186"],
       ...["finish 9 5", "like 9 5", "impression 9 6"],
     ]);
     // The duration is known from the first row; a later 0 means unknown and takes nothing away.
-    expect(sink.documents.get("item 5")).toEqual({ id: "5", durationSeconds: 45.916 });
-    expect(sink.documents.get("item 6")).toEqual({ id: "6" });
+    const known = { durationSeconds: 45.916, categories: ["length4"] };
+    expect(sink.documents.get("item 5")).toEqual({ id: "5", ...known });
+    expect(sink.documents.get("item 6")).toEqual({ id: "6", categories: ["length"] });
+    // Of a definition that knows visits, row by row.
+    const wide = mappedSource(folder, kuairand, { rowDocuments: true });
+    const rowsRead = [];
+    for await (const batch of wide.read(new Faults(), () => {})) rowsRead.push(...batch);
+    const said = rowsRead.map(({ value }) => ("type" in value ? value.type : value.categories));
+    expect(said.slice(0, 7)).toEqual([
+      ...[["length4"], "impression", "click", "watch", "finish", "profileEnter", "like"],
+    ]);
+    expect(said.slice(9)).toEqual([["length"], "impression"]);
   });
 
   test("a column that is not there, and a field that is no number", async () => {

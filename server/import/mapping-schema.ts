@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { messageOf, RecError } from "../../models/core/errors.ts";
 import {
   array,
+  boolean,
   Fault,
   type Infer,
   number,
@@ -33,7 +34,19 @@ const condition = union(
 );
 
 const timeUnit = oneOf(["ms", "s", "rfc3339"]);
-const list = union(name, object({ column: name, split: string({ minBytes: 1, maxBytes: 8 }) }));
+const split = object({ column: name, split: string({ minBytes: 1, maxBytes: 8 }) });
+
+/**
+ * One name made from a number: `name` and the number of `bounds` that are at or below it, such as
+ * `length2`. An item of which no row has a number above 0 is in `name` alone.
+ */
+const buckets = object({
+  column: name,
+  name,
+  bounds: array(anyNumber, { min: 1, max: 64 }),
+});
+const list = union(name, split);
+const categories = union(list, buckets);
 
 const fileMapping = object({
   /** Name of the file in the folder; `.gz` may follow it there. */
@@ -45,17 +58,23 @@ const fileMapping = object({
       item: name,
       time: name,
       timeUnit: optional(timeUnit),
-      emit: array(object({ type: name, when: optional(condition), value: optional(numeric) }), {
-        min: 1,
-        max: 32,
-      }),
+      emit: array(
+        object({
+          type: name,
+          when: optional(condition),
+          value: optional(numeric),
+          /** Left out, rather than refused, where the definition has no such interaction. */
+          ifDefined: optional(boolean()),
+        }),
+        { min: 1, max: 32 },
+      ),
     }),
   ),
   items: optional(
     object({
       id: name,
       title: optional(name),
-      categories: optional(list),
+      categories: optional(categories),
       tags: optional(list),
       author: optional(name),
       publishedAt: optional(name),
@@ -87,6 +106,7 @@ export type Mapping = Infer<typeof mappingSchema>;
 export type NumericColumn = Infer<typeof numeric>;
 export type Condition = Infer<typeof condition>;
 export type ListColumn = Infer<typeof list>;
+export type CategoriesColumn = Infer<typeof categories>;
 export type TimeUnit = Infer<typeof timeUnit>;
 
 /** Reads and checks a mapping; throws REC_IMPORT_MAPPING with the place of the fault. */

@@ -4,6 +4,7 @@ import { RecError } from "../../models/core/errors.ts";
 import { parseRfc3339 } from "../../models/core/schema-text.ts";
 import { numberOf, withIdentity } from "./identity.ts";
 import type {
+  CategoriesColumn,
   Condition,
   FileMapping,
   ListColumn,
@@ -51,6 +52,15 @@ class TableRow {
     return names?.map((name) => name.trim()).filter((name) => name !== "");
   }
 
+  /** Undefined where nothing is known, so that an earlier row's categories stand. */
+  categories(column: CategoriesColumn | undefined, faults: Faults): string[] | undefined {
+    if (!isBuckets(column)) return this.list(column);
+    const value = this.number(column.column, faults);
+    if (!(value > 0)) return undefined;
+    const reached = column.bounds.filter((bound) => bound <= value).length;
+    return [`${column.name}${reached}`];
+  }
+
   holds(condition: Condition, faults: Faults): boolean {
     if (typeof condition === "string") {
       const value = this.number(condition, faults);
@@ -69,14 +79,32 @@ class TableRow {
   }
 }
 
+type Buckets = Extract<CategoriesColumn, { bounds: readonly number[] }>;
+
+function isBuckets(column: CategoriesColumn | undefined): column is Buckets {
+  return typeof column === "object" && "bounds" in column;
+}
+
+export interface MappedOptions {
+  /** Interactions of the definition: emits that ask for others `ifDefined` are left out. */
+  readonly types?: ReadonlySet<string>;
+  /** Every row's document as the row says it, not joined with those of earlier rows. */
+  readonly rowDocuments?: boolean;
+}
+
 /**
  * Tables with a heading, of any columns, read as a mapping file says. PATH is their folder, or the
  * one table.
  */
-export function mappedSource(path: string, mapping: Mapping): ImportSource {
+export function mappedSource(
+  path: string,
+  mapping: Mapping,
+  options: MappedOptions = {},
+): ImportSource {
+  const rowDocuments = options.rowDocuments === true;
   const tables = mapping.files.flatMap((file) => {
     const found = locate(path, file.file);
-    return found === null ? [] : [{ path: found, mapping: file }];
+    return found === null ? [] : [{ path: found, mapping: suited(file, options.types) }];
   });
   if (tables.length === 0) {
     const names = mapping.files.map(({ file }) => file).join(", ");
@@ -86,9 +114,19 @@ export function mappedSource(path: string, mapping: Mapping): ImportSource {
     files: tables.map((table) => table.path),
     mapping: mapping.about ?? "as the mapping file says",
     async *read(faults, onBytes) {
-      for (const table of tables) yield* readTable(table.path, table.mapping, { faults, onBytes });
+      for (const table of tables) {
+        yield* readTable(table.path, table.mapping, { faults, onBytes, rowDocuments });
+      }
     },
   };
+}
+
+/** The mapping without the events that this definition has no interaction for. */
+function suited(file: FileMapping, types: ReadonlySet<string> | undefined): FileMapping {
+  const { events } = file;
+  if (events === undefined || types === undefined) return file;
+  const emit = events.emit.filter(({ ifDefined, type }) => ifDefined !== true || types.has(type));
+  return { ...file, events: { ...events, emit } };
 }
 
 function locate(path: string, name: string): string | null {
@@ -100,12 +138,12 @@ function locate(path: string, name: string): string | null {
 async function* readTable(
   path: string,
   mapping: FileMapping,
-  into: { faults: Faults; onBytes: OnBytes },
+  into: { faults: Faults; onBytes: OnBytes; rowDocuments: boolean },
 ): AsyncGenerator<Entity[]> {
-  const { faults, onBytes } = into;
+  const { faults, onBytes, rowDocuments } = into;
   const file = basename(path);
   const separator = mapping.separator ?? (file.includes(".tsv") ? "\t" : ",");
-  const known = new Map<string, Readonly<Record<string, unknown>>>();
+  const known = rowDocuments ? null : new Map<string, Readonly<Record<string, unknown>>>();
   let columns: ReadonlyMap<string, number> | null = null;
   for await (const rows of readRows(path, { separator, quotes: separator !== "\t", onBytes })) {
     const out: Entity[] = [];
@@ -151,11 +189,14 @@ function columnsNamed({ events, items, users }: FileMapping): Set<string> {
   return new Set(named.map(nameOf).filter((column) => column !== undefined));
 }
 
-/** `known`: documents as yielded so far, so that a table of events yields each item once. */
+/**
+ * `known`: documents as yielded so far, so that a table of events yields each item once; null
+ * where each row speaks for itself.
+ */
 function entitiesOf(
   row: TableRow,
   mapping: FileMapping,
-  context: { faults: Faults; known: Map<string, Readonly<Record<string, unknown>>> },
+  context: { faults: Faults; known: Map<string, Readonly<Record<string, unknown>>> | null },
 ): Entity[] {
   const { faults, known } = context;
   const out: Entity[] = [];
@@ -167,14 +208,20 @@ function entitiesOf(
     if (value === undefined) continue;
     // Rows know different things of one item: a later gap takes nothing away.
     const key = `${kind} ${value.id}`;
-    const before = known.get(key);
-    const whole: ImportDocument = { ...before, ...value };
-    known.set(key, whole);
+    const before = known?.get(key);
+    const unknown = kind === "item" ? unknownBucket(mapping) : {};
+    const whole: ImportDocument = { ...unknown, ...before, ...value };
+    known?.set(key, whole);
     if (before !== undefined && JSON.stringify(before) === JSON.stringify(whole)) continue;
     out.push({ kind, value: whole, place: row.place });
   }
   if (mapping.events !== undefined) out.push(...eventsOf(row, mapping.events, faults));
   return out;
+}
+
+/** The categories of an item of which no row has said a number yet. */
+function unknownBucket({ items }: FileMapping): { categories?: string[] } {
+  return isBuckets(items?.categories) ? { categories: [items.categories.name] } : {};
 }
 
 function eventsOf(
@@ -216,7 +263,7 @@ function itemOf(
   const duration = row.number(mapping.durationSeconds, faults);
   return defined(row.text(mapping.id), {
     title: row.text(mapping.title),
-    categories: row.list(mapping.categories),
+    categories: row.categories(mapping.categories, faults),
     tags: row.list(mapping.tags),
     author: row.text(mapping.author),
     publishedAt: published,

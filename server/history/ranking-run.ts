@@ -1,0 +1,114 @@
+import { assert } from "../../models/core/assert.ts";
+import { Random } from "../../models/core/random.ts";
+import type { RecommenderDefinition } from "../../models/definition/define.ts";
+import { type HeadReport, reportHeads } from "../../models/evaluation/head-report.ts";
+import { scoreSamples } from "../../models/evaluation/score-samples.ts";
+import { rankerShapeOf } from "../../models/ranking/definition-shape.ts";
+import { createRanker, type Ranker } from "../../models/ranking/ranker.ts";
+import { epoch, offlineBatchMax, type Tie } from "../../models/training/offline.ts";
+import type { Sample } from "../../models/training/sample.ts";
+import { RankTrainer, trainerDefaults } from "../../models/training/trainer.ts";
+import { PointInTime, type PointInTimeOptions } from "./point-in-time.ts";
+import type { History } from "./read-history.ts";
+
+export interface RankingData {
+  readonly train: readonly Tie[];
+  readonly test: readonly Sample[];
+  /** A number for the user of each test row. */
+  readonly testUsers: readonly number[];
+  /** Holds the embedding tables. */
+  readonly replay: PointInTime;
+}
+
+/** Point-in-time samples of a history; `replay` is the caller's to close. */
+export function rankingData(
+  history: History,
+  options: Pick<PointInTimeOptions, "definition" | "known">,
+): RankingData {
+  const events = history.ties.flatMap((tie) => tie.events);
+  const documents = [
+    ...history.documents,
+    ...history.ties.flatMap((tie) => tie.rows.flatMap((row) => row.document ?? [])),
+  ];
+  const replay = new PointInTime({
+    ...options,
+    users: new Set(events.map((event) => event.user)).size,
+    items: new Set([...events, ...documents].map((one) => one.item)).size,
+    // A history without any duration says nothing by leaving one out.
+    secondsNeedDuration: documents.some(({ document }) => (document.durationSeconds ?? 0) > 0),
+  });
+  for (const document of history.documents) replay.document(document);
+  const train: Tie[] = [];
+  const test: Sample[] = [];
+  const testUsers: number[] = [];
+  for (const tie of history.ties) {
+    for (const { held, samples, users } of replay.take(tie)) {
+      if (!held) train.push(samples);
+      else {
+        test.push(...samples);
+        testUsers.push(...users);
+      }
+    }
+  }
+  return { train, test, testUsers, replay };
+}
+
+export interface TrainOptions {
+  readonly definition: RecommenderDefinition;
+  readonly epochs: number;
+  /** Samples of a step, but for a tie that does not fit. */
+  readonly batch: number;
+  readonly learningRate: number;
+  readonly seed: number;
+  /** Occurrences, over all epochs, before an id's embedding is learned. */
+  readonly admission: { readonly users: number; readonly items: number };
+  /** Told after each epoch. */
+  readonly afterEpoch?: (epoch: number, trained: TrainedRanker) => void;
+}
+
+export interface TrainedRanker {
+  readonly ranker: Ranker;
+  readonly trainer: RankTrainer;
+}
+
+/** A ranker trained for some epochs: the first in the order of time, then shuffled. */
+export function trainRanking(data: RankingData, options: TrainOptions): TrainedRanker {
+  const { definition, epochs, batch, seed } = options;
+  const { userEmbeddings: users, itemEmbeddings: items } = data.replay.state;
+  const ranker = createRanker(rankerShapeOf(definition));
+  const initial = new Float32Array(ranker.floats);
+  ranker.initialise(new Random(seed), initial);
+  const { optimizer, userEmbedding, itemEmbedding } = trainerDefaults;
+  const trainer = new RankTrainer(ranker, { users, items }, initial, {
+    batchMax: offlineBatchMax(data.train, batch),
+    optimizer: { ...optimizer, learningRate: options.learningRate },
+    userEmbedding: { ...userEmbedding, admission: options.admission.users },
+    itemEmbedding: { ...itemEmbedding, admission: options.admission.items },
+  });
+  const random = new Random(seed).fork();
+  for (let done = 0; done < epochs; done++) {
+    epoch(trainer, data.train, { batch, random: done === 0 ? null : random });
+    options.afterEpoch?.(done + 1, { ranker, trainer });
+  }
+  return { ranker, trainer };
+}
+
+/** Every head on the held rows. */
+export function evaluateRanking(
+  data: RankingData,
+  { ranker, trainer }: TrainedRanker,
+  options: { readonly draws: number; readonly seed: number },
+): HeadReport[] {
+  const { userEmbeddings: users, itemEmbeddings: items } = data.replay.state;
+  const columns = scoreSamples({ ranker, weights: trainer.weights, users, items }, data.test);
+  const heads = ranker.headNames.map((name, h) => {
+    const predictions = columns[h];
+    assert(predictions !== undefined, "a column for each head");
+    return {
+      ...{ name, predictions, seconds: ranker.layout.seconds[h] === true },
+      labels: data.test.map((sample) => sample.labels[h] ?? Number.NaN),
+      users: data.testUsers,
+    };
+  });
+  return reportHeads(heads, options);
+}
