@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { ClientEvent, ItemDocument, RecommendRequest } from "../workers/simulator/port.ts";
-import { foundByCategory, bench as freshness } from "./freshness.ts";
+import { clickShareOf, bench as freshness } from "./freshness.ts";
 import { type Bench, runBench } from "./harness.ts";
 import { bench as http } from "./http.ts";
 import { qualityBench, type VirtualServer } from "./quality.ts";
@@ -112,13 +112,12 @@ describe("bench freshness", () => {
     expect(value("slatesAskedMax")).toBeGreaterThan(1);
   }, 60_000);
 
-  test("finds the route's count in the explanation, not in the slate", () => {
-    const of = (value: unknown) => foundByCategory(new TextEncoder().encode(JSON.stringify(value)));
-    const items = [{ id: "i1", routes: ["categoryTrending"] }];
-    expect(of({ items, explain: [{ stage: "recall", counts: { categoryTrending: 12 } }] })).toBe(
-      12,
-    );
-    expect(of({ items, explain: [{ stage: "recall", counts: { trending: 12 } }] })).toBe(0);
+  test("reads the share of clicks that the model was told", () => {
+    const of = (value: unknown) => clickShareOf(new TextEncoder().encode(JSON.stringify(value)));
+    const items = [{ id: "i1", features: { "user.recent50.clickShare": 0.9 } }];
+    expect(of({ items, features: { user: { "user.recent50.clickShare": 0.5 } } })).toBe(0.5);
+    expect(of({ items, features: { user: { other: 1 } } })).toBe(0);
+    expect(of({ items })).toBe(0);
   });
 });
 

@@ -1,4 +1,5 @@
 import { RecError } from "../models/core/errors.ts";
+import { isRecord } from "../models/core/schema.ts";
 import type { Bench, BenchContext } from "./harness.ts";
 import { httpRequest, LoadClient } from "./open-loop.ts";
 import { seedServer } from "./seeding.ts";
@@ -6,11 +7,11 @@ import { startServer } from "./server-process.ts";
 import { percentile } from "./statistics.ts";
 
 /**
- * Method: recall by the user's categories finds nothing for a user without history. Such a user
- * clicks one item; once the event's durable answer is in, slates are asked for with `explain`, one
- * after another, until that route found candidates: the ranking thread has then read the user's
- * row with the event applied. Measured is the time from the answer to the event until the answer
- * to the first slate that used it, so a request's own time counts.
+ * Method: a user without a history clicks one item. Once the event's durable answer is in, slates
+ * are asked for with `explain`, one after another, until the features that the model was told
+ * include the click (`user.recent50.clickShare`, 0 before): the ranking thread has then read the
+ * user's row with the event applied. Measured is the time from the answer to the event until the
+ * answer to the first slate that used it, so a request's own time counts.
  */
 const giveUpMs = 10_000;
 
@@ -59,7 +60,7 @@ async function probeAll(client: LoadClient, { seed }: BenchContext, count: numbe
 
 async function probe(client: LoadClient, user: string, item: string): Promise<Probe> {
   const ask = httpRequest("POST", "/v1/recommend", { user, n: 1, explain: true });
-  if (foundByCategory((await client.request(ask)).body) > 0) {
+  if (clickShareOf((await client.request(ask)).body) > 0) {
     throw new RecError("REC_BENCH_METHOD", `${user} had a history before the first event`);
   }
   const event = { id: `${user}-e`, type: "click", user, item };
@@ -71,18 +72,21 @@ async function probe(client: LoadClient, user: string, item: string): Promise<Pr
   for (let asked = 1; ; asked++) {
     const answer = await client.request(ask);
     const usedMs = performance.now() - acceptedMs;
-    if (foundByCategory(answer.body) > 0) return { ackMs: ack.latencyMs, usedMs, asked };
+    if (clickShareOf(answer.body) > 0) return { ackMs: ack.latencyMs, usedMs, asked };
     if (usedMs > giveUpMs) {
       throw new RecError("REC_BENCH_STALE", `the event was not used within ${giveUpMs} ms`);
     }
   }
 }
 
-/** Candidates of the route `categoryTrending`, as the answer's `explain` counts them; else 0. */
-export function foundByCategory(body: Uint8Array | null): number {
-  const text = body === null ? "" : new TextDecoder().decode(body);
-  return Number(/"categoryTrending":\s*(\d+)/.exec(text)?.[1] ?? 0);
+/** Share of clicks among the recent interactions that the model was told of; 0 where none. */
+export function clickShareOf(body: Uint8Array | null): number {
+  const answer: unknown = body === null ? null : JSON.parse(new TextDecoder().decode(body));
+  const features = isRecord(answer) && isRecord(answer.features) ? answer.features.user : null;
+  return isRecord(features) ? Number(features[clickShare] ?? 0) : 0;
 }
+
+const clickShare = "user.recent50.clickShare";
 
 function figuresOf(probes: readonly Probe[]) {
   const used = probes.map(({ usedMs }) => usedMs);

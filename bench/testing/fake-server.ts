@@ -16,12 +16,13 @@ async function recommend(request: Request): Promise<Response> {
   inFlight--;
   const from = (user.length * 31) % itemCount;
   const items = Array.from({ length: n }, (_, i) => ({ id: `i${(from + i) % itemCount}` }));
-  const counts = { trending: 100, categoryTrending: clicks.get(user) ?? 0 };
+  const clickShare = (clicks.get(user) ?? 0) > 0 ? 1 : 0;
   const stages = [
-    { stage: "recall", kept: 100, counts },
+    { stage: "recall", kept: 100, counts: { trending: 100 } },
     { stage: "model", kept: 100, counts: {} },
   ];
-  const more = explain === true ? { explain: stages } : {};
+  const features = { user: { "user.recent50.clickShare": clickShare } };
+  const more = explain === true ? { explain: stages, features } : {};
   return Response.json({ requestId: "0".repeat(32), items, degraded: [], ...more });
 }
 

@@ -1,6 +1,7 @@
 import { id128ToHex } from "../../models/core/bytes.ts";
+import type { FeatureCatalog } from "../../models/features/catalog.ts";
 import type { FeedContext } from "./feed-context.ts";
-import type { Answer, AnswerItem, StageReport } from "./messages.ts";
+import type { Answer, AnswerItem, FeatureReport, StageReport } from "./messages.ts";
 import type { RowIds } from "./state.ts";
 
 /** Seven decimals are more than a float32 knows, and short in JSON. */
@@ -14,6 +15,7 @@ export interface AnswerNames {
   readonly heads: readonly string[];
   /** Names of the sources of this kind of request, by bit. */
   readonly sources: readonly string[];
+  readonly catalog: FeatureCatalog;
 }
 
 function routesOf(mask: number, sources: readonly string[]): string[] {
@@ -46,7 +48,28 @@ function itemOf(context: FeedContext, position: number, names: AnswerNames): Ans
     heads: headsOf(context, index, names.heads),
     propensity: Number.isNaN(propensity) ? null : propensity,
   };
-  return request.details ? { ...item, details: documents.get(row) ?? null } : item;
+  return {
+    ...item,
+    ...(request.details ? { details: documents.get(row) ?? null } : {}),
+    ...(showsFeatures(context) ? { features: itemFeatures(context, index, names.catalog) } : {}),
+  };
+}
+
+function showsFeatures({ trace, ranked }: FeedContext): boolean {
+  return trace !== null && ranked.encoded;
+}
+
+function named(names: readonly string[], values: Float32Array, from: number) {
+  return Object.fromEntries(names.map((name, i) => [name, shortened(values[from + i])]));
+}
+
+function itemFeatures({ ranked }: FeedContext, index: number, catalog: FeatureCatalog) {
+  return named(catalog.itemNames, ranked.itemDense, index * catalog.itemWidth);
+}
+
+function featuresOf({ ranked, user, nowMs }: FeedContext, catalog: FeatureCatalog): FeatureReport {
+  const [userOffset] = user.offset;
+  return { asOfMs: nowMs, userOffset, user: named(catalog.userNames, ranked.userDense, 0) };
 }
 
 function reportOf(context: FeedContext): StageReport[] {
@@ -64,5 +87,8 @@ export function answerOf(context: FeedContext, names: AnswerNames): Answer {
     index: lease?.generation.generation ?? null,
     degraded: [...context.degraded],
   };
-  return context.trace === null ? answer : { ...answer, explain: reportOf(context) };
+  if (context.trace === null) return answer;
+  const explained = { ...answer, explain: reportOf(context) };
+  if (!showsFeatures(context)) return explained;
+  return { ...explained, features: featuresOf(context, names.catalog) };
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import definition from "../../models/definition/default.ts";
+import { featureCatalog } from "../../models/features/catalog.ts";
 import { FeatureEncoder } from "../../models/features/encoder.ts";
 import { rankerShapeOf } from "../../models/ranking/definition-shape.ts";
 import { createRanker } from "../../models/ranking/ranker.ts";
@@ -46,7 +47,12 @@ describe("ranking engine", () => {
     const recall = answer.explain?.find(({ stage }) => stage === "recall");
     expect(recall?.counts.itemToItem).toBeGreaterThan(0);
     expect(recall?.counts.categoryTrending).toBeGreaterThan(0);
+    const catalog = featureCatalog(definition);
+    expect(Object.keys(answer.features?.user ?? {})).toEqual([...catalog.userNames]);
+    expect(answer.features?.user["user.recent50.clickShare"]).toBeGreaterThan(0);
+    expect(Object.keys(answer.items[0]?.features ?? {})).toEqual([...catalog.itemNames]);
     const again = await world.engine.recommend(recommendOf());
+    expect(again.features ?? again.items[0]?.features).toBeUndefined();
     expect(ids(again).filter((id) => ids(answer).includes(id))).toEqual([]);
   });
 

@@ -143,7 +143,9 @@ export class RankingEngine {
 
   #answer(context: FeedContext): Answer {
     const { sources } = this.#pipelines[context.request.kind];
-    return answerOf(context, { items: this.#parts.state.items, heads: this.#heads, sources });
+    const { state, encoder } = this.#parts;
+    const { catalog } = encoder;
+    return answerOf(context, { items: state.items, heads: this.#heads, sources, catalog });
   }
 
   #end(context: FeedContext): void {

@@ -76,6 +76,8 @@ export interface AnswerItem {
   readonly propensity: number | null;
   /** The stored document, only when asked for; null where there is none. */
   readonly details?: Readonly<Record<string, unknown>> | null;
+  /** The item's inputs of the model by name, only for `explain`. */
+  readonly features?: Readonly<Record<string, number>>;
 }
 
 /** What one stage did with the candidates, for `explain`. */
@@ -85,6 +87,15 @@ export interface StageReport {
   readonly microseconds: number;
   /** Candidates by source, or removals by `filter:reason`. */
   readonly counts: Readonly<Record<string, number>>;
+}
+
+/** What the model was told, by feature name, for `explain`. */
+export interface FeatureReport {
+  /** Epoch ms that windows were read as of. */
+  readonly asOfMs: number;
+  /** Records that the user's counters had taken in, by their number; -1 where none. */
+  readonly userOffset: number;
+  readonly user: Readonly<Record<string, number>>;
 }
 
 /** A slate. `similar` and `popular` answer the same shape with heads and propensity null. */
@@ -99,6 +110,7 @@ export interface Answer {
   /** Parts that were left out; empty when the answer is whole. */
   readonly degraded: readonly string[];
   readonly explain?: readonly StageReport[];
+  readonly features?: FeatureReport;
 }
 
 /**
