@@ -36,6 +36,7 @@ export function startRoles(options: RolesOptions): Supervisor {
     durability: config.durability,
     definitionPath: config.definition === "" ? null : config.definition,
     publishEvery: config.publishEvery,
+    joinerEmitAfterMs: config.joinerEmitAfterMs === 0 ? null : config.joinerEmitAfterMs,
   });
   const supervisor = new Supervisor({
     init,

@@ -7,10 +7,12 @@ import { JoinerRole, runJoiner } from "./worker.ts";
 /** Entry of the joiner's thread. */
 serveRole(async (context) => {
   const { log, definition, stop, warn } = context;
+  const emitAfterMs = context.init.joinerEmitAfterMs;
   const core = new JoinerCore({
     definition,
     clock: systemClock,
     partitions: { events: log.partitions("events"), served: log.partitions("served") },
+    ...(emitAfterMs === null ? {} : { emitAfterMs }),
   });
   const role = await JoinerRole.open({ log, core });
   const counts = countReporter(context, core);
