@@ -6,6 +6,10 @@ const commands: Readonly<Record<string, Command>> = {
     summary: "the server, on embedded defaults",
     load: () => import("./commands/start.ts"),
   },
+  demo: {
+    summary: "the server with a simulated crowd living on it",
+    load: () => import("./commands/demo.ts"),
+  },
   simulate: {
     summary: "a seeded world of users that live on a running server, or write NDJSON",
     load: () => import("./commands/simulate.ts"),
@@ -17,6 +21,10 @@ const commands: Readonly<Record<string, Command>> = {
   check: {
     summary: "whether what is stored agrees with the log: check state",
     load: () => import("./commands/check.ts"),
+  },
+  evaluate: {
+    summary: "how good a ranker is that is trained on the past of a history",
+    load: () => import("./commands/evaluate.ts"),
   },
 };
 
