@@ -3,10 +3,12 @@ import { hash128, noId } from "../../models/core/bytes.ts";
 import { ManualClock } from "../../models/core/clock.ts";
 import { encodeEvent } from "../../models/core/event.ts";
 import recommender from "../../models/definition/default.ts";
+import { encodeServed } from "../../models/training/served.ts";
 import { IdTable, SequenceTable } from "../../native/index.ts";
 import type { FileSystem } from "../../workers/stores/file-system.ts";
 import { memoryFileSystem } from "../../workers/stores/memory-file-system.ts";
 import { openDocumentStore, openEventLog } from "../../workers/stores/open.ts";
+import { fakeServed } from "../../workers/windows/stream.fake.ts";
 import { Deduplicator } from "./deduplicate.ts";
 import { DocumentService } from "./documents.ts";
 import { FakeAttributes, FakeMetrics } from "./fakes.ts";
@@ -89,5 +91,26 @@ test("rows whose records were lost are filled with names that no client can send
   const after = open(fileSystem);
   await after.replay();
   expect(after.ids()[0]).toEqual(["\u0000row 0", "\u0000row 1", "third"]);
+  await after.close();
+});
+
+test("a row that only a slate names is nobody else's after a crash", async () => {
+  const fileSystem = memoryFileSystem();
+  const before = open(fileSystem);
+  const click = { type: "click", user: "first", item: "i", id: "1" };
+  await before.ingest.ingest([{ value: click }], null);
+  // The event that gave row 1 to its user and to its item did not reach the log.
+  const slate = { user: 1, items: [0, 1], timeMs: 1e12, request: "r" };
+  for (let i = 0; i < 600; i++) {
+    const record = i === 500 ? slate : { ...slate, user: 0, items: [0] };
+    await before.log.append("served", 0, [encodeServed(fakeServed(record))]);
+  }
+  await before.close();
+  const after = open(fileSystem);
+  await after.replay();
+  expect(after.ids().slice(0, 2)).toEqual([
+    ["first", "\u0000row 1"],
+    ["i", "\u0000row 1"],
+  ]);
   await after.close();
 });

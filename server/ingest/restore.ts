@@ -10,6 +10,7 @@ import type { Deduplicator } from "./deduplicate.ts";
 import { itemDocument } from "./document-schemas.ts";
 import { documentPartition } from "./documents.ts";
 import type { ItemMemory } from "./item-attributes.ts";
+import { servedRows } from "./served-rows.ts";
 import type { RowIds } from "./state.ts";
 
 /** Rebuilds at start what lives in memory alone: id tables, attributes, the dedup horizon. */
@@ -58,7 +59,8 @@ function takeEvents(
 }
 
 /**
- * Gives every id its row again. A hole (its append failed, or its segment is gone) gets a name
+ * Gives every id its row again. A hole (its append failed or was cut
+ * short, or its segment is gone) gets a name
  * that no client can send, so that later rows stay what the records say.
  */
 function internInOrder(ids: RowIds, byRow: IdsByRow): void {
@@ -113,6 +115,9 @@ export async function restore(options: RestoreOptions): Promise<RestoreReport> {
     events += await readAll(log, from, (batch) => takeEvents(batch, into));
   }
   const documents = await takeDocuments(options, into);
+  const served = await servedRows(log);
+  users.length = Math.max(users.length, served.users);
+  items.length = Math.max(items.length, served.items);
   internInOrder(options.users, users);
   internInOrder(options.items, items);
   return { events, documents, users: users.length, items: items.length };
