@@ -18,7 +18,7 @@ import { restore } from "./restore.ts";
 
 /** Ingest on the real log and the real tables; `fileSystem` is what outlives the process. */
 function open(fileSystem: FileSystem) {
-  const topics = { events: 2, items: 1 };
+  const topics = { events: 2, items: 1, served: 1 };
   const log = openEventLog("embedded:", { dataDir: "d", topics, fileSystem });
   const store = openDocumentStore({ dataDir: null });
   const table = () => IdTable.create({ capacity: 1_000, bytesMax: 1 << 16 });
