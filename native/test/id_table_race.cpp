@@ -48,7 +48,8 @@ static void one_writer() {
     if (known == 0) return;
     const uint8_t* text = nullptr;
     const int64_t length = rec_id_table_id(table, static_cast<int32_t>(n), &text);
-    CHECK(std::string(reinterpret_cast<const char*>(text), static_cast<size_t>(length)) == id_of(n));
+    const std::string found_id(reinterpret_cast<const char*>(text), static_cast<size_t>(length));
+    CHECK(found_id == id_of(n));
     const int32_t wanted[2] = {static_cast<int32_t>(n), 0};
     int32_t found[2];
     CHECK(rec_id_table_find_pairs(pairs, 1, wanted, 2, found) == REC_OK);
