@@ -219,6 +219,7 @@ describe("on a socket", () => {
   const door = fakeDoor({ clock: systemClock, work: () => Bun.sleep(150) });
   const server = serve({ app: door.app, host: "127.0.0.1", port: 0, hasToken: false });
   const json = { "content-type": "application/json" };
+  const get = "GET /v1/popular HTTP/1.1\r\nHost: localhost\r\n\r\n";
   afterAll(() => server.stop({ quietMs: 0 }));
 
   test("64 MB are refused by their length, and chunk by chunk", async () => {
@@ -249,19 +250,84 @@ describe("on a socket", () => {
   });
 
   test("a stop answers what is under way and what open connections still send", async () => {
-    const one = fakeDoor({ clock: systemClock, work: () => Bun.sleep(100) });
+    const one = fakeDoor({ clock: systemClock, work: () => Bun.sleep(300) });
     const stopping = serve({ app: one.app, host: "127.0.0.1", port: 0, hasToken: false });
     const ask =
       "POST /v1/recommend HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" +
       "Content-Length: 2\r\n\r\n{}";
     const idle = converse(stopping.port, ["GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", ask]);
     const busy = converse(stopping.port, [ask]);
-    while (one.app.inFlight === 0) await Bun.sleep(1);
+    // Until both rank: a connection that was answered with `close` may not send another request.
+    while (one.asked.length < 2) await Bun.sleep(1);
     const stopped = stopping.stop({ quietMs: 200 });
     expect(await stopped).toBe(true);
     expect((await busy).match(/HTTP\/1.1 \d+/g)).toEqual(["HTTP/1.1 200"]);
     expect((await idle).match(/HTTP\/1.1 \d+/g)).toEqual(["HTTP/1.1 200", "HTTP/1.1 200"]);
     await expect(fetch(`${stopping.url}/healthz`)).rejects.toThrow();
+  });
+
+  test("a stop waits until a slow reader has the whole answer", async () => {
+    const bytes = 8 << 20;
+    const large = fakeDoor({ clock: systemClock, answer: "x".repeat(bytes) });
+    const stopping = serve({ app: large.app, host: "127.0.0.1", port: 0, hasToken: false });
+    const socket = connect(stopping.port, "127.0.0.1");
+    socket.write(get);
+    socket.pause();
+    while (large.app.lastSeenMs === 0 || large.app.inFlight > 0) await Bun.sleep(1);
+    const stopped = stopping.stop({ quietMs: 0 });
+    await Bun.sleep(100);
+    let received = 0;
+    socket.on("data", (data) => {
+      received += data.length;
+    });
+    socket.resume();
+    expect(await stopped).toBe(true);
+    if (!socket.closed) await new Promise((resolve) => socket.on("close", resolve));
+    expect(received).toBeGreaterThan(bytes);
+  });
+
+  test("a refused body is skipped, and the connection goes on", async () => {
+    const post =
+      "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" +
+      `Content-Length: 9000000\r\n\r\n${" ".repeat(9_000_000)}`;
+    const end = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    const answers = await converse(server.port, [post, end]);
+    expect(answers.match(/HTTP\/1.1 \d+/g)).toEqual(["HTTP/1.1 413", "HTTP/1.1 200"]);
+  });
+
+  test("a body that drips is refused in time, and more than so many before they are read", async () => {
+    const bodies = { withinMs: 100, readingMax: 2 };
+    const one = fakeDoor({ clock: systemClock, bodies });
+    const slow = serve({ app: one.app, host: "127.0.0.1", port: 0, hasToken: false });
+    const drip =
+      "POST /v1/recommend HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" +
+      "Content-Length: 9\r\n\r\n{";
+    const dripping = [converse(slow.port, [drip]), converse(slow.port, [drip])];
+    while (one.app.inFlight < 2) await Bun.sleep(1);
+    const refused = await fetch(`${slow.url}/v1/recommend`, {
+      ...{ method: "POST", headers: json, body: "{}" },
+    });
+    expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "1"]);
+    for (const answer of await Promise.all(dripping)) {
+      expect(answer).toStartWith("HTTP/1.1 408");
+      expect(answer).toContain('"code":"REC_HTTP_BODY_SLOW"');
+    }
+    const { counts } = one.metrics;
+    expect(counts.get('rec_limit_reached_total{limit="bodiesReadingMax"}')).toBe(1);
+    expect(counts.get('rec_limit_reached_total{limit="bodyMsMax"}')).toBe(2);
+    const after = await fetch(`${slow.url}/v1/recommend`, {
+      ...{ method: "POST", headers: json, body: "{}" },
+    });
+    expect(after.status).toBe(200);
+    await slow.stop({ quietMs: 0 });
+  });
+
+  test("ranking that never answers is given up on after its deadline", async () => {
+    const one = fakeDoor({ clock: systemClock, work: () => Promise.withResolvers<void>().promise });
+    const answer = await one.app.fetch(callOf("POST", "/v1/recommend", '{"deadlineMs":1}'));
+    expect([answer.status, answer.headers.get("retry-after")]).toEqual([503, "1"]);
+    expect(await answer.json()).toMatchObject({ error: { code: "REC_RANKING_LATE" } });
+    expect(one.app.inFlight).toBe(0);
   });
 
   test("a stop gives up on what never ends", async () => {

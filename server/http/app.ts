@@ -5,7 +5,8 @@ import { limits } from "../../models/limits.ts";
 import type { Log } from "../log.ts";
 import { Admission, type AdmissionOptions } from "./admission.ts";
 import type { Gate } from "./auth.ts";
-import { type BodyKind, bodyKind, declaredBytes, isSkippable, readBody } from "./body.ts";
+import { Bodies, type BodiesOptions } from "./bodies.ts";
+import { type BodyKind, bodyKind, declaredBytes, isSkippable } from "./body.ts";
 import { answerHeaders, errorAnswer, failureFields } from "./errors.ts";
 import { openApiDocument } from "./openapi.ts";
 import type { DoorPorts } from "./ports.ts";
@@ -15,6 +16,7 @@ import { eventRoutes } from "./routes/events.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { operationRoutes } from "./routes/operations.ts";
 import { rankingRoutes } from "./routes/ranking.ts";
+import { watchedRanking } from "./watched-ranking.ts";
 
 export interface AppOptions {
   readonly definition: RecommenderDefinition;
@@ -24,6 +26,7 @@ export interface AppOptions {
   readonly log: Log;
   readonly rankAdmission?: Partial<AdmissionOptions>;
   readonly writeAdmission?: Partial<AdmissionOptions>;
+  readonly bodies?: Partial<BodiesOptions>;
 }
 
 const admissionDefaults: AdmissionOptions = {
@@ -42,11 +45,13 @@ const busyBody =
 const busyHeaders = { ...answerHeaders, "retry-after": "1" };
 
 /** All routes of the door, with the OpenAPI document made from them. */
-function routesOf({ definition, ports }: AppOptions): Route[] {
+function routesOf({ definition, ports, clock }: AppOptions): Route[] {
+  const { metrics } = ports;
+  const ranking = watchedRanking({ ranking: ports.ranking, metrics, clock });
   let openApi: string | null = null;
   const routes: Route[] = [
-    ...rankingRoutes({ definition, ranking: ports.ranking }),
-    ...eventRoutes({ definition, ingest: ports.ingest }),
+    ...rankingRoutes({ definition, ranking }),
+    ...eventRoutes({ definition, ingest: ports.ingest, metrics }),
     ...documentRoutes(ports.documents),
     ...modelRoutes(ports.models),
     ...operationRoutes({
@@ -68,12 +73,14 @@ export class App {
   readonly #options: AppOptions;
   readonly #router: Router;
   readonly #admissions: { readonly rank: Admission; readonly write: Admission };
+  readonly #bodies: Bodies;
   #inFlight = 0;
   #lastSeenMs = 0;
 
   constructor(options: AppOptions) {
     this.#options = options;
     this.#router = new Router(routesOf(options));
+    this.#bodies = new Bodies({ metrics: options.ports.metrics, ...options.bodies });
     const write = { waitMsMax: writeWaitMsMax, ...options.writeAdmission };
     this.#admissions = {
       rank: new Admission({ ...admissionDefaults, ...options.rankAdmission }),
@@ -131,7 +138,7 @@ export class App {
     if (admission.isFull(0)) return this.#busy(visit.arrivedMs);
     const bytes = bytesMax === 0 ? 0 : declaredBytes(request.headers, bytesMax);
     if (admission.isFull(bytes)) return this.#busy(visit.arrivedMs);
-    const body = await readVisit(visit);
+    const body = await this.#readBody(visit, bytes);
     // A body may drip in for long: only from here on does the request count as work.
     if (!admission.enter(bytes)) return this.#busy(visit.arrivedMs);
     const { clock } = this.#options;
@@ -141,6 +148,13 @@ export class App {
     } finally {
       admission.leave({ bytes, enteredMs, leftMs: clock.nowMs() });
     }
+  }
+
+  async #readBody({ request, match }: Visit, declared: number): Promise<Body> {
+    const rules = match.route.body;
+    if (rules === undefined) return noBody;
+    const kind = bodyKind(request.headers, rules.kinds);
+    return { bytes: await this.#bodies.read(request, rules.bytesMax, declared), kind };
   }
 
   async #call(visit: Visit, body: Body = noBody): Promise<Response> {
@@ -205,10 +219,3 @@ interface Body {
 }
 
 const noBody: Body = { bytes: new Uint8Array(0), kind: "json" };
-
-async function readVisit({ request, match }: Visit): Promise<Body> {
-  const rules = match.route.body;
-  if (rules === undefined) return noBody;
-  const kind = bodyKind(request.headers, rules.kinds);
-  return { bytes: await readBody(request, rules.bytesMax), kind };
-}

@@ -13,6 +13,7 @@ const statusByCode: Readonly<Record<string, number>> = {
   REC_REQUEST_UNKNOWN: 404,
   REC_HTTP_METHOD: 405,
   REC_MODEL_CONFLICT: 409,
+  REC_HTTP_BODY_SLOW: 408,
   REC_HTTP_BODY_TOO_LARGE: 413,
   REC_HTTP_CONTENT_TYPE: 415,
   REC_EVENTS_KEY_REUSED: 422,
@@ -20,6 +21,7 @@ const statusByCode: Readonly<Record<string, number>> = {
   REC_HTTP_STOPPING: 503,
   REC_IDS_FULL: 503,
   REC_LOG_FULL: 503,
+  REC_RANKING_LATE: 503,
   REC_LOG_FAILED: 503,
 };
 
@@ -73,6 +75,8 @@ function headersOf(thrown: unknown, status: number): Record<string, string> {
   const headers: Record<string, string> = {};
   if (status === 503) headers["retry-after"] = "1";
   if (status === 401) headers["www-authenticate"] = 'Basic realm="RecMaster"';
+  // Its rest may never come.
+  if (status === 408) headers.connection = "close";
   if (thrown instanceof MethodError) headers.allow = thrown.allow.join(", ");
   return headers;
 }

@@ -27,6 +27,8 @@ export interface FakeDoorOptions extends Partial<AppOptions> {
   readonly token?: string;
   /** What ranking does before it answers. */
   readonly work?: () => Promise<void>;
+  /** Text of ranking's answer. */
+  readonly answer?: string;
 }
 
 export function fakeDoor(options: FakeDoorOptions) {
@@ -34,7 +36,7 @@ export function fakeDoor(options: FakeDoorOptions) {
   const answer = async (request: unknown, deadlineAtMs: number) => {
     asked.push({ request, deadlineAtMs });
     await options.work?.();
-    return utf8('{"items":[]}');
+    return utf8(options.answer ?? '{"items":[]}');
   };
   const ids = { users: new FakeIds(), items: new FakeIds(), categories: new FakeIds() };
   const log = new FakeLog();

@@ -6,8 +6,12 @@ export class IdempotencyKeys<T> {
   /** In order of first use: the oldest key goes first. */
   readonly #answers = new Map<string, { bodyHash: bigint; answer: Promise<T> }>();
 
-  constructor(keysMax: number) {
+  readonly #onForget: () => void;
+
+  /** `onForget` is called for every key that had to make room. */
+  constructor(keysMax: number, onForget: () => void) {
     this.#keysMax = keysMax;
+    this.#onForget = onForget;
   }
 
   /** Runs `work` once for a key. Another body under a known key throws REC_EVENTS_KEY_REUSED. */
@@ -35,6 +39,7 @@ export class IdempotencyKeys<T> {
   #forgetOldest(): void {
     for (const key of this.#answers.keys()) {
       this.#answers.delete(key);
+      this.#onForget();
       return;
     }
   }

@@ -62,8 +62,11 @@ export function serve(options: ServeOptions): Door {
       return stopping ? closing(answer) : answer;
     },
   });
+  // The server counts a request until the last byte of its answer is with the system: a slow
+  // reader's answer would be cut off by a close.
+  const isAnswered = () => app.inFlight === 0 && server.pendingRequests === 0;
   const isQuiet = (quietMs: number) =>
-    app.inFlight === 0 && performance.timeOrigin + performance.now() - app.lastSeenMs >= quietMs;
+    isAnswered() && performance.timeOrigin + performance.now() - app.lastSeenMs >= quietMs;
   return {
     url: server.url.origin,
     port: server.port ?? port,
@@ -74,7 +77,7 @@ export function serve(options: ServeOptions): Door {
       void server.stop(false);
       const endMs = performance.now() + graceMs;
       while (!isQuiet(quietMs) && performance.now() < endMs) await Bun.sleep(pollMs);
-      const clean = app.inFlight === 0;
+      const clean = isAnswered();
       await server.stop(true);
       return clean;
     },

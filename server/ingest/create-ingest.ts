@@ -40,6 +40,7 @@ export function createIngest(parts: IngestParts): IngestAssembly {
     categoriesMax: parts.categoriesMax ?? limits.categoriesMax,
     attributes: state.itemAttributes,
     fresh: state.fresh,
+    onFull: () => metrics.add('rec_limit_reached_total{limit="categoriesMax"}', 1),
   });
   const deduplicator = new Deduplicator();
   const shared = { users, items, log, clock, metrics };

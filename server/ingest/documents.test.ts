@@ -14,14 +14,18 @@ function setUp(log = new FakeLog(), store = new FakeStore(), categoriesMax = 100
   const ids = { users: new FakeIds(), items: new FakeIds(), categories: new FakeIds() };
   const attributes = new FakeAttributes();
   const fresh = new FakeFresh();
-  const memory = new ItemMemory({ categories: ids.categories, categoriesMax, attributes, fresh });
+  let left = 0;
+  const memory = new ItemMemory({
+    ...{ categories: ids.categories, categoriesMax, attributes, fresh },
+    onFull: () => void left++,
+  });
   const shared = { ...ids, log, clock: new ManualClock(1e12), metrics: new FakeMetrics() };
   const documents = new DocumentService({ ...shared, store, memory });
   const deduplicator = new Deduplicator(1_000);
   const { interactions } = recommender;
   const ingest = new EventIngest({ ...shared, interactions, deduplicator });
   const replay = () => restore({ ...ids, log, store, memory, deduplicator });
-  return { ...shared, attributes, fresh, store, documents, ingest, replay };
+  return { ...shared, attributes, fresh, store, documents, ingest, replay, leftOut: () => left };
 }
 
 const film = { title: "Film", categories: ["drama", "war"], publishedAt: 9e11, author: "a" };
@@ -66,8 +70,9 @@ describe("documents", () => {
   });
 
   test("a full category table leaves the category out", async () => {
-    const { documents, attributes } = setUp(new FakeLog(), new FakeStore(), 1);
+    const { documents, attributes, leftOut } = setUp(new FakeLog(), new FakeStore(), 1);
     await documents.put("item", [{ id: "x", document: film }]);
+    expect(leftOut()).toBe(1);
     expect([...attributes.rows.get(0)!.categories]).toEqual([0, -1, -1, -1]);
   });
 });

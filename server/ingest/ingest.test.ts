@@ -5,6 +5,7 @@ import { RecError } from "../../models/core/errors.ts";
 import { decodeEvent } from "../../models/core/event.ts";
 import recommender from "../../models/definition/default.ts";
 import { limits } from "../../models/limits.ts";
+import { Turns } from "../turns.ts";
 import { Deduplicator } from "./deduplicate.ts";
 import { FakeIds, FakeLog, FakeMetrics } from "./fakes.ts";
 import { EventIngest } from "./ingest.ts";
@@ -12,7 +13,7 @@ import { createEventCheck } from "./validate.ts";
 
 const startMs = Date.UTC(2026, 0, 1);
 
-function setUp(partitions = 1, users = new FakeIds()) {
+function setUp(partitions = 1, users = new FakeIds(), turns?: Turns) {
   const log = new FakeLog(partitions);
   const parts = {
     users,
@@ -22,7 +23,10 @@ function setUp(partitions = 1, users = new FakeIds()) {
     clock: new ManualClock(startMs),
     metrics: new FakeMetrics(),
   };
-  const ingest = new EventIngest({ interactions: recommender.interactions, ...parts });
+  const ingest = new EventIngest({
+    ...{ interactions: recommender.interactions, ...parts },
+    ...(turns === undefined ? {} : { turns }),
+  });
   const send = (events: readonly unknown[], key: string | null = null) =>
     ingest.ingest(
       events.map((value) => ({ value })),
@@ -134,6 +138,43 @@ describe("event ingest", () => {
     expect(results.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
     expect(counts(await send([{ ...click, id: "e" }]))).toEqual([1, 0, 0]);
     expect(stored()).toHaveLength(1);
+  });
+
+  describe("in turns", () => {
+    /** A turn is over as soon as it begins: batches change over as often as they can. */
+    const inTurns = () => setUp(1, new FakeIds(), new Turns(0));
+    const batch = (from: number) =>
+      Array.from({ length: 900 }, (_, i) => ({
+        ...click,
+        id: `e${from + i}`,
+        user: `u${from + i}`,
+      }));
+
+    test("others go on meanwhile, and each batch is appended as one, in its order", async () => {
+      const { send, stored } = inTurns();
+      let free = 0;
+      const timer = setInterval(() => free++, 0);
+      const answers = await Promise.all([send(batch(0)), send(batch(5_000)), send(batch(100))]);
+      clearInterval(timer);
+      expect(free).toBeGreaterThan(0);
+      expect(answers[1]).toMatchObject({ accepted: 900 });
+      // The first and the third share 800 events: either may have taken one of them.
+      expect(answers[0].accepted + answers[2].accepted).toBe(1_000);
+      expect(answers[0].duplicates + answers[2].duplicates).toBe(800);
+      const users = stored().map(({ user }) => Number(user.slice(1)));
+      expect(new Set(users).size).toBe(1_900);
+      // Within a batch the order sent: it falls only where one batch ends and the next begins.
+      expect(users.filter((user, i) => i > 0 && user < users[i - 1]!).length).toBeLessThan(3);
+    });
+
+    test("a failed append of a batch fails those with duplicates of it", async () => {
+      const { send, log, stored } = inTurns();
+      log.failNext = new RecError("REC_LOG_FULL", "full");
+      const both = await Promise.allSettled([send(batch(0)), send(batch(0))]);
+      expect(both.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+      expect(stored()).toHaveLength(0);
+      expect(counts(await send(batch(0)))).toEqual([900, 0, 0]);
+    });
   });
 
   test("a full id table refuses only events of new ids", async () => {

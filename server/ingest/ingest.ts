@@ -36,6 +36,8 @@ interface Draft {
   readonly records: Uint8Array[];
   readonly rejected: Rejection[];
   duplicates: number;
+  /** Batches that were pending when a duplicate was found: it may be of one of theirs. */
+  readonly others: Set<Promise<void>>;
 }
 
 /**
@@ -90,7 +92,7 @@ export class EventIngest implements Ingest {
    * that a duplicate of it in another waits for its append.
    */
   async #batch(count: number, take: (draft: Draft, index: number) => void): Promise<IngestAnswer> {
-    const draft: Draft = { taken: [], records: [], rejected: [], duplicates: 0 };
+    const draft: Draft = { taken: [], records: [], rejected: [], duplicates: 0, others: new Set() };
     const written = Promise.withResolvers<void>();
     written.promise.catch(() => undefined);
     this.#pending.add(written.promise);
@@ -105,8 +107,8 @@ export class EventIngest implements Ingest {
     } finally {
       this.#pending.delete(written.promise);
     }
-    // What is a duplicate here may be of a write under way there.
-    if (draft.duplicates > 0) await Promise.all(this.#pending);
+    draft.others.delete(written.promise);
+    await Promise.all(draft.others);
     return this.#counted(draft);
   }
 
@@ -121,14 +123,15 @@ export class EventIngest implements Ingest {
     for (let index = 0; index < count; index++) {
       take(draft, index);
       if (!long || index % turnElements !== 0) continue;
-      this.#encode(draft);
+      this.#endTurn(draft);
       if (turns.over) await turns.next();
     }
-    this.#encode(draft);
+    this.#endTurn(draft);
     if (long && turns.over) await turns.next();
   }
 
-  #encode({ taken, records }: Draft): void {
+  #endTurn({ taken, records, duplicates, others }: Draft): void {
+    if (duplicates > 0) for (const one of this.#pending) others.add(one);
     for (const record of encodeEvents(taken.slice(records.length))) records.push(record);
   }
 

@@ -11,6 +11,8 @@ export interface ItemMemoryOptions {
   readonly categoriesMax: number;
   readonly attributes: ItemAttributeSink;
   readonly fresh: FreshLists;
+  /** Called for every category that found the table full. */
+  readonly onFull?: () => void;
 }
 
 const noCategories = new Int32Array(limits.itemCategoriesMax).fill(-1);
@@ -82,9 +84,11 @@ export class ItemMemory {
    * and in every replay.
    */
   #categoryRow(name: string): number {
-    const { categories, categoriesMax } = this.#options;
+    const { categories, categoriesMax, onFull } = this.#options;
     const known = categories.find(name);
-    return known >= 0 || categories.size >= categoriesMax ? known : categories.intern(name);
+    if (known >= 0 || categories.size < categoriesMax) return categories.intern(name);
+    onFull?.();
+    return -1;
   }
 
   #pushFresh(row: number, categories: Int32Array): void {

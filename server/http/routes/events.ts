@@ -6,7 +6,7 @@ import { mainTurns } from "../../turns.ts";
 import { jsonAnswer, statusOf } from "../errors.ts";
 import { IdempotencyKeys } from "../idempotency.ts";
 import { parseJsonInTurns, parseNdjson } from "../json-parse.ts";
-import type { Ingest, IngestAnswer, ParsedElement } from "../ports.ts";
+import type { Ingest, IngestAnswer, MetricSink, ParsedElement } from "../ports.ts";
 import type { Call, Route } from "../router.ts";
 import { eventBatchSchema, idParameter } from "../schemas.ts";
 
@@ -53,10 +53,13 @@ function joined(path: string): string {
 export interface EventRouteOptions {
   readonly definition: RecommenderDefinition;
   readonly ingest: Ingest;
+  readonly metrics: MetricSink;
 }
 
-export function eventRoutes({ definition, ingest }: EventRouteOptions): Route[] {
-  const keys = new IdempotencyKeys<IngestAnswer>(limits.idempotencyKeysMax);
+export function eventRoutes({ definition, ingest, metrics }: EventRouteOptions): Route[] {
+  const keys = new IdempotencyKeys<IngestAnswer>(limits.idempotencyKeysMax, () =>
+    metrics.add('rec_limit_reached_total{limit="idempotencyKeysMax"}', 1),
+  );
   return [
     {
       method: "POST",
