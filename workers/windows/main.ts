@@ -14,12 +14,15 @@ serveRole(async (context) => {
   const counts = countReporter(context, role.core);
   while (!stop.stopped && !role.caughtUp) await role.step();
   context.post({ kind: "ready" });
+  const readyMs = clock.nowMs();
+  let observedMs = 0;
   await runWindows(role, stop, () => {
     counts.report();
-    const delayMs = systemClock.nowMs() - role.core.acceptedMs;
-    if (role.core.acceptedMs > 0) {
-      state.metrics.observe("rec_windows_accepted_to_applied_ms", delayMs);
-    }
+    const { acceptedMs } = role.core;
+    // A step may have read slates alone, or history that was accepted in its own time.
+    if (acceptedMs === observedMs || acceptedMs < readyMs) return;
+    observedMs = acceptedMs;
+    state.metrics.observe("rec_windows_accepted_to_applied_ms", clock.nowMs() - acceptedMs);
   });
 });
 
