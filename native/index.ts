@@ -26,6 +26,7 @@ export {
   PaneTable,
   type PaneTableOptions,
   type PaneUpdates,
+  type PaneValues,
   type PaneWindow,
 } from "./pane-table.ts";
 export { ReferencePaneTable } from "./reference/pane-table.ts";

@@ -69,8 +69,8 @@ function compare(seed: number, options: PaneTableOptions): void {
     expect(late[0]).toEqual(late[1]);
     for (let read = 0; read < 6; read++) {
       const asOf = now + (random() - 0.5) * 10 ** (random() * 9);
-      native.read(some, some.length, asOf, outputs[0], offsets[0]);
-      reference.read(some, some.length, asOf, outputs[1], offsets[1]);
+      native.read(some, some.length, asOf, { out: outputs[0], offsets: offsets[0] });
+      reference.read(some, some.length, asOf, { out: outputs[1], offsets: offsets[1] });
       expect(outputs[0]).toEqual(outputs[1]);
       expect(offsets[0]).toEqual(offsets[1]);
     }
@@ -98,7 +98,7 @@ function single(table: PaneTable, event: Partial<Event>, watermark = 0): Uint32A
 
 function valueAt(table: PaneTable, asOfMs: number): number[] {
   const out = new Uint32Array(table.width);
-  table.read(Int32Array.of(0), 1, asOfMs, out, null);
+  table.read(Int32Array.of(0), 1, asOfMs, { out, offsets: null });
   return [out[0], out[2]];
 }
 
@@ -157,13 +157,15 @@ test("wrong arguments throw and change nothing", () => {
   const table = PaneTable.create(one);
   const out = new Uint32Array(table.width);
   const rows = Int32Array.of(0);
-  expect(() => table.read(rows, 2, 0, out, null)).toThrow("rows");
-  expect(() => table.read(rows, 1, 0, out.subarray(1), null)).toThrow("too short");
-  expect(() => table.read(Int32Array.of(4), 1, 0, out, null)).toThrow("range");
-  expect(() => table.read(Int32Array.of(-2), 1, 0, out, null)).toThrow("range");
-  expect(() => table.read(rows, 1, Number.NaN, out, null)).toThrow("finite");
-  expect(() => table.read(rows, 1, 0, out, new Float64Array(0))).toThrow("offsetsOut");
-  expect(() => table.read(rows, -1, 0, out, null)).toThrow("count");
+  expect(() => table.read(rows, 2, 0, { out, offsets: null })).toThrow("rows");
+  expect(() => table.read(rows, 1, 0, { out: out.subarray(1), offsets: null })).toThrow(
+    "too short",
+  );
+  expect(() => table.read(Int32Array.of(4), 1, 0, { out, offsets: null })).toThrow("range");
+  expect(() => table.read(Int32Array.of(-2), 1, 0, { out, offsets: null })).toThrow("range");
+  expect(() => table.read(rows, 1, Number.NaN, { out, offsets: null })).toThrow("finite");
+  expect(() => table.read(rows, 1, 0, { out, offsets: new Float64Array(0) })).toThrow("offsetsOut");
+  expect(() => table.read(rows, -1, 0, { out, offsets: null })).toThrow("count");
   for (const event of [
     { row: 4 },
     { row: 0xffff_ffff },

@@ -56,18 +56,18 @@ export interface PaneUpdates {
   readonly watermarkMs: number;
 }
 
+/** Where `read` writes: count x (windows + 1) x counters, and count offsets where they are wanted. */
+export interface PaneValues {
+  readonly out: Uint32Array;
+  readonly offsets: Float64Array | null;
+}
+
 /** What the native table and its twin have in common. */
 export interface PaneCounters {
   /** Values of one row in `read`: (windows + 1) x counters. */
   readonly width: number;
   apply(updates: PaneUpdates, lateOut: Uint32Array): number;
-  read(
-    rows: Int32Array | Uint32Array,
-    count: number,
-    asOfMs: number,
-    out: Uint32Array,
-    offsetsOut: Float64Array | null,
-  ): void;
+  read(rows: Int32Array | Uint32Array, count: number, asOfMs: number, into: PaneValues): void;
   clear(): void;
 }
 
@@ -131,19 +131,13 @@ export class PaneTable implements PaneCounters {
   }
 
   /**
-   * Values as of a time: `out[i][w][c]` sums the panes with index in (p - panes, p], where
+   * Values as of a time: `into.out[i][w][c]` sums the panes with index in (p - panes, p], where
    * p = floor(asOfMs / paneMs); w = windows.length is the total, which has no time. Row -1 (or
    * noRow) gives zeros. A row keeps panes + 1 panes: a time further back than one pane before the
-   * row's newest event sees only what is still kept. `offsetsOut[i]` = applied offset, -1 none.
+   * row's newest event sees only what is still kept. `into.offsets[i]` = applied offset, -1 none.
    */
-  read(
-    rows: Int32Array | Uint32Array,
-    count: number,
-    asOfMs: number,
-    out: Uint32Array,
-    offsetsOut: Float64Array | null,
-  ): void {
-    this.#native.paneTableRead(this.handle, rows, count, asOfMs, out, offsetsOut);
+  read(rows: Int32Array | Uint32Array, count: number, asOfMs: number, into: PaneValues): void {
+    this.#native.paneTableRead(this.handle, rows, count, asOfMs, into.out, into.offsets);
   }
 
   /** Writes `count` rows of `rowBytes` bytes. */

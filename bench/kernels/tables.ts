@@ -70,7 +70,7 @@ function panes({ sizes, seed, hash }: TableOptions): Measured[] {
   const wanted = randomRows(batch, rows, random);
   const out = new Uint32Array(batch * table.width);
   const offsets = new Float64Array(batch);
-  const read = () => table.read(wanted, batch, nowMs, out, offsets);
+  const read = () => table.read(wanted, batch, nowMs, { out, offsets });
   read();
   hash.add(out);
   const rate = (rounds: readonly number[]) =>

@@ -1,4 +1,10 @@
-import type { PaneCounters, PaneTableOptions, PaneUpdates, PaneWindow } from "../pane-table.ts";
+import type {
+  PaneCounters,
+  PaneTableOptions,
+  PaneUpdates,
+  PaneValues,
+  PaneWindow,
+} from "../pane-table.ts";
 
 /** A row as its words say it: every pane in a map, sums taken when they are asked for. */
 interface Row {
@@ -74,17 +80,12 @@ export class ReferencePaneTable implements PaneCounters {
     for (const index of row.panes[w].keys()) if (index < oldest) row.panes[w].delete(index);
   }
 
-  read(
-    rows: Int32Array | Uint32Array,
-    count: number,
-    asOfMs: number,
-    out: Uint32Array,
-    offsetsOut: Float64Array | null,
-  ): void {
+  read(rows: Int32Array | Uint32Array, count: number, asOfMs: number, into: PaneValues): void {
+    const { out, offsets } = into;
     out.fill(0, 0, count * this.width);
     for (let i = 0; i < count; i++) {
       const row = this.#rows.get(rows[i]);
-      if (offsetsOut !== null) offsetsOut[i] = row?.offset ?? -1;
+      if (offsets !== null) offsets[i] = row?.offset ?? -1;
       if (row !== undefined) this.#readRow(row, asOfMs, out.subarray(i * this.width));
     }
   }

@@ -21,7 +21,7 @@ declare const self: Worker;
 function checkPanes(panes: PaneTable): number {
   const out = new Uint32Array(panes.width);
   const offsets = new Float64Array(1);
-  panes.read(Int32Array.of(0), 1, 0, out, offsets);
+  panes.read(Int32Array.of(0), 1, 0, { out, offsets });
   return out[1] === offsets[0] + 1 && out[0] === out[1] ? 0 : 1;
 }
 

@@ -78,7 +78,7 @@ function valuesOf(
   rowOf: (pair: RowPair) => number,
 ): Uint32Array {
   const out = new Uint32Array(chunk.length * table.width);
-  table.read(Int32Array.from(chunk, rowOf), chunk.length, asOfMs, out, null);
+  table.read(Int32Array.from(chunk, rowOf), chunk.length, asOfMs, { out, offsets: null });
   return out;
 }
 

@@ -1,4 +1,5 @@
 import type { GenerationLease } from "../../models/recall/generation.ts";
+import type { PaneValues } from "../../native/index.ts";
 import type { ItemColumns } from "../stores/item-attributes.ts";
 
 /**
@@ -19,13 +20,7 @@ export interface PairRows {
 
 /** Raw window counters by row: zeros for row -1. */
 export interface CounterRows {
-  read(
-    rows: Int32Array,
-    count: number,
-    asOfMs: number,
-    out: Uint32Array,
-    offsetsOut: Float64Array | null,
-  ): void;
+  read(rows: Int32Array, count: number, asOfMs: number, into: PaneValues): void;
 }
 
 /** The last records of a row, oldest first; gives how many. */

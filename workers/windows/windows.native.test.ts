@@ -72,7 +72,7 @@ function open(log: FakeEventLog, tables: Tables, checkpoints: MemoryCheckpointSt
 
 function valuesOf(table: PaneTable, row: number, asOfMs: number): number[] {
   const out = new Uint32Array(table.width);
-  table.read(Int32Array.of(row), 1, asOfMs, out, null);
+  table.read(Int32Array.of(row), 1, asOfMs, { out, offsets: null });
   return [...out];
 }
 
@@ -105,7 +105,7 @@ describe("windows on the native tables", () => {
     expect(tables.pairs.size).toBeGreaterThan(100);
     const offsets = new Float64Array(2);
     const out = new Uint32Array(2 * tables.user.width);
-    tables.user.read(Int32Array.of(3, -1), 2, endMs, out, offsets);
+    tables.user.read(Int32Array.of(3, -1), 2, endMs, { out, offsets });
     expect(sequenceOf(offsets[0])).toBeGreaterThan(1_000);
     expect(sequenceOf(offsets[0])).toBeLessThan(role.core.sequence);
     expect(sequenceOf(offsets[1])).toBe(-1);

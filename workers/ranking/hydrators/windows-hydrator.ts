@@ -17,15 +17,18 @@ export function windowsHydrator(
     name: "windows",
     hydrate({ candidates, attributes, ranked, user, nowMs }) {
       const { rows, count } = candidates;
-      state.windows.item.read(rows, count, nowMs, ranked.itemCounts, ranked.itemOffsets);
+      const items = { out: ranked.itemCounts, offsets: ranked.itemOffsets };
+      state.windows.item.read(rows, count, nowMs, items);
       const { distinct } = ranked;
       distinct.find(attributes.categories, count);
       ranked.reserveCategories(distinct.distinct, cells);
-      const { pairRows, categoryCounts, pairCounts } = ranked;
-      state.windows.category.read(distinct.rows, distinct.distinct, nowMs, categoryCounts, null);
+      const { pairRows } = ranked;
+      const categories = { out: ranked.categoryCounts, offsets: null };
+      state.windows.category.read(distinct.rows, distinct.distinct, nowMs, categories);
       if (user.row < 0) pairRows.fill(-1, 0, distinct.distinct);
       else state.userCategoryPairs.findPairs(user.row, distinct.rows, distinct.distinct, pairRows);
-      state.windows.userCategory.read(pairRows, distinct.distinct, nowMs, pairCounts, null);
+      const pairs = { out: ranked.pairCounts, offsets: null };
+      state.windows.userCategory.read(pairRows, distinct.distinct, nowMs, pairs);
       return undefined;
     },
   };

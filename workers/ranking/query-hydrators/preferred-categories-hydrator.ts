@@ -72,7 +72,10 @@ export function preferredCategoriesHydrator(
   function weighByHistory({ user, nowMs }: FeedContext): void {
     if (user.row < 0 || tally.count === 0) return;
     state.userCategoryPairs.findPairs(user.row, tally.rows, tally.count, pairRows);
-    state.windows.userCategory.read(pairRows, tally.count, nowMs, pairCounts, null);
+    state.windows.userCategory.read(pairRows, tally.count, nowMs, {
+      out: pairCounts,
+      offsets: null,
+    });
     for (let i = 0; i < tally.count; i++) {
       let taken = 0;
       for (let c = 0; c < counters; c++) {

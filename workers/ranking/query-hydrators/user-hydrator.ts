@@ -25,7 +25,7 @@ export function userHydrator(state: RankingState): QueryHydrator<FeedContext> {
       user.row = request.user === null ? -1 : state.users.find(request.user);
       if (user.row >= 0) {
         row[0] = user.row;
-        state.windows.user.read(row, 1, nowMs, user.counts, user.offset);
+        state.windows.user.read(row, 1, nowMs, { out: user.counts, offsets: user.offset });
         user.recentCount = state.recent.read(user.row, user.recent);
       }
       appendSession(user, request.recent, state.items);
