@@ -5,9 +5,11 @@ import { type Bench, runBench } from "./harness.ts";
 const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   http: async () => (await import("./http.ts")).bench,
   input: async () => (await import("./input.ts")).bench,
+  swap: async () => (await import("./swap.ts")).bench,
   freshness: async () => (await import("./freshness.ts")).bench,
   "hand-over": async () => (await import("./hand-over.ts")).bench,
   kernels: async () => (await import("./kernels.ts")).bench,
+  failures: async () => (await import("./failures.ts")).bench,
   crash: async () => (await import("./crash.ts")).bench,
   quality: async () => (await import("./virtual-quality.ts")).bench,
 };

@@ -6,6 +6,7 @@ import type { FromRole, RoleCommand, RoleInit, ToRole } from "./role-messages.ts
 import { attachSharedState, type SharedState } from "./shared-state.ts";
 import type { TailedLog } from "./stores/event-log.ts";
 import { openEventLog } from "./stores/open.ts";
+import { armTestFaults } from "./test-faults.ts";
 
 /** What a background role's entry file works with. */
 export interface RoleContext {
@@ -57,6 +58,7 @@ function fail(error: unknown): void {
 async function start(init: RoleInit, stop: StopSignal): Promise<RoleContext> {
   setThreadName(init.role);
   setThreadNice(backgroundNice);
+  armTestFaults(init.role);
   const definition = await loadDefinition(init.definitionPath);
   const { dataDir, topics, control, durability } = init;
   const post = (message: FromRole) => self.postMessage(message);

@@ -13,18 +13,26 @@ export interface SupervisorOptions {
 }
 
 interface Waiting {
+  readonly role: RoleName;
   readonly resolve: (json: string) => void;
   readonly reject: (error: unknown) => void;
 }
 
 interface Thread {
-  worker: Worker;
+  readonly worker: Worker;
   ready: boolean;
   stopped: boolean;
-  restarts: number;
+  /** Its death has been told. */
+  died: boolean;
+  readonly startedMs: number;
+  readonly restarts: number;
+  /** Deaths soon after a start, in a row. */
+  readonly failures: number;
 }
 
 const backoffMs = [0, 100, 500, 2_000, 5_000];
+/** A thread that lived so long was not born broken: the next one starts at once. */
+const healthyMs = 10_000;
 
 /** Keeps one thread for each background role: starts, restarts with back-off, stops. */
 export class Supervisor {
@@ -39,16 +47,23 @@ export class Supervisor {
   }
 
   start(role: RoleName): void {
+    this.#start(role, { restarts: 0, failures: 0 });
+  }
+
+  #start(role: RoleName, past: { restarts: number; failures: number }): void {
     const worker = new Worker(this.#options.entry(role).href);
+    const startedMs = performance.now();
     const thread: Thread = {
-      worker,
-      ready: false,
-      stopped: false,
-      restarts: this.#threads.get(role)?.restarts ?? 0,
+      ...{ worker, ready: false, stopped: false, died: false, startedMs, ...past },
     };
     this.#threads.set(role, thread);
     worker.onmessage = (event: MessageEvent<FromRole>) => this.#take(role, thread, event.data);
-    worker.onerror = (event) => this.#died(role, thread, event.message);
+    worker.onerror = (event) => {
+      // Otherwise the error would be thrown in this thread too.
+      event.preventDefault();
+      this.#died(role, thread, event.message);
+      worker.terminate();
+    };
     worker.addEventListener("close", () => this.#closed(role, thread));
     this.#send(worker, { kind: "start", init: this.#options.init(role) });
   }
@@ -68,7 +83,7 @@ export class Supervisor {
     if (!thread?.ready) throw new RecError("REC_ROLE_NOT_READY", `${role} is not ready`);
     const id = this.#nextId++;
     return await new Promise<string>((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
+      this.#waiting.set(id, { role, resolve, reject });
       this.#send(thread.worker, { kind: "command", id, command });
     });
   }
@@ -107,20 +122,32 @@ export class Supervisor {
   }
 
   #died(role: RoleName, thread: Thread, reason: string): void {
+    if (thread.died) return;
+    thread.died = true;
+    thread.ready = false;
     this.#options.onDeath(role, reason);
-    thread.worker.terminate();
+    for (const [id, waiting] of this.#waiting) {
+      if (waiting.role !== role) continue;
+      this.#waiting.delete(id);
+      waiting.reject(new RecError("REC_ROLE_NOT_READY", `${role} died while it answered`));
+    }
   }
 
   #closed(role: RoleName, thread: Thread): void {
     if (thread.stopped || this.#threads.get(role) !== thread) return;
+    this.#died(role, thread, "the thread ended");
     this.#options.release(role);
     if (this.#stopping) {
       thread.stopped = true;
       return;
     }
-    thread.restarts++;
-    thread.ready = false;
-    const wait = backoffMs[Math.min(thread.restarts - 1, backoffMs.length - 1)];
-    setTimeout(() => this.start(role), wait);
+    const healthy = performance.now() - thread.startedMs > healthyMs;
+    const failures = healthy ? 0 : thread.failures + 1;
+    const wait = backoffMs[Math.min(Math.max(0, failures - 1), backoffMs.length - 1)];
+    const past = { restarts: thread.restarts + 1, failures };
+    setTimeout(() => {
+      if (this.#stopping) thread.stopped = true;
+      else this.#start(role, past);
+    }, wait);
   }
 }

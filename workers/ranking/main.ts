@@ -6,6 +6,7 @@ import { loadDefinition } from "../load-definition.ts";
 import { attachSharedState } from "../shared-state.ts";
 import { openDocumentStore, openEventLog } from "../stores/open.ts";
 import { systemClock } from "../system-clock.ts";
+import { armTestFaults } from "../test-faults.ts";
 import { createRankingEngine } from "./build.ts";
 import type { Answer, BootMessage } from "./messages.ts";
 import { type CallHandler, serveCalls } from "./thread.ts";
@@ -35,6 +36,7 @@ async function build(boot: BootMessage<RankingWork>): Promise<CallHandler> {
     readers: Array.from({ length: readers }, (_, i) => readerBase + i),
   };
   await warmUp(options);
+  armTestFaults(`ranking-${worker}`);
   const engine = createRankingEngine(options);
   return {
     answer(call, deadlineAtMs) {

@@ -39,7 +39,7 @@ export interface RankingPoolOptions<Work> {
 }
 
 /** A thread that has not moved for so long hangs. */
-const stillMsMax = 500;
+const stillMsMax = 350;
 const checkMs = 50;
 /** How often deadlines are looked at, and how long after one the fallback answers. */
 const sweepMs = 5;
