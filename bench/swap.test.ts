@@ -1,0 +1,13 @@
+import { expect, test } from "bun:test";
+import { runBench } from "./harness.ts";
+import { bench } from "./swap.ts";
+
+test("bench swap: models are swapped while slates are asked for", async () => {
+  const output = await runBench(bench, ["--smoke"], () => undefined);
+  const value = (name: string) => output?.figures[name]?.value ?? Number.NaN;
+  expect(value("samples")).toBeGreaterThan(100);
+  expect(value("swaps")).toBeGreaterThan(0);
+  expect(value("failed")).toBe(0);
+  expect(value("modelDecreased")).toBe(0);
+  expect(value("p99RatioSwaps")).toBeGreaterThan(0);
+}, 120_000);

@@ -1,0 +1,212 @@
+import { RecError } from "../models/core/errors.ts";
+import type { Bench, BenchContext, Figure } from "./harness.ts";
+import { httpRequest, LoadClient } from "./open-loop.ts";
+import { seedServer } from "./seeding.ts";
+import { type ServerProcess, startServer } from "./server-process.ts";
+import { median, pairedRatio, percentile } from "./statistics.ts";
+
+/**
+ * Method: two servers that get the same traffic in turns, one that swaps every 100 samples and one
+ * that learns but does not swap. Slates are asked for at fixed moments; each shown item becomes a
+ * sample a second later (`JOINER_EMIT_AFTER_MS`), clicks on some of them its labels. An answer
+ * must never name an older model than an answer that had arrived before its request left.
+ */
+
+interface Sizes {
+  readonly items: number;
+  readonly users: number;
+  readonly ratePerSecond: number;
+  readonly seconds: number;
+  readonly pairs: number;
+  readonly seed: number;
+}
+
+interface Counts {
+  readonly samples: number;
+  readonly swaps: number;
+  readonly merged: number;
+  readonly refused: number;
+}
+
+interface Run {
+  readonly latenciesMs: number[];
+  failed: number;
+  decreased: number;
+}
+
+const drainMs = 3_000;
+const clickEvery = 3;
+
+async function countsOf(port: number): Promise<Counts> {
+  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  const of = (name: string) => {
+    const found = new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1];
+    if (found === undefined) throw new RecError("REC_BENCH_METRICS", `no ${name} is reported`);
+    return Number(found);
+  };
+  return {
+    samples: of("rec_model_samples_total"),
+    swaps: of("rec_model_swaps_total"),
+    merged: of("rec_model_publishes_merged_total"),
+    refused: of("rec_model_publishes_refused_total"),
+  };
+}
+
+/** What an answer says, read without parsing all of it. */
+function readSlate(body: Uint8Array | null) {
+  const text = body === null ? "" : new TextDecoder().decode(body);
+  const model = /"model":(\d+)/.exec(text)?.[1];
+  return {
+    model: model === undefined ? null : Number(model),
+    requestId: /"requestId":"([0-9a-f]+)"/.exec(text)?.[1] ?? "",
+    first: /"items":\[\{"id":"([^"]+)"/.exec(text)?.[1] ?? null,
+  };
+}
+
+/** One server and the newest model that it was seen to answer with. */
+class Subject {
+  readonly server: ServerProcess;
+  readonly #client: LoadClient;
+  readonly #sizes: Sizes;
+  #asked = 0;
+  #newest = 0;
+
+  constructor(server: ServerProcess, sizes: Sizes) {
+    this.server = server;
+    this.#sizes = sizes;
+    this.#client = new LoadClient({ port: server.port, keepBodies: true });
+  }
+
+  async open(): Promise<void> {
+    await this.#client.open(64);
+  }
+
+  async run(seconds: number): Promise<Run> {
+    const run: Run = { latenciesMs: [], failed: 0, decreased: 0 };
+    const total = Math.round(this.#sizes.ratePerSecond * seconds);
+    let answered = 0;
+    const startMs = performance.now() + 5;
+    for (let sent = 0; sent < total; ) {
+      const atMs = startMs + (sent * 1_000) / this.#sizes.ratePerSecond;
+      if (atMs > performance.now()) await Bun.sleep(1);
+      else {
+        void this.#ask(run, atMs).finally(() => answered++);
+        sent++;
+      }
+    }
+    const untilMs = performance.now() + drainMs;
+    while (answered < total && performance.now() < untilMs) await Bun.sleep(5);
+    run.failed += total - answered;
+    return run;
+  }
+
+  async #ask(run: Run, intendedMs: number): Promise<void> {
+    const index = this.#asked++;
+    const user = `u${index % this.#sizes.users}`;
+    const request = httpRequest("POST", "/v1/recommend", { user, n: 20 });
+    const newest = this.#newest;
+    const answer = await new Promise<{
+      status: number;
+      latencyMs: number;
+      body: Uint8Array | null;
+    }>((resolve) => this.#client.send(request, intendedMs, resolve));
+    run.latenciesMs.push(answer.latencyMs);
+    const { model, requestId, first } = readSlate(answer.body);
+    if (answer.status !== 200) run.failed++;
+    if (model !== null && model < newest) run.decreased++;
+    this.#newest = Math.max(this.#newest, model ?? 0);
+    if (first === null || index % clickEvery !== 0) return;
+    const click = { type: "click", user, item: first, requestId };
+    const { status } = await this.#client.request(httpRequest("POST", "/v1/events", [click]));
+    if (status !== 200) run.failed++;
+  }
+
+  async close(): Promise<void> {
+    this.#client.close();
+    await this.server.stop();
+  }
+}
+
+async function subjectOf(publishEvery: number, sizes: Sizes): Promise<Subject> {
+  const env = { PUBLISH_EVERY: `${publishEvery}`, JOINER_EMIT_AFTER_MS: "1000", RANK_WORKERS: "1" };
+  const subject = new Subject(await startServer({ env }), sizes);
+  await subject.open();
+  await seedServer(subject.server.port, { ...sizes, eventsPerUser: 3 });
+  return subject;
+}
+
+function sizesOf({ options, smoke, seed }: BenchContext): Sizes {
+  const of = (name: string, tiny: number) => (smoke ? tiny : options.number(name));
+  return {
+    items: of("items", 500),
+    users: of("users", 500),
+    ratePerSecond: of("rate", 40),
+    seconds: of("seconds", 3),
+    pairs: of("pairs", 1),
+    seed,
+  };
+}
+
+async function measure(
+  subjects: { swapping: Subject; still: Subject },
+  { sizes, say }: { sizes: Sizes; say: (text: string) => void },
+): Promise<Record<string, Figure>> {
+  const { swapping, still } = subjects;
+  const { port } = swapping.server;
+  const p99 = ({ latenciesMs }: Run) => percentile(latenciesMs, 0.99);
+  const pairs: { a: number; b: number }[] = [];
+  const total = { failed: 0, decreased: 0, swaps: 0, samples: 0, merged: 0, refused: 0 };
+  for (const subject of [still, swapping]) await subject.run(Math.min(3, sizes.seconds));
+  for (let i = 0; i < sizes.pairs; i++) {
+    // Which of the two goes first changes, so that a drift of the machine favours neither.
+    const first = i % 2 === 0 ? await still.run(sizes.seconds) : null;
+    const before = await countsOf(port);
+    const during = await swapping.run(sizes.seconds);
+    const after = await countsOf(port);
+    const without = first ?? (await still.run(sizes.seconds));
+    pairs.push({ a: p99(without), b: p99(during) });
+    total.failed += during.failed;
+    total.decreased += during.decreased;
+    for (const name of ["swaps", "samples", "merged", "refused"] as const) {
+      total[name] += after[name] - before[name];
+    }
+    const [a, b] = [p99(without).toFixed(1), p99(during).toFixed(1)];
+    say(`  pair ${i + 1}: p99 ${a} ms without, ${b} ms with ${after.swaps - before.swaps} swaps`);
+  }
+  const count = (value: number, unit: string) => ({ value, unit });
+
+  return {
+    swaps: count(total.swaps, "swaps"),
+    samples: count(total.samples, "samples"),
+    swapsPerHundredSamples: count((100 * total.swaps) / total.samples, "swaps"),
+    publishesMerged: count(total.merged, "publishes"),
+    publishesRefused: count(total.refused, "publishes"),
+    failed: count(total.failed, "requests"),
+    modelDecreased: count(total.decreased, "answers"),
+    latencyMsP99Swaps: count(median(pairs.map(({ b }) => b)), "ms"),
+    latencyMsP99NoSwaps: count(median(pairs.map(({ a }) => a)), "ms"),
+    p99RatioSwaps: pairedRatio(pairs, sizes.seed),
+  };
+}
+
+export const bench: Bench = {
+  name: "swap",
+  about: "Model swaps under load: counted, with what they cost the requests.",
+  options: {
+    items: { kind: "number", help: "items", default: 10_000, min: 100 },
+    users: { kind: "number", help: "users", default: 5_000, min: 100 },
+    rate: { kind: "number", help: "slates a second", default: 60, min: 1 },
+    seconds: { kind: "number", help: "seconds a run", default: 5, min: 1 },
+    pairs: { kind: "number", help: "pairs of runs that alternate", default: 10, min: 1 },
+  },
+  async run(context) {
+    const sizes = sizesOf(context);
+    const swapping = await subjectOf(100, sizes);
+    const still = await subjectOf(1_000_000, sizes);
+    try {
+      return await measure({ swapping, still }, { sizes, say: context.say });
+    } finally {
+      await Promise.all([swapping.close(), still.close()]);
+    }
+  },
+};
