@@ -56,7 +56,7 @@ export interface PaneUpdates {
   readonly watermarkMs: number;
 }
 
-/** Where `read` writes: count x (windows + 1) x counters, and count offsets where they are wanted. */
+/** Where `read` writes: count x (windows + 1) x counters, and count offsets where not null. */
 export interface PaneValues {
   readonly out: Uint32Array;
   readonly offsets: Float64Array | null;

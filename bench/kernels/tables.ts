@@ -43,6 +43,16 @@ function randomRows(count: number, rows: number, random: Random): Int32Array {
   return Int32Array.from({ length: count }, () => random.int(rows));
 }
 
+/**
+ * Gives sets of random rows in turn, more than the caches hold: a request's rows are not those of
+ * the request before.
+ */
+function requests(count: number, rows: number, random: Random): () => Int32Array {
+  const sets = Array.from({ length: 64 }, () => randomRows(count, rows, random));
+  let next = 0;
+  return () => sets[next++ & 63] ?? new Int32Array(count);
+}
+
 /** The default definition's item windows, filled with events of two hours. */
 function panes({ sizes, seed, hash }: TableOptions): Measured[] {
   const { rows, updates: count, batch } = sizes;
@@ -50,8 +60,9 @@ function panes({ sizes, seed, hash }: TableOptions): Measured[] {
   const random = new Random(seed);
   const table = PaneTable.create({ rows, counters: interactions.length, windows });
   const late = new Uint32Array(windows.length);
+  const nextRows = requests(count, rows, random);
   const updates = {
-    rows: Uint32Array.from(randomRows(count, rows, random)),
+    rows: new Uint32Array(count),
     counters: Uint8Array.from({ length: count }, () => random.int(interactions.length)),
     deltas: new Uint32Array(count).fill(1),
     times: new Float64Array(count),
@@ -64,13 +75,14 @@ function panes({ sizes, seed, hash }: TableOptions): Measured[] {
     // 5 s a batch: panes open and leave as they do in service.
     for (let i = 0; i < count; i++) updates.times[i] = nowMs + (i * 5_000) / count;
     nowMs += 5_000;
+    updates.rows.set(nextRows());
     table.apply(updates, late);
   };
   for (let i = 0; i * count < 4 * rows; i++) apply();
-  const wanted = randomRows(batch, rows, random);
+  const wanted = requests(batch, rows, random);
   const out = new Uint32Array(batch * table.width);
   const offsets = new Float64Array(batch);
-  const read = () => table.read(wanted, batch, nowMs, { out, offsets });
+  const read = () => table.read(wanted(), batch, nowMs, { out, offsets });
   read();
   hash.add(out);
   const rate = (rounds: readonly number[]) =>
@@ -100,9 +112,9 @@ function ids({ sizes, seed, hash }: TableOptions): Measured[] {
   hash.add(Int32Array.from(asked, (id) => table.find(id)));
   let next = 0;
   const find = () => void table.find(asked[next++ & 1_023] ?? "");
-  const categories = randomRows(batch, rows, random);
+  const items = requests(batch, rows / 2, random);
   const out = new Int32Array(batch);
-  const findPairs = () => pairs.findPairs(7, categories, batch, out);
+  const findPairs = () => pairs.findPairs(next++ & 1_023, items(), batch, out);
   findPairs();
   hash.add(out);
   const nanoseconds = (rounds: readonly number[]) => middle(rounds, "ns", 1_000);
@@ -125,9 +137,9 @@ function embeddings({ sizes, seed, hash }: TableOptions): Measured[] {
   const all = Int32Array.from({ length: rows }, (_, row) => row);
   table.initialise(all, rows, normals(rows * dim, random));
   table.publish(all, rows, 1);
-  const wanted = randomRows(batch, rows, random);
+  const wanted = requests(batch, rows, random);
   const out = new Float32Array(batch * dim);
-  const gather = () => table.gather(wanted, batch, 1, out);
+  const gather = () => table.gather(wanted(), batch, 1, out);
   gather();
   hash.add(out);
   const release = () => table.release();
