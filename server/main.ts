@@ -22,6 +22,10 @@ const commands: Readonly<Record<string, Command>> = {
     summary: "whether what is stored agrees with the log: check state",
     load: () => import("./commands/check.ts"),
   },
+  train: {
+    summary: "a ranker from history, for a server to start with",
+    load: () => import("./commands/train.ts"),
+  },
   evaluate: {
     summary: "how good a ranker is that is trained on the past of a history",
     load: () => import("./commands/evaluate.ts"),

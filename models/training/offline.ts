@@ -1,6 +1,5 @@
 import type { Random } from "../core/random.ts";
 import type { Sample } from "./sample.ts";
-import type { RankTrainer } from "./trainer.ts";
 
 /** Samples that must stay together: they happened at once. */
 export type Tie = readonly Sample[];
@@ -16,7 +15,7 @@ export function offlineBatchMax(ties: readonly Tie[], batch: number): number {
  * epochs over the same history want.
  */
 export function epoch(
-  trainer: RankTrainer,
+  trainer: { learn(samples: readonly Sample[]): unknown },
   ties: readonly Tie[],
   options: { readonly batch: number; readonly random: Random | null },
 ): void {

@@ -1,0 +1,159 @@
+import { describe, expect, test } from "bun:test";
+import { noRow } from "../../models/core/bytes.ts";
+import { Random } from "../../models/core/random.ts";
+import definition from "../../models/definition/examples/kuairand.ts";
+import { featureCatalog } from "../../models/features/catalog.ts";
+import { epoch, offlineBatchMax } from "../../models/training/offline.ts";
+import type { Sample } from "../../models/training/sample.ts";
+import { labelRows } from "./label-rows.ts";
+import { evaluateRanking, rankingData, trainRanking } from "./ranking-run.ts";
+import type { HistoryTie, PlacedEvent } from "./read-history.ts";
+import { syntheticHistory } from "./synthetic-history.ts";
+
+const startMs = Date.UTC(2026, 0, 5);
+const types = definition.interactions.map(({ name }) => name);
+const catalog = featureCatalog(definition);
+
+function event(at: number, type: (typeof types)[number], more: Partial<PlacedEvent> = {}) {
+  const who = { user: "u", item: "i", value: 0, document: null, held: false };
+  return { ...who, type: types.indexOf(type), timeMs: startMs + at, ...more };
+}
+
+function dataOf(events: readonly PlacedEvent[], known?: { users: string[]; items: string[] }) {
+  const ties = labelRows(definition, events, Number.POSITIVE_INFINITY);
+  const rows = ties.reduce((sum, tie) => sum + tie.rows.length, 0);
+  const data = rankingData({ documents: [], ties, rows }, { definition, ...(known && { known }) });
+  data.replay.close();
+  return data.train.flat();
+}
+
+function input(sample: Sample | undefined, name: string): number {
+  const user = catalog.userNames.indexOf(name);
+  const item = catalog.itemNames.indexOf(name);
+  const value = user >= 0 ? sample?.userDense[user] : sample?.itemDense[item];
+  if (value === undefined) throw new Error(`no input ${name}`);
+  return value;
+}
+
+describe("rows of a history", () => {
+  test("outcomes are the interactions that follow in time", () => {
+    const ties = labelRows(
+      definition,
+      [
+        event(5_000, "click"),
+        event(0, "impression"),
+        event(6_000, "watch", { value: 3 }),
+        event(7_000, "watch", { value: 4 }),
+        event(10_000, "click", { item: "other" }),
+        event(130_000, "finish"),
+        event(1e6, "impression", { held: true }),
+      ],
+      startMs + 2e6,
+    );
+    const rows = ties.flatMap((tie: HistoryTie) => tie.rows);
+    expect(rows.map(({ held, labels }) => [held, ...labels])).toEqual([
+      [false, 1, 0, 0, 7],
+      [true, 0, 0, 0, 0],
+    ]);
+  });
+
+  test("features of a millisecond know nothing of it, the next one all of it", () => {
+    const samples = dataOf([
+      event(0, "impression"),
+      event(0, "click"),
+      event(0, "impression", { item: "j" }),
+      event(0, "impression", { user: "v" }),
+      event(1, "impression"),
+    ]);
+    const counts = samples.map((sample) => [
+      input(sample, "user.total.impressionCount"),
+      input(sample, "item.total.impressionCount"),
+      input(sample, "user.recent10.clickShare"),
+    ]);
+    const log = (n: number) => Math.fround(Math.log1p(n));
+    expect(counts).toEqual([
+      [0, 0, 0],
+      [0, 0, 0],
+      [0, 0, 0],
+      [log(2), log(2), 1],
+    ]);
+    expect(samples.map(({ labels }) => labels[0])).toEqual([1, 0, 0, 0]);
+  });
+
+  test("what comes later changes no earlier feature", () => {
+    const random = new Random(3);
+    const events = Array.from({ length: 400 }, () =>
+      event(random.int(200) * 500, random.next() < 0.5 ? "impression" : "click", {
+        user: `u${random.int(4)}`,
+        item: `i${random.int(6)}`,
+      }),
+    );
+    const cut = startMs + 60_000;
+    const all = dataOf(events).filter(({ servedMs }) => servedMs <= cut);
+    const past = dataOf(
+      events.filter(({ timeMs, type }) => timeMs < cut || (timeMs === cut && type === 0)),
+    );
+    const dense = (list: Sample[]) => list.map((one) => [...one.userDense, ...one.itemDense]);
+    expect(dense(past)).toEqual(dense(all));
+    expect(past.length).toBeGreaterThan(50);
+  });
+
+  test("ids get the rows of a data folder, and none where it does not know them", () => {
+    const known = { users: ["a", "u"], items: ["i"] };
+    const [one, two] = dataOf(
+      [event(0, "impression"), event(1, "impression", { user: "w", item: "j" })],
+      known,
+    );
+    expect([one?.userRow, one?.itemRow, two?.userRow, two?.itemRow]).toEqual([1, 0, noRow, noRow]);
+  });
+
+  test("seconds are unknown where the length is, once any length is known", () => {
+    const document = { item: "i", document: { durationSeconds: 9 } };
+    const samples = dataOf([
+      event(0, "impression", { document }),
+      event(1, "watch", { value: 5 }),
+      event(2, "impression", { item: "j" }),
+    ]);
+    expect(samples.map(({ labels }) => labels[3])).toEqual([5, Number.NaN]);
+  });
+});
+
+test("batches never split a tie, and hold every tie once", () => {
+  const random = new Random(8);
+  const none = new Float32Array(0);
+  const tieOf = (userRow: number): Sample[] =>
+    Array.from({ length: 1 + random.int(7) }, () => ({
+      ...{ kind: "primary", position: 0, userRow, itemRow: 0, categoryRow: 0, weight: 1 },
+      ...{ servedMs: 0, emittedMs: 0, requestId: [0, 0, 0, 0] },
+      ...{ labels: none, userDense: none, itemDense: none },
+    }));
+  const ties = Array.from({ length: 90 }, (_, i) => tieOf(i));
+  for (const stream of [null, new Random(1)]) {
+    const lists: number[][] = [];
+    const trainer = { learn: (list: readonly Sample[]) => lists.push(list.map((s) => s.userRow)) };
+    epoch(trainer, ties, { batch: 20, random: stream });
+    const most = Math.max(...lists.map((list) => list.length));
+    expect(most).toBeLessThanOrEqual(offlineBatchMax(ties, 20));
+    const seen = lists.flatMap((list) => [...new Set(list)]);
+    expect(seen.length).toBe(90);
+    expect(new Set(seen).size).toBe(90);
+    expect(seen.every((row, i) => row === i)).toBe(stream === null);
+  }
+});
+
+test("training finds what a made-up history holds, the same for a seed", () => {
+  const history = syntheticHistory(definition, 2);
+  const data = rankingData(history, { definition });
+  try {
+    const options = { definition, epochs: 2, batch: 128, learningRate: 0.002, seed: 4 };
+    const admission = { users: 255, items: 255 };
+    const judge = () =>
+      evaluateRanking(data, trainRanking(data, { ...options, admission }), { draws: 0, seed: 1 });
+    const [click] = judge();
+    expect(click?.count).toBe(1_200);
+    expect(click?.figures.auc?.value).toBeGreaterThan(0.7);
+    expect(judge()[0]?.figures.auc?.value).toBe(click?.figures.auc?.value ?? 0);
+  } finally {
+    data.replay.close();
+  }
+});

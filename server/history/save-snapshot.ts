@@ -1,0 +1,35 @@
+import type { Clock } from "../../models/core/clock.ts";
+import type { RecommenderDefinition } from "../../models/definition/define.ts";
+import { definitionHash } from "../../models/definition/hash.ts";
+import type { Manifest } from "../../models/snapshot/manifest.ts";
+import type { RankTrainer } from "../../models/training/trainer.ts";
+import type { SharedState } from "../../workers/shared-state.ts";
+import { realFileSystem } from "../../workers/stores/file-system.ts";
+import { ModelSnapshots } from "../../workers/trainer/model-snapshots.ts";
+import { OnlineTrainer } from "../../workers/trainer/trainer.ts";
+
+export interface SnapshotTarget {
+  readonly dataDir: string;
+  readonly definition: RecommenderDefinition;
+  /** Holds the embeddings that the trainer has learned. */
+  readonly state: SharedState;
+  readonly clock: Clock;
+  readonly warn: (text: string) => void;
+}
+
+/**
+ * Writes a trained ranker as the newest model of a data folder: a server that starts there, with
+ * the same definition, serves it and goes on learning from it. Samples that the folder's log holds
+ * are learned on top at that start. The folder must be locked by the caller.
+ */
+export function saveSnapshot(trainer: RankTrainer, target: SnapshotTarget): Manifest {
+  const { dataDir, definition, state, clock, warn } = target;
+  const { slots, userEmbeddings: users, itemEmbeddings: items } = state;
+  const snapshots = new ModelSnapshots({
+    ...{ files: realFileSystem(), directory: `${dataDir}/models`, report: warn },
+    ...{ definitionHash: definitionHash(definition), users, items },
+  });
+  const online = new OnlineTrainer({ trainer, slots, users, items, clock, publishEvery: 1 });
+  online.versionBase = 1 + (snapshots.list()[0]?.version ?? 0);
+  return snapshots.save(online, clock.nowMs());
+}
