@@ -1,6 +1,7 @@
 import { counterNames, histogramNames, metricHelp } from "../../workers/metrics.ts";
 import type { SharedState } from "../../workers/shared-state.ts";
 import { type Gauge, prometheusText } from "../metrics/exposition.ts";
+import type { RecentQuantiles } from "./recent-quantiles.ts";
 
 const names = { counters: counterNames, histograms: histogramNames, help: metricHelp };
 
@@ -33,27 +34,37 @@ export function exposition(state: SharedState, gauges: Gauges): string {
   ]);
 }
 
-/** Figures of the status page: plain numbers by name. */
+/** Figures of the status page: plain numbers by name; quantiles of the last 10 to 20 s or null. */
 export function statusFigures(
   state: SharedState,
   gauges: Gauges,
+  recent: RecentQuantiles,
 ): Readonly<Record<string, unknown>> {
   const reading = state.metrics.read();
+  recent.take(performance.now(), reading.histograms);
   const counter = (name: (typeof counterNames)[number]) =>
     reading.counters[counterNames.indexOf(name)] ?? 0;
-  const p99 = (name: (typeof histogramNames)[number]) =>
-    reading.histograms[histogramNames.indexOf(name)]?.quantile(0.99) ?? 0;
+  const quantile = (q: number, name: (typeof histogramNames)[number]) => {
+    const index = histogramNames.indexOf(name);
+    const histogram = reading.histograms[index];
+    const value = histogram === undefined ? Number.NaN : recent.quantile(q, index, histogram);
+    return Number.isFinite(value) ? value : null;
+  };
   return {
     recommendTotal: counter('rec_http_requests_total{route="recommend"}'),
     eventsTotal: counter("rec_events_accepted_total"),
-    swapsTotal: counter("rec_model_swaps_total"),
     samplesTotal: gauges.samplesEnd,
+    swapsTotal: counter("rec_model_swaps_total"),
+    swapsRefusedTotal: counter("rec_model_publishes_refused_total"),
     modelVersion: state.slots.current().version,
     indexGeneration: gauges.indexGeneration,
-    recommendMsP99: p99("rec_http_recommend_latency_ms"),
-    acceptedToWindowsMsP99: p99("rec_windows_accepted_to_applied_ms"),
-    sampleToWeightsMsP99: p99("rec_freshness_sample_to_weights_ms"),
+    recommendMsP50: quantile(0.5, "rec_http_recommend_latency_ms"),
+    recommendMsP99: quantile(0.99, "rec_http_recommend_latency_ms"),
+    acceptedToWindowsMsP99: quantile(0.99, "rec_windows_accepted_to_applied_ms"),
+    sampleToWeightsMsP99: quantile(0.99, "rec_freshness_sample_to_weights_ms"),
     queuedRequests: gauges.queuedRequests,
+    serverErrorsTotal: counter("rec_http_server_errors_total"),
+    rankWorkersReplaced: gauges.rankWorkersReplaced,
     users: state.users.size,
     items: state.items.size,
   };

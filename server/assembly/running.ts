@@ -14,6 +14,7 @@ import type { DocumentKindName, Documents, DoorPorts, Models } from "../http/por
 import { type Door, serve } from "../http/serve.ts";
 import type { Log } from "../log.ts";
 import { exposition, type Gauges, statusFigures } from "./figures.ts";
+import { RecentQuantiles } from "./recent-quantiles.ts";
 import { startRoles, stopRoles } from "./roles.ts";
 import { openStorage, type Storage } from "./storage.ts";
 
@@ -102,6 +103,7 @@ function gaugesOf({ pool, storage, generation }: Parts): Gauges {
 function portsOf(parts: Parts): DoorPorts {
   const { storage, pool, roles } = parts;
   const { state, ingest } = storage;
+  const recent = new RecentQuantiles();
   return {
     ranking: pool,
     ingest: ingest.events,
@@ -114,7 +116,7 @@ function portsOf(parts: Parts): DoorPorts {
       return { ready: waitingFor.length === 0, waitingFor };
     },
     exposition: () => exposition(state, gaugesOf(parts)),
-    status: () => statusFigures(state, gaugesOf(parts)),
+    status: () => statusFigures(state, gaugesOf(parts), recent),
   };
 }
 
