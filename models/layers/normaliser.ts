@@ -1,5 +1,8 @@
-/** A variance below this counts as this: a constant input stays near zero. */
-const varianceMin = 1e-8;
+/**
+ * A variance below this counts as this. Inputs are logits, logarithms and shares, whose own scale
+ * means something: one that has hardly moved so far must not be blown up when it first does.
+ */
+const varianceMin = 0.1;
 /** Once so many values are known, one further off than `outlierDeviations` counts as that far. */
 const outlierAfter = 200;
 const outlierDeviations = 10;

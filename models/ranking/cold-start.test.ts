@@ -2,13 +2,15 @@ import { expect, test } from "bun:test";
 import { Random } from "../core/random.ts";
 import definition from "../definition/default.ts";
 import { featureCatalog } from "../features/catalog.ts";
+import { coldStartOf } from "./cold-start.ts";
 import { rankerShapeOf } from "./definition-shape.ts";
 import { createRanker } from "./ranker.ts";
 
 const catalog = featureCatalog(definition);
 const { itemWidth, itemNames } = catalog;
+const start = coldStartOf(definition);
 
-/** Head columns of a ranker that has learned nothing, for items that differ from "nothing known". */
+/** Head columns of a ranker that has learned nothing, for items unlike "nothing known". */
 function score(items: readonly Readonly<Record<string, number>>[], seed: number) {
   const ranker = createRanker(rankerShapeOf(definition));
   const weights = new Float32Array(ranker.floats);
@@ -17,7 +19,7 @@ function score(items: readonly Readonly<Record<string, number>>[], seed: number)
   const itemDense = new Float32Array(count * itemWidth);
   for (const [i, item] of items.entries()) {
     itemDense.set(
-      catalog.item.map(({ name, missing }) => item[name] ?? missing),
+      start.itemMeans.map((mean, j) => item[itemNames[j] ?? ""] ?? mean),
       i * itemWidth,
     );
   }
@@ -39,6 +41,9 @@ function score(items: readonly Readonly<Record<string, number>>[], seed: number)
 
 test("a ranker that has learned nothing knows of no difference where there is none", () => {
   for (const seed of [1, 2, 3]) {
+    const heads = score([{}], seed);
+    expect(heads("like")[0]).toBeCloseTo(0.02, 6);
+    expect(heads("finish")[0]).toBeCloseTo(0.05, 6);
     const [a, b] = score([{}, { "item.logDuration": 3, "item.1h.clickRate": 1 }], seed)("ctr");
     expect(a).toBeCloseTo(0.1, 6);
     expect(b).toBeCloseTo(0.1, 6);

@@ -1,4 +1,4 @@
-import type { HeadDefinition, RecommenderDefinition } from "../definition/define.ts";
+import type { HeadDefinition, RecommenderDefinition, WindowFeature } from "../definition/define.ts";
 import { featureCatalog, featuresOf } from "../features/catalog.ts";
 
 /** Where a ranker starts from, before it has seen a sample. */
@@ -6,17 +6,22 @@ export interface RankerStart {
   /** What each raw input is where nothing is known: the first means of the normaliser. */
   readonly userMeans: readonly number[];
   readonly itemMeans: readonly number[];
+  /** What each head predicts where nothing is known; null where the definition is silent. */
+  readonly rates: readonly (number | null)[];
   /** First weights of the linear skips, all others are 0. */
   readonly skips: readonly { head: number; itemInput: number; weight: number }[];
 }
 
-/** Weight of a smoothed rate of the whole life, as a logit: what the item did, what the user does. */
-const rateWeights = { item: 1, userCategory: 0.7 } as const;
-/** What says that a candidate is near to what the user took to of late. */
-const nearness: Readonly<Record<string, number>> = {
-  "item.itemToItemScore": 0.5,
-  "item.vectorScore": 0.6,
-  "item.recent50.categoryShare": 0.7,
+/** Weight of a smoothed rate of the whole life, as a logit: the item's, and the user's with it. */
+const rateWeights = { item: 0.8, userCategory: 0.6 } as const;
+/**
+ * What says that a candidate is near to what the user took to of late: its weight, and what it is
+ * in the middle, so that a near candidate counts as better and a far one as worse than the rate.
+ */
+const nearness: Readonly<Record<string, { weight: number; middle: number }>> = {
+  "item.itemToItemScore": { weight: 0.3, middle: 0.3 },
+  "item.vectorScore": { weight: 0.5, middle: 0.8 },
+  "item.recent50.categoryShare": { weight: 0.7, middle: 0.2 },
 };
 
 /**
@@ -33,7 +38,8 @@ export function coldStartOf(definition: RecommenderDefinition): RankerStart {
   );
   return {
     userMeans: catalog.user.map(({ missing }) => missing),
-    itemMeans: catalog.item.map(({ missing }) => missing),
+    itemMeans: catalog.item.map(({ name, missing }) => nearness[name]?.middle ?? missing),
+    rates: definition.heads.map((head) => priorRateOf(definition, head)),
     skips,
   };
 }
@@ -44,7 +50,8 @@ function skipsOf(
   itemNames: readonly string[],
   head: number,
 ) {
-  const weights = { ...nearness };
+  const weights: Record<string, number> = {};
+  for (const [name, { weight }] of Object.entries(nearness)) weights[name] = weight;
   for (const scope of ["item", "userCategory"] as const) {
     for (const feature of featuresOf(definition, scope)) {
       const isOwn = feature.kind === "rateLogit" && feature.interaction === interaction;
@@ -54,4 +61,12 @@ function skipsOf(
   return Object.entries(weights)
     .map(([name, weight]) => ({ head, itemInput: itemNames.indexOf(name), weight }))
     .filter(({ itemInput }) => itemInput >= 0);
+}
+
+/** The prior rate of the head's interaction, as the definition smooths an item's own rate with. */
+function priorRateOf(definition: RecommenderDefinition, head: HeadDefinition): number | null {
+  if (head.kind !== "binary" || head.given !== undefined) return null;
+  const isOwn = (feature: WindowFeature) =>
+    feature.kind === "rateLogit" && feature.interaction === head.interaction;
+  return featuresOf(definition, "item").find(isOwn)?.prior?.rate ?? null;
 }

@@ -100,7 +100,8 @@ export function initialiseRanker(layout: RankerLayout, random: Random, out: Floa
     const at = layout.outputOffset + h * (padded(width) + 16);
     const deviation = layout.start === null ? Math.sqrt(1 / width) : 0;
     fillBlock(out, random, { at, inputs: 1, outputs: width, row: 0, deviation });
-    out[at + padded(width)] = layout.seconds[h] ? 0 : Math.log(firstRate / (1 - firstRate));
+    const rate = layout.start?.rates[h] ?? firstRate;
+    out[at + padded(width)] = layout.seconds[h] ? 0 : Math.log(rate / (1 - rate));
   }
   if (layout.start !== null) fillStart(layout, layout.start, out);
 }
