@@ -29,8 +29,8 @@ function rowsSection(name: string, table: SavedTable, count: number): Checkpoint
 
 /**
  * The whole state of the role between two batches: counters, recent and seen items, pair rows,
- * known ids, and the offset and watermark of each input. Restored and continued from those offsets, it
- * gives what a run without a stop gives.
+ * known ids, and the offset and watermark of each input. Restored and continued from those offsets,
+ * it gives what a run without a stop gives.
  */
 export function saveWindows(core: WindowsCore): CheckpointSection[] {
   core.flush();
