@@ -1,6 +1,6 @@
 import { RecError } from "../models/core/errors.ts";
 import type { Bench, BenchContext, Figure } from "./harness.ts";
-import { httpRequest, LoadClient } from "./open-loop.ts";
+import { type Answer, httpRequest, LoadClient } from "./open-loop.ts";
 import { seedServer } from "./seeding.ts";
 import { type ServerProcess, startServer } from "./server-process.ts";
 import { median, pairedRatio, percentile } from "./statistics.ts";
@@ -32,6 +32,8 @@ interface Run {
   readonly latenciesMs: number[];
   failed: number;
   decreased: number;
+  /** What failed, for the person who watches. */
+  readonly failures: string[];
 }
 
 const drainMs = 3_000;
@@ -63,6 +65,12 @@ function readSlate(body: Uint8Array | null) {
   };
 }
 
+function fail(run: Run, what: string, { status, body }: Answer): void {
+  run.failed++;
+  const text = body === null ? "" : new TextDecoder().decode(body.subarray(0, 120));
+  run.failures.push(`${what}: ${status} ${text}`);
+}
+
 /** One server and the newest model that it was seen to answer with. */
 class Subject {
   readonly server: ServerProcess;
@@ -82,7 +90,7 @@ class Subject {
   }
 
   async run(seconds: number): Promise<Run> {
-    const run: Run = { latenciesMs: [], failed: 0, decreased: 0 };
+    const run: Run = { latenciesMs: [], failed: 0, decreased: 0, failures: [] };
     const total = Math.round(this.#sizes.ratePerSecond * seconds);
     let answered = 0;
     const startMs = performance.now() + 5;
@@ -112,13 +120,13 @@ class Subject {
     }>((resolve) => this.#client.send(request, intendedMs, resolve));
     run.latenciesMs.push(answer.latencyMs);
     const { model, requestId, first } = readSlate(answer.body);
-    if (answer.status !== 200) run.failed++;
+    if (answer.status !== 200) fail(run, "slate", answer);
     if (model !== null && model < newest) run.decreased++;
     this.#newest = Math.max(this.#newest, model ?? 0);
     if (first === null || index % clickEvery !== 0) return;
     const click = { type: "click", user, item: first, requestId };
-    const { status } = await this.#client.request(httpRequest("POST", "/v1/events", [click]));
-    if (status !== 200) run.failed++;
+    const taken = await this.#client.request(httpRequest("POST", "/v1/events", [click]));
+    if (taken.status !== 200) fail(run, "event", taken);
   }
 
   async close(): Promise<void> {
@@ -165,6 +173,7 @@ async function measure(
     const after = await countsOf(port);
     const without = first ?? (await still.run(sizes.seconds));
     pairs.push({ a: p99(without), b: p99(during) });
+    for (const line of new Set(during.failures)) say(`    ${line}`);
     total.failed += during.failed;
     total.decreased += during.decreased;
     for (const name of ["swaps", "samples", "merged", "refused"] as const) {
