@@ -84,6 +84,7 @@ std::unique_ptr<GraphIndex> GraphBuilder::finish() {
   std::copy(rows_.begin(), rows_.end(), index->rows_);
   if (header.links_base > 0) freeze_links(index.get());
   else std::copy(vectors_.begin(), vectors_.end(), index->vectors_);
+  index->encode();
   graph_.reset();
   rows_.clear();
   vectors_.clear();

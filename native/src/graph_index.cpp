@@ -19,10 +19,14 @@ const char kMagic[8] = {'R', 'E', 'C', 'G', 'R', 'F', '0', '1'};
 using Scored = std::pair<float, uint32_t>;
 
 /** Heap orders: the best on top, the worst on top. Ties go to the lower node, so runs repeat. */
-bool best_on_top(const Scored& a, const Scored& b) {
-  return a.first < b.first || (a.first == b.first && a.second > b.second);
-}
-bool worst_on_top(const Scored& a, const Scored& b) { return best_on_top(b, a); }
+struct BestOnTop {
+  bool operator()(const Scored& a, const Scored& b) const {
+    return a.first < b.first || (a.first == b.first && a.second > b.second);
+  }
+};
+struct WorstOnTop {
+  bool operator()(const Scored& a, const Scored& b) const { return BestOnTop()(b, a); }
+};
 
 /** What a search writes to: one per thread, grown once, never shrunk. */
 struct Scratch {
@@ -31,6 +35,7 @@ struct Scratch {
   std::vector<Scored> candidates;
   std::vector<Scored> results;
   std::vector<uint32_t> fresh;
+  std::vector<int16_t> query;
 
   /** A new stamp makes every node unvisited; the array is cleared once in 65,535 searches. */
   void begin(size_t nodes, size_t links) {
@@ -52,13 +57,15 @@ struct Scratch {
 
 thread_local Scratch scratch;
 
-void push(std::vector<Scored>* heap, Scored value, bool (*order)(const Scored&, const Scored&)) {
+template <class Order>
+void push(std::vector<Scored>* heap, Scored value) {
   heap->push_back(value);
-  std::push_heap(heap->begin(), heap->end(), order);
+  std::push_heap(heap->begin(), heap->end(), Order());
 }
 
-Scored pop(std::vector<Scored>* heap, bool (*order)(const Scored&, const Scored&)) {
-  std::pop_heap(heap->begin(), heap->end(), order);
+template <class Order>
+Scored pop(std::vector<Scored>* heap) {
+  std::pop_heap(heap->begin(), heap->end(), Order());
   const Scored value = heap->back();
   heap->pop_back();
   return value;
@@ -67,10 +74,10 @@ Scored pop(std::vector<Scored>* heap, bool (*order)(const Scored&, const Scored&
 /** Keeps the `limit` best in a heap whose top is the worst. */
 void keep(std::vector<Scored>* results, Scored value, size_t limit) {
   if (results->size() == limit) {
-    if (!best_on_top(results->front(), value)) return;
-    pop(results, worst_on_top);
+    if (!BestOnTop()(results->front(), value)) return;
+    pop<WorstOnTop>(results);
   }
-  push(results, value, worst_on_top);
+  push<WorstOnTop>(results, value);
 }
 
 size_t round_up(size_t value) { return (value + 63) & ~size_t{63}; }
@@ -90,6 +97,21 @@ Places places_of(const GraphHeader& h) {
   p.upper = p.upper_at + (graph ? 4 * (n + 1) : 0);
   p.bytes = round_up(p.upper + 4 * size_t{h.upper_words});
   return p;
+}
+
+/** From the codes' scores to those of the values; the memory is asked for some steps ahead. */
+void rescore(const float* query, const float* vectors, size_t dim, std::vector<Scored>* results) {
+  constexpr size_t kAhead = 6;
+  const size_t count = results->size();
+  for (size_t i = 0; i < count + kAhead; i++) {
+    if (i < count) {
+      const auto* at = reinterpret_cast<const char*>(vectors + (*results)[i].second * dim);
+      for (size_t b = 0; b < 4 * dim; b += 64) _mm_prefetch(at + b, _MM_HINT_T0);
+    }
+    if (i < kAhead) continue;
+    Scored& one = (*results)[i - kAhead];
+    one.first = graph_dot(query, vectors + one.second * dim, dim);
+  }
 }
 
 }  // namespace
@@ -147,7 +169,13 @@ std::unique_ptr<GraphIndex> GraphIndex::load(const uint8_t* bytes, size_t size,
   if (header.bytes != size || places_of(header).bytes != size) return nullptr;
   std::unique_ptr<GraphIndex> index(new GraphIndex(header));
   std::memcpy(index->block_, bytes, size);
-  return index->sound(reason) ? std::move(index) : nullptr;
+  if (!index->sound(reason)) return nullptr;
+  index->encode();
+  return index;
+}
+
+void GraphIndex::encode() {
+  if (header_->links_base > 0) codes_.encode(vectors_, header_->count, header_->dim);
 }
 
 /** Every link must lead to a node, every level's words lie inside: a search checks nothing. */
@@ -199,7 +227,8 @@ uint32_t GraphIndex::search(const float* query, uint32_t k, uint32_t ef,
   const bool exact = header_->links_base == 0;
   const uint32_t found = exact ? search_exact(asked) : search_graph(asked);
   std::vector<Scored>& results = scratch.results;
-  std::sort_heap(results.begin(), results.end(), worst_on_top);
+  if (!exact) rescore(query, vectors_, header_->dim, &results);
+  std::sort(results.begin(), results.end(), WorstOnTop());
   const uint32_t count = std::min(found, k);
   for (uint32_t i = 0; i < count; i++) {
     rows_out[i] = static_cast<int32_t>(rows_[results[i].second]);
@@ -243,16 +272,20 @@ uint32_t GraphIndex::descend(const float* query) const {
 
 uint32_t GraphIndex::search_graph(const Query& query) const {
   Scratch& s = scratch;
-  const uint32_t dim = header_->dim;
   const uint32_t stride = header_->links_base + 1;
   s.begin(header_->count, header_->links_base);
+  codes_.encode_query(query.vector, header_->dim, &s.query);
+  const int16_t* code = s.query.data();
+  auto score_of = [&](uint32_t node) {
+    return static_cast<float>(code_dot(code, codes_.at(node), codes_.stride));
+  };
   const uint32_t start = descend(query.vector);
-  const float first = graph_dot(query.vector, vectors_ + size_t{start} * dim, dim);
+  const Scored first{score_of(start), start};
   s.visit(start);
-  push(&s.candidates, {first, start}, best_on_top);
-  if (!query.hidden(rows_[start])) push(&s.results, {first, start}, worst_on_top);
+  push<BestOnTop>(&s.candidates, first);
+  if (!query.hidden(rows_[start])) push<WorstOnTop>(&s.results, first);
   while (!s.candidates.empty()) {
-    const Scored from = pop(&s.candidates, best_on_top);
+    const Scored from = pop<BestOnTop>(&s.candidates);
     const bool full = s.results.size() >= query.ef;
     if (full && from.first < s.results.front().first) break;
     const uint32_t* list = base_ + size_t{from.second} * stride;
@@ -261,16 +294,21 @@ uint32_t GraphIndex::search_graph(const Query& query) const {
     for (uint32_t i = 1; i <= list[0]; i++) {
       if (!s.visit(list[i])) continue;
       s.fresh[count++] = list[i];
-      const char* at = reinterpret_cast<const char*>(vectors_ + size_t{list[i]} * dim);
-      _mm_prefetch(at, _MM_HINT_T0);
-      _mm_prefetch(at + 64, _MM_HINT_T0);
+      const auto* at = reinterpret_cast<const char*>(codes_.at(list[i]));
+      for (size_t b = 0; b < codes_.stride; b += 64) _mm_prefetch(at + b, _MM_HINT_T0);
     }
     for (uint32_t i = 0; i < count; i++) {
       const uint32_t node = s.fresh[i];
-      const float score = graph_dot(query.vector, vectors_ + size_t{node} * dim, dim);
+      const float score = score_of(node);
       if (s.results.size() >= query.ef && score <= s.results.front().first) continue;
-      push(&s.candidates, {score, node}, best_on_top);
+      push<BestOnTop>(&s.candidates, {score, node});
       if (!query.hidden(rows_[node])) keep(&s.results, {score, node}, query.ef);
+    }
+    // The list of what comes next, while its place in the heap is known.
+    if (!s.candidates.empty()) {
+      const uint32_t* next = base_ + size_t{s.candidates.front().second} * stride;
+      _mm_prefetch(reinterpret_cast<const char*>(next), _MM_HINT_T0);
+      _mm_prefetch(reinterpret_cast<const char*>(next) + 64, _MM_HINT_T0);
     }
   }
   return static_cast<uint32_t>(s.results.size());

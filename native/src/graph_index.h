@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "graph_codes.h"
+
 namespace rec {
 
 /** What the front of a serialised graph says of it. 64 bytes, little endian. */
@@ -31,7 +33,8 @@ struct GraphHeader {
  *
  * Block: header; u32 rows[count]; f32 vectors[count x dim] from a 64-byte boundary;
  * u32 base[count x (links_base + 1)], the number of links first; u32 upper_at[count + 1];
- * u32 upper[upper_words], for each node (links_upper + 1) words a level above 0.
+ * u32 upper[upper_words], for each node (links_upper + 1) words a level above 0. Beside it, made
+ * from the vectors and not saved: the codes that a search walks by.
  */
 class GraphIndex {
  public:
@@ -65,6 +68,8 @@ class GraphIndex {
   bool sound(std::string* reason) const;
   bool links_sound() const;
   void place();
+  /** Makes the codes; once, when the vectors are in. */
+  void encode();
 
   uint8_t* block_ = nullptr;
   GraphHeader* header_ = nullptr;
@@ -73,6 +78,7 @@ class GraphIndex {
   uint32_t* base_ = nullptr;
   uint32_t* upper_at_ = nullptr;
   uint32_t* upper_ = nullptr;
+  GraphCodes codes_;
 };
 
 struct GraphOptions {
