@@ -1,7 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { Admission } from "./admission.ts";
 
-const options = { inFlightMax: 100, waitMsMax: 40, inFlightFloor: 2, bytesMax: 1_000 };
+const options = {
+  ...{ inFlightMax: 100, waitMsMax: 40, standingMsMax: 12, calmMs: 100 },
+  ...{ inFlightFloor: 2, bytesMax: 1_000 },
+};
 
 /** One server, `serviceMs` each, `arrivals` a service time: what was answered, and how late. */
 function overload(admission: Admission, serviceMs: number, arrivals: number) {
@@ -48,8 +51,37 @@ describe("admission", () => {
     // 5,000 arrivals in 1,000 service times.
     expect(waits.length).toBeGreaterThan(980);
     expect(refused).toBeGreaterThan(3_900);
-    const late = waits.slice(200).filter((ms) => ms > options.waitMsMax + 2 * 4);
+    const late = waits.slice(200).filter((ms) => ms > options.standingMsMax + 2 * 4);
     expect(late).toEqual([]);
+  });
+
+  test("a burst may wait longer than a queue that stands", () => {
+    const admission = new Admission(options);
+    // Learns 4 ms a request, one at a time.
+    for (let i = 0; i < 200; i++) {
+      admission.enter(0);
+      admission.leave({ bytes: 0, enteredMs: 4 * i, leftMs: 4 * i + 4 });
+    }
+    const fill = () => {
+      let taken = 0;
+      while (admission.enter(0)) taken++;
+      return taken;
+    };
+    const burst = fill();
+    expect(burst).toBeGreaterThan(8);
+    // Each place that becomes free is taken at once: after 100 ms the queue stands.
+    for (let i = 0; i < 50; i++) {
+      admission.leave({ bytes: 0, enteredMs: 800, leftMs: 804 + 4 * i });
+      if (i < 25) admission.enter(0);
+    }
+    const standing = admission.inFlight;
+    expect(standing).toBeLessThan(burst);
+    expect(admission.waitMs).toBeLessThanOrEqual(options.standingMsMax + 4);
+    // Once it has been empty, a burst is welcome again.
+    for (let i = 0; admission.inFlight > 0; i++) {
+      admission.leave({ bytes: 0, enteredMs: 800, leftMs: 1_008 + 4 * i });
+    }
+    expect(fill()).toBeGreaterThanOrEqual(burst - 1);
   });
 
   test("below capacity nothing is refused, however slow the trickle", () => {

@@ -33,6 +33,9 @@ const admissionDefaults: AdmissionOptions = {
   inFlightMax: limits.inFlightRequestsMax,
   // An eighth of the deadline may go on waiting: the queue smooths bursts, more only adds delay.
   waitMsMax: limits.deadlineMsDefault / 8,
+  // A queue that stays gains nothing by being longer: a few requests keep the threads busy.
+  standingMsMax: limits.deadlineMsDefault / 32,
+  calmMs: 100,
   inFlightFloor: 4,
   bytesMax: limits.appendQueueBytesMax,
 };
@@ -81,7 +84,8 @@ export class App {
     this.#options = options;
     this.#router = new Router(routesOf(options));
     this.#bodies = new Bodies({ metrics: options.ports.metrics, ...options.bodies });
-    const write = { waitMsMax: writeWaitMsMax, ...options.writeAdmission };
+    const patience = { waitMsMax: writeWaitMsMax, standingMsMax: writeWaitMsMax };
+    const write = { ...patience, ...options.writeAdmission };
     this.#admissions = {
       rank: new Admission({ ...admissionDefaults, ...options.rankAdmission }),
       write: new Admission({ ...admissionDefaults, ...write }),
