@@ -40,29 +40,65 @@ export function compileScope(plan: ScopePlan, tables: LogTables): CompiledScope 
   };
 }
 
-/**
- * Values of one feature. logCount: log(1 + count). rateLogit: logit of the rate smoothed towards
- * its prior, log((hits + k p) / (misses + k (1 - p))); more hits than impressions count as no
- * miss. meanValue: log(1 + mean seconds per impression), two impressions of nothing added.
- */
-function windowValue(scope: CompiledScope, i: number, counts: Uint32Array, base: number): number {
-  const count = counts[base + scope.cells[i]];
-  const kind = scope.kinds[i];
-  if (kind === kindCode.logCount) return logShifted(scope.hitTables[i], count, 1);
-  const shown = counts[base + scope.impressionCells[i]];
-  if (kind === kindCode.rateLogit) {
-    const hit = logShifted(scope.hitTables[i], count, scope.priorHits[i]);
-    const misses = shown > count ? shown - count : 0;
-    return hit - logShifted(scope.missTables[i], misses, scope.priorMisses[i]);
-  }
-  return count === 0 ? 0 : Math.log1p(count / secondsScale / (shown + meanPriorWeight));
-}
-
 /** Where rows of values go: value j of row i at out[at + i * stride + j]. */
 export interface ValueTarget {
   readonly out: Float32Array;
   readonly at: number;
   readonly stride: number;
+}
+
+/** Raw rows of counters, `cells` u32 each. */
+interface RawRows {
+  readonly counts: Uint32Array;
+  readonly rows: number;
+  readonly cells: number;
+}
+
+/** log(1 + count). */
+function encodeLogCount(scope: CompiledScope, j: number, raw: RawRows, target: ValueTarget): void {
+  const { out, stride } = target;
+  const { counts, rows, cells } = raw;
+  const table = scope.hitTables[j];
+  let to = target.at + j;
+  let at = scope.cells[j];
+  for (let i = 0; i < rows; i++, to += stride, at += cells) {
+    out[to] = logShifted(table, counts[at], 1);
+  }
+}
+
+/**
+ * Logit of the rate smoothed towards its prior, log((hits + k p) / (misses + k (1 - p))); more hits
+ * than impressions count as no miss.
+ */
+function encodeRateLogit(scope: CompiledScope, j: number, raw: RawRows, target: ValueTarget): void {
+  const { out, stride } = target;
+  const { counts, rows, cells } = raw;
+  const [hitTable, missTable] = [scope.hitTables[j], scope.missTables[j]];
+  const [priorHits, priorMisses] = [scope.priorHits[j], scope.priorMisses[j]];
+  let to = target.at + j;
+  let at = scope.cells[j];
+  let shownAt = scope.impressionCells[j];
+  for (let i = 0; i < rows; i++, to += stride, at += cells, shownAt += cells) {
+    const hits = counts[at];
+    const shown = counts[shownAt];
+    const misses = shown > hits ? shown - hits : 0;
+    const hit = logShifted(hitTable, hits, priorHits);
+    out[to] = hit - logShifted(missTable, misses, priorMisses);
+  }
+}
+
+/** log(1 + mean seconds per impression), some impressions of nothing added. */
+function encodeMeanValue(scope: CompiledScope, j: number, raw: RawRows, target: ValueTarget): void {
+  const { out, stride } = target;
+  const { counts, rows, cells } = raw;
+  let to = target.at + j;
+  let at = scope.cells[j];
+  let shownAt = scope.impressionCells[j];
+  for (let i = 0; i < rows; i++, to += stride, at += cells, shownAt += cells) {
+    const sum = counts[at];
+    const shown = counts[shownAt] + meanPriorWeight;
+    out[to] = sum === 0 ? 0 : Math.log1p(sum / secondsScale / shown);
+  }
 }
 
 /** Encodes `rows` raw rows of `cells` u32 each: feature by feature, so that each loop is flat. */
@@ -72,14 +108,11 @@ export function encodeScope(
   shape: { rows: number; cells: number },
   target: ValueTarget,
 ): void {
-  const { out, at, stride } = target;
+  const raw = { counts, rows: shape.rows, cells: shape.cells };
   for (let j = 0; j < scope.size; j++) {
-    let to = at + j;
-    let base = 0;
-    for (let i = 0; i < shape.rows; i++) {
-      out[to] = windowValue(scope, j, counts, base);
-      to += stride;
-      base += shape.cells;
-    }
+    const kind = scope.kinds[j];
+    if (kind === kindCode.logCount) encodeLogCount(scope, j, raw, target);
+    else if (kind === kindCode.rateLogit) encodeRateLogit(scope, j, raw, target);
+    else encodeMeanValue(scope, j, raw, target);
   }
 }

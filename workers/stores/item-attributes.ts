@@ -77,7 +77,7 @@ export function encodeItemAttributes(values: ItemAttributes): Uint8Array {
 /** The attribute rows of all items, shared by all threads; a thread holds one of its own. */
 export class ItemAttributeTable {
   readonly table: RowTable;
-  #words = new Uint32Array(64 * wordsPerRow);
+  #rows = viewsOf(64);
   readonly #row = new Int32Array(1);
 
   /** `table` has rows of `itemAttributeBytes`. */
@@ -93,16 +93,14 @@ export class ItemAttributeTable {
 
   /** Attributes of `count` rows; of an item that was never written (or row -1): zeros, none. */
   read(rows: Int32Array | Uint32Array, count: number, out: ItemColumns): void {
-    const words = this.#fetch(rows, count);
-    const floats = new Float32Array(words.buffer);
-    const doubles = new Float64Array(words.buffer);
-    for (let i = 0; i < count; i++) decodeInto({ words, floats, doubles }, i, out);
+    const fetched = this.#fetch(rows, count);
+    for (let i = 0; i < count; i++) decodeInto(fetched, i, out);
   }
 
   /** Category rows of an item into `out`; returns how many it has. */
   categoriesOf(row: number, out: Int32Array): number {
     this.#row[0] = row;
-    const words = this.#fetch(this.#row, 1);
+    const { words } = this.#fetch(this.#row, 1);
     let count = 0;
     for (let c = 0; c < categoriesMax; c++) {
       if (words[c] !== 0) out[count++] = words[c] - 1;
@@ -110,24 +108,34 @@ export class ItemAttributeTable {
     return count;
   }
 
-  #fetch(rows: Int32Array | Uint32Array, count: number): Uint32Array {
-    if (this.#words.length < count * wordsPerRow) {
-      this.#words = new Uint32Array(2 * count * wordsPerRow);
-    }
-    this.table.read(rows, count, new Uint8Array(this.#words.buffer));
-    return this.#words;
+  #fetch(rows: Int32Array | Uint32Array, count: number): Rows {
+    if (this.#rows.words.length < count * wordsPerRow) this.#rows = viewsOf(2 * count);
+    this.table.read(rows, count, this.#rows.bytes);
+    return this.#rows;
   }
 }
 
-interface Row {
+/** The same memory in every type that a row has. */
+interface Rows {
+  readonly bytes: Uint8Array;
   readonly words: Uint32Array;
   readonly floats: Float32Array;
   readonly doubles: Float64Array;
 }
 
-function decodeInto(row: Row, i: number, out: ItemColumns): void {
+function viewsOf(rows: number): Rows {
+  const buffer = new ArrayBuffer(rows * itemAttributeBytes);
+  return {
+    bytes: new Uint8Array(buffer),
+    words: new Uint32Array(buffer),
+    floats: new Float32Array(buffer),
+    doubles: new Float64Array(buffer),
+  };
+}
+
+function decodeInto(rows: Rows, i: number, out: ItemColumns): void {
   const word = i * wordsPerRow;
-  const { words, floats, doubles } = row;
+  const { words, floats, doubles } = rows;
   for (let c = 0; c < categoriesMax; c++) {
     out.categories[i * categoriesMax + c] = words[word + c] - 1;
   }

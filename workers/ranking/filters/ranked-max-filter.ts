@@ -1,10 +1,11 @@
+import { limits } from "../../../models/limits.ts";
 import type { FeedContext } from "../feed-context.ts";
 import type { Filter } from "../pipeline/stages.ts";
-import { topIndexes } from "../selectors/top-indexes.ts";
+import { selectTop } from "../selectors/top-indexes.ts";
 
 /** Keeps the `max` best of the pre-rank: the model's cost is per candidate. */
 export function rankedMaxFilter(max: number): Filter<FeedContext> {
-  const best = new Int32Array(max);
+  const order = new Int32Array(limits.candidatesMax);
   return {
     name: "ranked-max",
     reasons: ["preRank"],
@@ -12,9 +13,9 @@ export function rankedMaxFilter(max: number): Filter<FeedContext> {
     applies: ({ candidates }) => candidates.count > max,
     filter({ candidates }, out, base) {
       const { preRank, count } = candidates;
-      const kept = topIndexes({ values: preRank, count, k: max }, best);
-      out.fill(base, 0, count);
-      for (let i = 0; i < kept; i++) out[best[i]] = 0;
+      for (let i = 0; i < count; i++) order[i] = i;
+      selectTop({ values: preRank, count, k: max }, order);
+      for (let i = max; i < count; i++) out[order[i]] = base;
       return undefined;
     },
   };

@@ -45,3 +45,32 @@ export function topIndexes(
   }
   return k;
 }
+
+/**
+ * Puts the indexes of the k highest of `values[0 .. count]` at the front of `order`, in no order;
+ * `order` holds 0 .. count - 1 and stays a permutation. Hoare's selection, linear on average.
+ */
+export function selectTop(
+  from: { values: Float32Array; count: number; k: number },
+  order: Int32Array,
+): void {
+  const { values, count, k } = from;
+  let low = 0;
+  let high = count - 1;
+  while (low < high) {
+    const pivot = order[(low + high) >> 1];
+    let i = low;
+    let j = high;
+    while (i <= j) {
+      while (before(values, order[i], pivot)) i++;
+      while (before(values, pivot, order[j])) j--;
+      if (i > j) break;
+      const moved = order[i];
+      order[i++] = order[j];
+      order[j--] = moved;
+    }
+    if (k - 1 <= j) high = j;
+    else if (k - 1 >= i) low = i;
+    else return;
+  }
+}
