@@ -155,7 +155,7 @@ export function qualityFigures(seeds: readonly SeedRates[]): Record<string, Figu
 }
 
 function sizesOf({ options, smoke, seed }: BenchContext): QualitySizes {
-  const small = { seeds: 2, users: 200, items: 500, slatesPerSecond: 5 };
+  const small = { seeds: 2, users: 100, items: 300, slatesPerSecond: 4 };
   return {
     ...{ firstSeed: seed, seeds: options.number("seeds"), users: options.number("users") },
     ...{ items: options.number("items"), minutes: options.number("minutes") },
@@ -173,10 +173,10 @@ export function qualityBench(create: VirtualServerFactory | null): Bench {
     about: "Click rate beside random, popularity and the oracle, in virtual time, over seeds.",
     options: {
       seeds: { kind: "number", help: "worlds", default: 5, min: 1 },
-      users: { kind: "number", help: "users of each", default: 2_000, min: 10 },
+      users: { kind: "number", help: "users of each", default: 1_000, min: 10 },
       items: { kind: "number", help: "items of each", default: 2_000, min: 50 },
-      minutes: { kind: "number", help: "simulated minutes", default: 60, min: 2 },
-      "warm-up": { kind: "number", help: "minutes that do not count", default: 20, min: 0 },
+      minutes: { kind: "number", help: "simulated minutes", default: 18, min: 2 },
+      "warm-up": { kind: "number", help: "minutes that do not count", default: 8, min: 0 },
       rate: { kind: "number", help: "slates per simulated second", default: 20, min: 0.1 },
       drift: { kind: "number", help: "changes of taste per user and hour", default: 2, min: 0 },
     },
@@ -186,11 +186,17 @@ export function qualityBench(create: VirtualServerFactory | null): Bench {
       for (let i = 0; i < sizes.seeds; i++) {
         const rates = await runSeed(create, sizes, sizes.firstSeed + i);
         const text = (rate: number) => `${(100 * rate).toFixed(2)} %`;
-        const server = rates.arms === null ? "" : `, server ${text(rates.arms.live)}`;
+        const { arms: ran } = rates;
+        const frozen =
+          ran === null
+            ? ""
+            : `; frozen: weights ${text(ran.weightsFrozen)}, windows ${text(ran.windowsFrozen)}, ` +
+              `both ${text(ran.bothFrozen)}; ${rates.speed.toFixed(0)} x real time`;
+        const server = ran === null ? "" : `, server ${text(ran.live)}`;
         const { random, popularity, oracle } = rates;
         context.say(
           `seed ${sizes.firstSeed + i}: random ${text(random)}, popularity ${text(popularity)}` +
-            `${server}, oracle ${text(oracle)}`,
+            `${server}, oracle ${text(oracle)}${frozen}`,
         );
         seeds.push(rates);
       }

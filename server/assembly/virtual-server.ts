@@ -51,6 +51,8 @@ const capacities = {
   itemsMax: 65_536,
   categoriesMax: 1_024,
   userCategoryPairsMax: 1 << 20,
+  // As long as the simulated policies remember, so that all leave out the same (256 in a server).
+  seenItemsPerUser: 128,
 } as const;
 /** The log lives in memory: what every role has long read goes. */
 const retention = { ageMsMax: 20 * 60_000 } as const;
@@ -60,6 +62,8 @@ const joinerRowsMax = 300_000;
 const dedupIdsMax = 400_000;
 /** How often each role gets its turn, virtual milliseconds. Windows: whenever time moves. */
 const everyMs = { joiner: 1_000, recall: 20_000 } as const;
+/** Steps of a role in one turn: more than a turn's records need. */
+const stepsMax = 64;
 /** The model reader and graph holder of the one ranking engine. */
 const reader = 0;
 
@@ -128,17 +132,17 @@ export class VirtualServer implements RecommenderUnderTest {
   /** Gives each role the turns that are due by then. The clock stands there already. */
   async advanceTo(timeMs: number): Promise<void> {
     const { windows, joiner, trainer, recall } = this.#parts;
-    if (!this.#windowsFrozen) await windows.step();
+    if (!this.#windowsFrozen) await catchUp(windows);
     if (timeMs >= this.#joinerDueMs) {
       this.#joinerDueMs = timeMs + everyMs.joiner;
       if (!this.#weightsFrozen) {
-        await joiner.step();
-        await trainer.step();
+        await catchUp(joiner);
+        await catchUp(trainer);
       }
     }
     if (timeMs >= this.#recallDueMs) {
       this.#recallDueMs = timeMs + everyMs.recall;
-      if (!this.#windowsFrozen) await recall.step();
+      if (!this.#windowsFrozen) await catchUp(recall);
     }
   }
 
@@ -173,6 +177,11 @@ export class VirtualServer implements RecommenderUnderTest {
     closeStore();
     state.release();
   }
+}
+
+/** A step takes in one stretch of the log; as in its thread, a role goes on until there is none. */
+async function catchUp(role: { step(): Promise<number> }): Promise<void> {
+  for (let steps = 0; steps < stepsMax && (await role.step()) > 0; steps++);
 }
 
 function requestIdFrom(random: Random): Id128 {

@@ -1,0 +1,49 @@
+import { expect, test } from "bun:test";
+import { ManualClock } from "../models/core/clock.ts";
+import definition from "../models/definition/default.ts";
+import { VirtualServer } from "../server/assembly/virtual-server.ts";
+import { Environment } from "../workers/simulator/environment.ts";
+import { runVirtual } from "../workers/simulator/traffic.ts";
+import { World } from "../workers/simulator/world.ts";
+import { runBench } from "./harness.ts";
+import { bench } from "./virtual-quality.ts";
+
+test("bench quality, smoke, on the server itself", async () => {
+  const output = await runBench(bench, ["--smoke"], () => {});
+  const value = (name: string) => output?.figures[name]?.value ?? Number.NaN;
+  expect(value("shareOfOracleLift")).toBeLessThan(1);
+  // Even cold, and after four minutes, live counters beat a random slate; without them nothing does.
+  expect(value("clickRateServer")).toBeGreaterThan(value("clickRateRandom"));
+  expect(value("clickRateServer")).toBeGreaterThan(value("clickRateBothFrozen"));
+  expect(value("clickRateWeightsFrozen")).not.toBe(value("clickRateServer"));
+  expect(value("clickRateWindowsFrozen")).not.toBe(value("clickRateServer"));
+}, 60_000);
+
+async function liveFor(seconds: number, frozen: boolean) {
+  const world = new World({ seed: 3, users: 60, items: 200 });
+  const clock = new ManualClock(world.options.startMs);
+  const server = await VirtualServer.open({ definition, clock, seed: 3 });
+  if (frozen) server.freezeWeights();
+  const environment = new Environment({
+    ...{ world, clock, recommender: server, sessionsPerSecond: 1, compareEvery: 0 },
+  });
+  await environment.publishItems();
+  environment.start();
+  await runVirtual({
+    ...{ queue: environment.queue, clock, untilMs: world.options.startMs + 1_000 * seconds },
+    advance: (timeMs) => server.advanceTo(timeMs),
+  });
+  const { version, swaps } = server.published();
+  await server.close();
+  const { slates, clicks, shown, failed } = environment.report.total();
+  return { slates, clicks, shown, failed, version, swaps };
+}
+
+test("a virtual server is a function of its seed, and learns unless it is frozen", async () => {
+  const first = await liveFor(200, false);
+  expect(first.failed).toBe(0);
+  expect(first.shown).toBeGreaterThan(9 * first.slates);
+  expect(first.swaps).toBeGreaterThan(0);
+  expect(await liveFor(200, false)).toEqual(first);
+  expect(await liveFor(200, true)).toMatchObject({ version: 1, swaps: 0 });
+}, 30_000);
