@@ -19,8 +19,8 @@ const rateWeights = { item: 0.8, userCategory: 0.6 } as const;
  * in the middle, so that a near candidate counts as better and a far one as worse than the rate.
  */
 const nearness: Readonly<Record<string, { weight: number; middle: number }>> = {
-  "item.itemToItemScore": { weight: 0.3, middle: 0.3 },
-  "item.vectorScore": { weight: 0.5, middle: 0.8 },
+  "item.itemToItemScore": { weight: 0.5, middle: 0.3 },
+  "item.vectorScore": { weight: 0.8, middle: 0.8 },
   "item.recent50.categoryShare": { weight: 0.7, middle: 0.2 },
 };
 
