@@ -155,7 +155,7 @@ export function qualityFigures(seeds: readonly SeedRates[]): Record<string, Figu
 }
 
 function sizesOf({ options, smoke, seed }: BenchContext): QualitySizes {
-  const small = { seeds: 2, users: 100, items: 300, slatesPerSecond: 4 };
+  const small = { seeds: 2, users: 200, items: 500, slatesPerSecond: 4 };
   return {
     ...{ firstSeed: seed, seeds: options.number("seeds"), users: options.number("users") },
     ...{ items: options.number("items"), minutes: options.number("minutes") },

@@ -40,10 +40,10 @@ async function liveFor(seconds: number, frozen: boolean) {
 }
 
 test("a virtual server is a function of its seed, and learns unless it is frozen", async () => {
-  const first = await liveFor(200, false);
+  const first = await liveFor(270, false);
   expect(first.failed).toBe(0);
   expect(first.shown).toBeGreaterThan(9 * first.slates);
-  expect(first.swaps).toBeGreaterThan(0);
-  expect(await liveFor(200, false)).toEqual(first);
+  expect(first.swaps).toBeGreaterThan(5);
+  expect(await liveFor(90, false)).toEqual(await liveFor(90, false));
   expect(await liveFor(200, true)).toMatchObject({ version: 1, swaps: 0 });
 }, 30_000);
