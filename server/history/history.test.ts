@@ -22,7 +22,12 @@ function event(at: number, type: (typeof types)[number], more: Partial<PlacedEve
 function dataOf(events: readonly PlacedEvent[], known?: { users: string[]; items: string[] }) {
   const ties = labelRows(definition, events, Number.POSITIVE_INFINITY);
   const rows = ties.reduce((sum, tie) => sum + tie.rows.length, 0);
-  const data = rankingData({ documents: [], ties, rows }, { definition, ...(known && { known }) });
+  const data = rankingData(
+    { documents: [], ties, rows },
+    {
+      ...{ definition, ...(known && { known }) },
+    },
+  );
   data.replay.close();
   return data.train.flat();
 }
@@ -107,6 +112,20 @@ describe("rows of a history", () => {
     expect([one?.userRow, one?.itemRow, two?.userRow, two?.itemRow]).toEqual([1, 0, noRow, noRow]);
   });
 
+  test("a row's item is as that row says it, whatever others said", () => {
+    const said = (durationSeconds: number | undefined, category: string) => ({
+      item: "i",
+      document: { ...(durationSeconds && { durationSeconds }), categories: [category] },
+    });
+    const samples = dataOf([
+      event(0, "impression", { document: said(undefined, "length") }),
+      event(1, "impression", { document: said(9, "length2") }),
+      event(2, "impression", { document: said(undefined, "length") }),
+    ]);
+    expect(samples.map((sample) => input(sample, "item.durationKnown"))).toEqual([0, 1, 0]);
+    expect(samples.map(({ categoryRow }) => categoryRow)).toEqual([0, 1, 0]);
+  });
+
   test("seconds are unknown where the length is, once any length is known", () => {
     const document = { item: "i", document: { durationSeconds: 9 } };
     const samples = dataOf([
@@ -145,7 +164,7 @@ test("training finds what a made-up history holds, the same for a seed", () => {
   const history = syntheticHistory(definition, 2);
   const data = rankingData(history, { definition });
   try {
-    const options = { definition, epochs: 2, batch: 128, learningRate: 0.002, seed: 4 };
+    const options = { definition, epochs: 2, batch: 128, learningRate: 0.002, seed: 4, average: 2 };
     const admission = { users: 255, items: 255 };
     const judge = () =>
       evaluateRanking(data, trainRanking(data, { ...options, admission }), { draws: 0, seed: 1 });

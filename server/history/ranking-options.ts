@@ -13,11 +13,6 @@ export const rankingSpecs: Readonly<Record<string, OptionSpec>> = {
   "train-until": { kind: "text", help: "rows from then on are judged on (RFC 3339 or YYYY-MM-DD)" },
   format: { kind: "text", help: "movielens, recbole or jsonl; not needed with --map" },
   map: { kind: "text", help: "a mapping file: which column of your tables means what" },
-  documents: {
-    kind: "text",
-    help: "of mapped tables: `row`, as each row says; `joined`, as all rows together say",
-    default: "row",
-  },
   definition: { kind: "text", help: "a definition module (REC_DEFINITION; else the default one)" },
   epochs: {
     kind: "number",
@@ -28,6 +23,7 @@ export const rankingSpecs: Readonly<Record<string, OptionSpec>> = {
   },
   batch: { kind: "number", help: "samples of a step", default: 256, min: 1, max: 8_192 },
   rate: { kind: "number", help: "learning rate", default: 0.001, min: 1e-6, max: 1 },
+  average: { kind: "number", help: "last epochs whose weights are averaged", default: 4, min: 1 },
   "user-ids": {
     kind: "number",
     help: "occurrences of a user before the id is learned; 255: never",
@@ -51,7 +47,8 @@ export const rankingSpecs: Readonly<Record<string, OptionSpec>> = {
 
 export const rankingNotes = `PATH is a folder or a file; .gz is read as it is. History is replayed in
 its own time through the counters that serve, and a row's features say only what was strictly
-earlier; rows of one millisecond know nothing of each other.
+earlier; rows of one millisecond know nothing of each other. In mapped tables a row's item is as
+that row says it, in other formats as its document does.
 An example: --map server/import/kuairand.map.json
   --definition models/definition/examples/kuairand.ts`;
 
@@ -66,9 +63,8 @@ export function historyParts(
 ): { parts: HistoryPart[]; heldFromMs?: number } {
   const types = new Set(definition.interactions.map(({ name }) => name));
   const [format, map] = [options.text("format"), options.text("map")];
-  const rowDocuments = rowDocumentsOf(options.text("documents"));
   const part = (path: string, held: boolean): HistoryPart => ({
-    ...{ held, source: namedSource(path, { format, map, types, rowDocuments }) },
+    ...{ held, source: namedSource(path, { format, map, types, rowDocuments: true }) },
   });
   const [data, train, test] = ["data", "train", "test"].map((name) => options.text(name));
   if (data !== undefined && train === undefined && test === undefined) {
@@ -80,11 +76,6 @@ export function historyParts(
     refuse("which history?", "--data PATH, or --train PATH with --test PATH");
   }
   return { parts: [part(train, false), ...(test === undefined ? [] : [part(test, true)])] };
-}
-
-function rowDocumentsOf(text: string | undefined): boolean {
-  if (text === "row" || text === "joined") return text === "row";
-  refuse(`--documents is ${text}`, "row or joined");
 }
 
 function timeOf(text: string): number {
@@ -99,7 +90,7 @@ export function trainOptionsOf(options: ParsedOptions) {
     epochs: options.number("epochs"),
     batch: options.number("batch"),
     learningRate: options.number("rate"),
-    seed: options.number("seed"),
+    ...{ seed: options.number("seed"), average: options.number("average") },
     admission: { users: options.number("user-ids"), items: options.number("item-ids") },
   };
 }

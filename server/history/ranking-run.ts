@@ -60,6 +60,8 @@ export interface TrainOptions {
   readonly batch: number;
   readonly learningRate: number;
   readonly seed: number;
+  /** The model is the mean of the weights after so many last epochs; 1: the last ones. */
+  readonly average: number;
   /** Occurrences, over all epochs, before an id's embedding is learned. */
   readonly admission: { readonly users: number; readonly items: number };
   /** Told after each epoch. */
@@ -71,7 +73,10 @@ export interface TrainedRanker {
   readonly trainer: RankTrainer;
 }
 
-/** A ranker trained for some epochs: the first in the order of time, then shuffled. */
+/**
+ * A ranker trained for some epochs: the first in the order of time, then shuffled. The weights of
+ * the last epochs are averaged (Izmailov et al. 2018): steadier than where the last batch left off.
+ */
 export function trainRanking(data: RankingData, options: TrainOptions): TrainedRanker {
   const { definition, epochs, batch, seed } = options;
   const { userEmbeddings: users, itemEmbeddings: items } = data.replay.state;
@@ -86,11 +91,19 @@ export function trainRanking(data: RankingData, options: TrainOptions): TrainedR
     itemEmbedding: { ...itemEmbedding, admission: options.admission.items },
   });
   const random = new Random(seed).fork();
-  for (let done = 0; done < epochs; done++) {
-    epoch(trainer, data.train, { batch, random: done === 0 ? null : random });
-    options.afterEpoch?.(done + 1, { ranker, trainer });
+  const average = Math.min(options.average, epochs);
+  const mean = new Float64Array(ranker.floats);
+  for (let done = 1; done <= epochs; done++) {
+    epoch(trainer, data.train, { batch, random: done === 1 ? null : random });
+    if (done > epochs - average) addShare(mean, trainer.weights, 1 / average);
+    options.afterEpoch?.(done, { ranker, trainer });
   }
+  if (average > 1) trainer.adopt(Float32Array.from(mean));
   return { ranker, trainer };
+}
+
+function addShare(sum: Float64Array, weights: Float32Array, share: number): void {
+  for (let i = 0; i < sum.length; i++) sum[i] = sum[i]! + share * weights[i]!;
 }
 
 /** Every head on the held rows. */
