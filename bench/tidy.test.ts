@@ -31,6 +31,11 @@ function percentile(values: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
 }
 
+/** A definition is loaded by the path that a setting names. */
+function isDefinition(file: string): boolean {
+  return /^export default defineRecommender\(/m.test(readSource(file).text);
+}
+
 /** Entry points: started by name, by a thread, or by a test runner. */
 function isEntry(file: string): boolean {
   return (
@@ -39,7 +44,8 @@ function isEntry(file: string): boolean {
     /^bench\/[^/]+\.ts$/.test(file) ||
     file === "native/build.ts" ||
     /^native\/test\//.test(file) ||
-    /^bench\/peers\//.test(file)
+    /^bench\/peers\//.test(file) ||
+    isDefinition(file)
   );
 }
 

@@ -19,7 +19,7 @@ export const limits = {
   batchItemsMax: 5_000,
   jsonDepthMax: 16,
   jsonKeysMax: 200_000,
-  /** Elements of all arrays of a body: the largest batch of items with lists of the longest kind. */
+  /** Elements of all arrays of a body: the largest batch of items with the longest lists. */
   jsonElementsMax: 640_000,
   contextKeysMax: 32,
   embeddingLengthMax: 1_024,

@@ -2,7 +2,7 @@ import { isRecord } from "../../models/core/schema.ts";
 import { httpRequest, type LoadClient } from "../open-loop.ts";
 import { median, percentile } from "../statistics.ts";
 
-/** How many candidates the model scored, by the `explain` of an answer; -1 where it does not say. */
+/** How many candidates the model scored, by an answer's `explain`; -1 where it does not say. */
 export function rankedIn(body: Uint8Array | null): number {
   const value: unknown = body === null ? null : JSON.parse(new TextDecoder().decode(body));
   const stages = isRecord(value) && Array.isArray(value.explain) ? value.explain : [];

@@ -61,7 +61,7 @@ function expectSameHeads(record: ServedRecord, again: Float32Array): void {
   }
 }
 
-test("while models are swapped, a slate's heads are those of the version that it names", async () => {
+test("while models are swapped, a slate's heads are of the version that it names", async () => {
   const environment = {
     ...{ DATA_DIR: dataDir, PORT: "0", RANK_WORKERS: "1", PUBLISH_EVERY: "100" },
     JOINER_EMIT_AFTER_MS: "100",

@@ -4,9 +4,9 @@
  * threads busy with work whose answer still comes in time, so goodput holds under overload.
  *
  * A queue that comes and goes is a burst, and may be long; a queue that stays is overload, and
- * only adds delay. So the bound is `waitMsMax` while the queue has been next to empty at some moment
- * of the last `calmMs`, and `standingMsMax` otherwise (controlled delay: Nichols and Jacobson, 2012; with
- * these two bounds: Maurer, Fail at Scale, 2015).
+ * only adds delay. So the bound is `waitMsMax` while the queue has been next to empty at some
+ * moment of the last `calmMs`, and `standingMsMax` otherwise (controlled delay: Nichols and
+ * Jacobson, 2012; with these two bounds: Maurer, Fail at Scale, 2015).
  *
  * Wait estimate: requests in flight x the smoothed time between completions. A completion's time
  * counts from the later of its own arrival and the completion before it, so that idle time is not

@@ -295,7 +295,7 @@ describe("on a socket", () => {
     expect(answers.match(/HTTP\/1.1 \d+/g)).toEqual(["HTTP/1.1 413", "HTTP/1.1 200"]);
   });
 
-  test("a body that drips is refused in time, and more than so many before they are read", async () => {
+  test("a body that drips is refused in time, and too many before they are read", async () => {
     const bodies = { withinMs: 100, readingMax: 2 };
     const one = fakeDoor({ clock: systemClock, bodies });
     const slow = serve({ app: one.app, host: "127.0.0.1", port: 0, hasToken: false });

@@ -91,7 +91,7 @@ async function fill(log: FakeEventLog, events: EventRecord[], served: ServedReco
 }
 
 describe("windows", () => {
-  test("equal the oracle at every pane end that the watermark passes, one event at a time", async () => {
+  test("equal the oracle at every pane end the watermark passes, one event at a time", async () => {
     const { core, tables } = makeCore(perImpression, { events: 1, served: 1 });
     const oracle = new WindowsOracle({ definition: perImpression, ...marks });
     const log = new FakeEventLog();

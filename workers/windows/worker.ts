@@ -128,7 +128,7 @@ export class WindowsRole {
   }
 }
 
-/** Runs the role, once caught up, until it is told to stop; `afterStep` sees every step that applied something. */
+/** Runs the role, once caught up, until told to stop; `afterStep` sees each step that applied. */
 export async function runWindows(
   role: WindowsRole,
   stop: StopSignal,
