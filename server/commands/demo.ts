@@ -24,8 +24,9 @@ const specs: Readonly<Record<string, OptionSpec>> = {
 
 const notes = `Users come --speed times as fast as in life, so a slate's samples are learned from
 after 5 s (JOINER_EMIT_AFTER_MS); labels that come later follow as corrections. Rates are
-clicks per shown item: click% what users did, server% what its slates deserve by the world's own truth, beside the
-slates that popularity, chance and an oracle would have shown at that moment. Ctrl-C ends it.`;
+clicks per shown item: click% what users did, server% what its slates deserve by the world's
+own truth, beside the slates that popularity, chance and an oracle would have shown at that
+moment. Ctrl-C ends it.`;
 
 const passed = ["users", "items", "rate", "speed", "drift", "minutes", "seed"];
 
