@@ -97,18 +97,10 @@ function roleSettings(machine: Machine) {
     }),
     windowWorkers: count("WINDOW_WORKERS", [1, 1], { fallback: "1", help: "Window threads." }),
     joinerWorkers: count("JOINER_WORKERS", [1, 1], { fallback: "1", help: "Joiner threads." }),
-    trainerThreads: count("TRAINER_THREADS", [1, workersMax], {
-      fallback: "1",
-      help: "Threads of the online trainer.",
-    }),
     definition: pattern("REC_DEFINITION", /^$|\.(ts|js|mjs)$/, {
       fallback: "",
       allowed: "the path of a module whose default export is a definition",
       help: "Your own recommender; without one the video feed.",
-    }),
-    rankEngine: word("RANK_ENGINE", ["native", "reference"], {
-      fallback: "native",
-      help: "What computes scores.",
     }),
     publishEvery: count("PUBLISH_EVERY", [1, 1_000_000], {
       fallback: "100",
@@ -231,12 +223,10 @@ export function readConfig(sources: ConfigSources): Config {
     rankWorkers: take(settings.rankWorkers),
     windowWorkers: take(settings.windowWorkers),
     joinerWorkers: take(settings.joinerWorkers),
-    trainerThreads: take(settings.trainerThreads),
     eventLogUrl: take(settings.eventLogUrl),
     featureStoreUrl: take(settings.featureStoreUrl),
     vectorIndexUrl: take(settings.vectorIndexUrl),
     definition: take(settings.definition),
-    rankEngine: take(settings.rankEngine),
     publishEvery: take(settings.publishEvery),
     joinerEmitAfterMs: take(settings.joinerEmitAfterMs),
     detailsPrefetch: take(settings.detailsPrefetch),
