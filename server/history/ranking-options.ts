@@ -45,8 +45,8 @@ export const rankingSpecs: Readonly<Record<string, OptionSpec>> = {
   json: { kind: "flag", help: "the figures as JSON" },
 };
 
-export const rankingNotes = `PATH is a folder or a file; .gz is read as it is. History is replayed in
-its own time through the counters that serve, and a row's features say only what was strictly
+export const rankingNotes = `PATH is a folder or a file; .gz is read as it is. History is replayed
+in its own time through the counters that serve, and a row's features say only what was strictly
 earlier; rows of one millisecond know nothing of each other. In mapped tables a row's item is as
 that row says it, in other formats as its document does.
 An example: --map server/import/kuairand.map.json
