@@ -21,7 +21,8 @@ export interface HeadColumns {
   readonly stride: number;
 }
 
-const watchBeta = 0.5;
+/** Where smooth L1 turns from square to straight, in log1p seconds. */
+export const watchBeta = 0.5;
 
 /**
  * Loss of every head and row, and the gradient of the sum over heads by each logit. Binary heads:

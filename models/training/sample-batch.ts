@@ -32,7 +32,7 @@ export function faultOf(layout: RankerLayout, sample: Sample): "shape" | "value"
 
 /**
  * Samples as columns. Primary samples stand first, in order, then corrections: those say only that
- * a conversion came late, so all their labels but conversions (heads with `given`) are unknown.
+ * something came late after all, so a label of theirs is known where it is positive.
  */
 export class SampleBatch {
   readonly rowsMax: number;
@@ -92,9 +92,7 @@ export class SampleBatch {
 
   #label(sample: Sample, h: number): number {
     const label = sample.labels[h]!;
-    if (sample.kind === "correction") {
-      return this.#layout.givenHead[h]! >= 0 && label === 1 ? 1 : Number.NaN;
-    }
+    if (sample.kind === "correction" && !(label > 0)) return Number.NaN;
     return this.#layout.seconds[h] ? Math.log1p(label) : label;
   }
 }

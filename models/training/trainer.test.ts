@@ -140,6 +140,41 @@ describe("corrections", () => {
   });
 });
 
+describe("a late label", () => {
+  const only = (h: number, label: number) =>
+    Float32Array.from({ length: feedShape.heads.length }, (_, i) => (i === h ? label : Number.NaN));
+
+  for (const [h, head] of feedShape.heads.entries()) {
+    test(`of ${head.name} undoes the negative that was learned before it`, () => {
+      const { trainer } = setup();
+      const label = head.kind === "seconds" ? 20 : 1;
+      const late = feed.samples.slice(0, 200);
+      learnInBatches(
+        trainer,
+        late.map((one) => ({ ...one, labels: new Float32Array(one.labels.length) })),
+      );
+      const model = { weights: trainer.weights, pinVersion: null };
+      const losses = new Float64Array(200);
+      const loss = () => {
+        trainer.lossesOf(
+          late.map((one) => ({ ...one, labels: only(h, label) })),
+          model,
+          losses,
+        );
+        return losses.reduce((sum, one) => sum + one, 0);
+      };
+      const before = loss();
+      const corrections = late.map((one) => ({
+        ...one,
+        kind: "correction" as const,
+        labels: only(h, label),
+      }));
+      for (let i = 0; i < 3; i++) learnInBatches(trainer, corrections);
+      expect(loss()).toBeLessThan(before);
+    });
+  }
+});
+
 describe("bad samples", () => {
   const poison = (change: Partial<Sample>): Sample => ({ ...feed.samples[0]!, ...change });
   const bad: Record<string, Sample> = {

@@ -1,5 +1,5 @@
 import { assert } from "../core/assert.ts";
-import { HeadLosses, uncertaintyCoefficients } from "../layers/head-losses.ts";
+import { HeadLosses, uncertaintyCoefficients, watchBeta } from "../layers/head-losses.ts";
 import { RunningMoments } from "../layers/normaliser.ts";
 import type { Ranker } from "../ranking/ranker.ts";
 import { BatchModel, type ModelVersion, type TrainerTables } from "./batch-model.ts";
@@ -232,24 +232,36 @@ export class RankTrainer {
   }
 
   /**
-   * A correction takes back the negative that was learned and puts the positive in its place: its
-   * gradient is grad(1) - grad(0) = grad(1) / (1 - p), bounded at ten times grad(1).
+   * A correction takes back the negative that was learned and puts what came in its place: its
+   * gradient is grad(label) - grad(0). Binary heads: grad(1) / (1 - p), bounded at ten times
+   * grad(1). A correction carries one label, so a given head's gradient is its own or the product's.
    */
   #correct(from: number, rows: number): void {
     const { layout } = this.#ranker;
-    const stride = this.#model.network.rowsMax;
-    const { logits, logitsGradient } = this.#model.network;
     for (let h = 0; h < layout.heads; h++) {
-      const given = layout.givenHead[h]!;
-      if (given < 0) continue;
       for (let r = from; r < rows; r++) {
-        const p = sigmoid(logits[h * stride + r]!) * sigmoid(logits[given * stride + r]!);
-        const factor = 1 / Math.max(0.1, 1 - p);
-        // All other labels of a correction are unknown: the given head's gradient is this one's.
-        logitsGradient[h * stride + r]! *= factor;
-        logitsGradient[given * stride + r]! *= factor;
+        if (Number.isNaN(this.#model.batch.labels[h * this.#model.network.rowsMax + r]!)) continue;
+        if (layout.seconds[h]) this.#takeBackSeconds(h, r);
+        else this.#takeBackNegative(h, r);
       }
     }
+  }
+
+  #takeBackNegative(h: number, r: number): void {
+    const { logits, logitsGradient, rowsMax } = this.#model.network;
+    const given = this.#ranker.layout.givenHead[h]!;
+    const at = h * rowsMax + r;
+    const rate = given < 0 ? 1 : sigmoid(logits[given * rowsMax + r]!);
+    const factor = 1 / Math.max(0.1, 1 - rate * sigmoid(logits[at]!));
+    logitsGradient[at]! *= factor;
+    if (given >= 0) logitsGradient[given * rowsMax + r]! *= factor;
+  }
+
+  #takeBackSeconds(h: number, r: number): void {
+    const { logits, logitsGradient, rowsMax } = this.#model.network;
+    const at = h * rowsMax + r;
+    const ofZero = Math.min(1, Math.max(-1, logits[at]! / watchBeta));
+    logitsGradient[at]! -= this.#coefficients[h]! * this.#rowWeights[r]! * ofZero;
   }
 
   #setCoefficients(): void {
