@@ -12,6 +12,7 @@ export { IdTable, type IdTableOptions } from "./id-table.ts";
 export type * from "./kernel-set.ts";
 export { inputClip, mmoeLayersMax, mmoeWorkspace, packMmoeShape, padded } from "./kernel-set.ts";
 export { type InstructionSet, instructionSets, nativeKernels } from "./kernels.ts";
+export { refuseConnections } from "./listening.ts";
 export { loadNative } from "./load.ts";
 export {
   HistogramReading,

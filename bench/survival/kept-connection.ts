@@ -34,8 +34,10 @@ export class KeptConnection {
   }
 
   close(): void {
-    this.#socket?.end();
+    const socket = this.#socket;
+    // First: the end of it may be told at once, and is not a loss.
     this.#socket = null;
+    socket?.end();
   }
 
   async #connect(): Promise<boolean> {

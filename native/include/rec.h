@@ -167,6 +167,8 @@ int32_t rec_release(int32_t handle);
 int32_t rec_thread_name(const char* name);
 /* Nice value of the calling thread; returns the value in force + 100, or a status. */
 int32_t rec_thread_nice(int32_t nice);
+/* Sockets of this process that listen on a TCP port refuse from now on; how many there were. */
+int32_t rec_refuse_connections(uint32_t port);
 
 #ifdef __cplusplus
 }

@@ -128,6 +128,11 @@ napi_value thread_nice(Call& call) {
   return call.result(static_cast<double>(checked(status, "setThreadNice") - 100));
 }
 
+napi_value refuse_connections(Call& call) {
+  return call.result(
+      static_cast<double>(checked(rec_refuse_connections(call.u32(0, "port")), "refuse")));
+}
+
 }  // namespace
 }  // namespace rec
 
@@ -151,6 +156,7 @@ void register_shared(napi_env env, napi_value exports) {
   define<release>(env, exports, "sharedRelease");
   define<thread_name>(env, exports, "threadName");
   define<thread_nice>(env, exports, "threadNice");
+  define<refuse_connections>(env, exports, "refuseConnections");
   register_tables(env, exports);
   register_embeddings(env, exports);
   register_slots(env, exports);

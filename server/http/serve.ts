@@ -1,4 +1,5 @@
 import { RecError } from "../../models/core/errors.ts";
+import { refuseConnections } from "../../native/index.ts";
 import type { App } from "./app.ts";
 import { isLoopback } from "./auth.ts";
 
@@ -74,7 +75,9 @@ export function serve(options: ServeOptions): Door {
       const { graceMs, quietMs } = { ...stopDefaults, ...given };
       stopping = true;
       // Stops listening at once; connections that are open keep being served until the silence.
-      void server.stop(false);
+      // `server.stop(false)` would close the idle ones now, and a request that is already on its
+      // way over one of them would never be answered.
+      if (refuseConnections(server.port ?? port) === 0) void server.stop(false);
       const endMs = performance.now() + graceMs;
       while (!isQuiet(quietMs) && performance.now() < endMs) await Bun.sleep(pollMs);
       const clean = isAnswered();
