@@ -72,6 +72,24 @@ describe("the load client", () => {
     listener.stop(true);
   });
 
+  test("a connection that was closed while idle is not sent on", async () => {
+    let idleMs = 5;
+    const listener = Bun.listen({
+      ...{ hostname: "127.0.0.1", port: 0 },
+      socket: {
+        open: (socket) => void (idleMs > 0 && setTimeout(() => socket.end(), idleMs)),
+        data: (socket) => void socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+      },
+    });
+    const client = new LoadClient({ port: listener.port });
+    await client.open(2);
+    await Bun.sleep(50);
+    idleMs = 0;
+    expect((await client.request(httpRequest("GET", "/"))).status).toBe(200);
+    client.close();
+    listener.stop(true);
+  });
+
   test("the closed loop keeps so many requests under way", async () => {
     let [open, most] = [0, 0];
     const server = serve(async () => {

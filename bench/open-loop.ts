@@ -154,7 +154,12 @@ export class LoadClient {
   /** Status 0 in the answer: the connection was lost. */
   send(request: Uint8Array, intendedMs: number, done: Done): void {
     const pending = { request, intendedMs, done };
-    const connection = this.#idle.pop();
+    let connection = this.#idle.pop();
+    while (connection !== undefined && !connection.connected) {
+      // The server closed it while it was idle.
+      void this.#reconnect(connection);
+      connection = this.#idle.pop();
+    }
     if (connection === undefined) this.#line.push(pending);
     else connection.send(pending);
   }

@@ -77,9 +77,9 @@ export async function peak(server: ServerProcess, sizes: Sizes, details: boolean
   const judge = new SlateJudge(slate);
   const run = (connections: number, seconds: number): Promise<ClosedResult> =>
     closedSlates(client, { connections, seconds, next, judge });
-  await run(Math.min(warmConnections, sizes.connections), Math.max(1, sizes.seconds / 4));
+  await run(Math.min(warmConnections, sizes.connections), Math.max(0.5, sizes.seconds / 2));
   const connections = await bestConnections(
-    (count) => run(count, Math.max(0.2, sizes.seconds / 12)),
+    (count) => run(count, Math.max(0.2, sizes.seconds / 10)),
     sizes.connections,
   );
   const threads = cpuSecondsByThread(server.pid);
