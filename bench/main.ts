@@ -9,6 +9,7 @@ const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   freshness: async () => (await import("./freshness.ts")).bench,
   "hand-over": async () => (await import("./hand-over.ts")).bench,
   kernels: async () => (await import("./kernels.ts")).bench,
+  restart: async () => (await import("./restart.ts")).bench,
   stop: async () => (await import("./stop.ts")).bench,
   failures: async () => (await import("./failures.ts")).bench,
   crash: async () => (await import("./crash.ts")).bench,
