@@ -12,7 +12,7 @@ test("bench quality, smoke, on the server itself", async () => {
   const output = await runBench(bench, ["--smoke"], () => {});
   const value = (name: string) => output?.figures[name]?.value ?? Number.NaN;
   expect(value("shareOfOracleLift")).toBeLessThan(1);
-  // Even cold, and after four minutes, live counters beat a random slate; without them nothing does.
+  // Even cold, after four minutes, live counters beat a random slate; without them nothing does.
   expect(value("clickRateServer")).toBeGreaterThan(value("clickRateRandom"));
   expect(value("clickRateServer")).toBeGreaterThan(value("clickRateBothFrozen"));
   expect(value("clickRateWeightsFrozen")).not.toBe(value("clickRateServer"));
