@@ -23,8 +23,13 @@ export interface RoleContext {
 
 declare const self: Worker;
 
-/** Background threads yield to those that answer requests. */
-const backgroundNice = 10;
+/**
+ * Background threads yield to those that answer requests; counters that the next slate reads go
+ * before samples, and what can wait takes what is left.
+ */
+const niceOf: Readonly<Record<RoleInit["role"], number>> = {
+  ...{ windows: 10, joiner: 15, trainer: 19, recall: 19 },
+};
 
 /**
  * The entry of a role's thread: opens what the first message describes, runs the role until the
@@ -57,11 +62,15 @@ function fail(error: unknown): void {
 
 async function start(init: RoleInit, stop: StopSignal): Promise<RoleContext> {
   setThreadName(init.role);
-  setThreadNice(backgroundNice);
+  setThreadNice(niceOf[init.role]);
   armTestFaults(init.role);
   const definition = await loadDefinition(init.definitionPath);
   const { dataDir, topics, control, durability } = init;
-  const post = (message: FromRole) => self.postMessage(message);
+  const post = (message: FromRole) => {
+    // Until then nobody can be served: taking in what is stored comes first.
+    if (message.kind === "ready") setThreadNice(backgroundNice);
+    self.postMessage(message);
+  };
   const warn = (text: string) => post({ kind: "log", level: "warn", text });
   return {
     init,

@@ -16,7 +16,7 @@ import type { RankingWork } from "./work.ts";
 /** A ranking thread: constructs what it uses and serves requests until it is told to stop. */
 
 /** The door goes first: it answers, and refuses, while these threads are busy. */
-const rankingNice = 2;
+const rankingNice = 5;
 
 function bytesOf(answer: Answer): Uint8Array {
   return utf8(JSON.stringify(answer));
