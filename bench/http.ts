@@ -43,7 +43,7 @@ interface Plan {
   readonly end: string;
 }
 
-const allParts = ["slates", "details", "noPrefetch", "scenario", "overload"];
+const allParts = ["slates", "details", "noPrefetch", "learning", "scenario", "overload"];
 
 function ending(figures: Figures, end: string): Figures {
   return Object.fromEntries(Object.entries(figures).map(([name, one]) => [`${name}${end}`, one]));
@@ -147,6 +147,34 @@ async function withoutPrefetch(plan: Plan): Promise<Figures> {
   }
 }
 
+/** A counter of the metrics text; 0 where it is not there. */
+async function counter({ port }: ServerProcess, name: string): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  const line = text.split("\n").find((one) => one.startsWith(`${name} `));
+  return Number(line?.slice(name.length + 1) ?? 0);
+}
+
+/** Samples of the slates that are served are learned at once, not two minutes after the run. */
+async function whileLearning(plan: Plan): Promise<Figures> {
+  const server = await open(plan, { JOINER_EMIT_AFTER_MS: "1000" });
+  try {
+    const names = ["rec_model_samples_total", "rec_ranking_served_records_total"] as const;
+    const before = await Promise.all(names.map((name) => counter(server, name)));
+    const figures = await slates(server, plan, false);
+    const after = await Promise.all(names.map((name) => counter(server, name)));
+    const [samples, served] = after.map((value, i) => value - before[i]!);
+    return ending(
+      {
+        ...figures,
+        samplesLearnedPerRequest: { value: samples! / served!, unit: "samples" },
+      },
+      `Learning${plan.end}`,
+    );
+  } finally {
+    await server.stop();
+  }
+}
+
 /** What two servers say of each other. */
 function comparisons(figures: Figures): Figures {
   const [one, two] = [figures.requestsPerCpuSecond, figures.requestsPerCpuSecondWorkers2];
@@ -190,6 +218,7 @@ export const bench: Bench = {
         end: workers === 1 ? "" : `Workers${workers}`,
       };
       Object.assign(figures, await measureServer(plan));
+      if (parts.has("learning")) Object.assign(figures, await whileLearning(plan));
       if (parts.has("noPrefetch")) Object.assign(figures, await withoutPrefetch(plan));
     }
     return { ...figures, ...comparisons(figures) };
