@@ -3,7 +3,6 @@ import { Random } from "../core/random.ts";
 import { auc, groupedAuc, xauc } from "./auc.ts";
 import { bootstrapByGroup } from "./bootstrap.ts";
 import { calibrationRatio, expectedCalibrationError, logLoss } from "./calibration.ts";
-import { ndcgAt, recallAt } from "./ranking-metrics.ts";
 
 /** By definition: the share of ordered pairs, ties half. */
 function pairs(scores: readonly number[], truths: readonly number[]): number {
@@ -69,17 +68,6 @@ describe("calibration", () => {
     expect(expectedCalibrationError({ scores: rates, labels })).toBeLessThan(0.02);
     const biased = rates.map((rate) => Math.min(1, rate + 0.1));
     expect(expectedCalibrationError({ scores: biased, labels })).toBeGreaterThan(0.07);
-  });
-});
-
-describe("rankings", () => {
-  test("recall and NDCG at k", () => {
-    const relevant = new Set([1, 2, 3]);
-    expect(recallAt([1, 9, 2, 8, 3], relevant, 3)).toBeCloseTo(2 / 3);
-    expect(ndcgAt([1, 2, 3], relevant, 3)).toBe(1);
-    const ideal = 1 + 1 / Math.log2(3) + 0.5;
-    expect(ndcgAt([1, 9, 2], relevant, 3)).toBeCloseTo(1.5 / ideal);
-    expect(ndcgAt([], new Set(), 3)).toBeNaN();
   });
 });
 

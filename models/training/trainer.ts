@@ -234,7 +234,7 @@ export class RankTrainer {
   /**
    * A correction takes back the negative that was learned and puts what came in its place: its
    * gradient is grad(label) - grad(0). Binary heads: grad(1) / (1 - p), bounded at ten times
-   * grad(1). A correction carries one label, so a given head's gradient is its own or the product's.
+   * grad(1). A correction has one label: a given head's gradient is its own or the product's.
    */
   #correct(from: number, rows: number): void {
     const { layout } = this.#ranker;

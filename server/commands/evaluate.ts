@@ -14,6 +14,7 @@ import { helpText, type OptionSpec, type ParsedOptions, parseOptions } from "./o
 
 const specs: Readonly<Record<string, OptionSpec>> = {
   ...rankingSpecs,
+  "shared-bottom": { kind: "flag", help: "one trunk in place of the mixture: the baseline" },
   smoke: { kind: "flag", help: "a made-up history of a few seconds, no files needed" },
   help: { kind: "flag", help: "this text" },
 };
@@ -47,7 +48,11 @@ export async function run(args: readonly string[], hooks: EvaluateHooks = {}): P
       const fix = "--train-until DATE, or --test PATH";
       throw new RecError("REC_COMMAND_OPTION", "no row is left to judge on", { fix });
     }
-    const trained = trainRanking(data, { definition, ...trainOptionsOf(options) });
+    const trained = trainRanking(data, {
+      ...trainOptionsOf(options),
+      definition,
+      sharedBottom: options.flag("shared-bottom"),
+    });
     const seed = options.number("seed");
     const draws = options.flag("smoke") ? 20 : options.number("draws");
     const reports = evaluateRanking(data, trained, { draws, seed });

@@ -5,6 +5,7 @@ import { type HeadReport, reportHeads } from "../../models/evaluation/head-repor
 import { scoreSamples } from "../../models/evaluation/score-samples.ts";
 import { rankerShapeOf } from "../../models/ranking/definition-shape.ts";
 import { createRanker, type Ranker } from "../../models/ranking/ranker.ts";
+import { sharedBottomShape } from "../../models/ranking/shared-bottom.ts";
 import { epoch, offlineBatchMax, type Tie } from "../../models/training/offline.ts";
 import type { Sample } from "../../models/training/sample.ts";
 import { RankTrainer, trainerDefaults } from "../../models/training/trainer.ts";
@@ -64,6 +65,8 @@ export interface TrainOptions {
   readonly average: number;
   /** Occurrences, over all epochs, before an id's embedding is learned. */
   readonly admission: { readonly users: number; readonly items: number };
+  /** One trunk for all heads in place of the mixture: the baseline. */
+  readonly sharedBottom?: boolean;
   /** Told after each epoch. */
   readonly afterEpoch?: (epoch: number, trained: TrainedRanker) => void;
 }
@@ -80,7 +83,8 @@ export interface TrainedRanker {
 export function trainRanking(data: RankingData, options: TrainOptions): TrainedRanker {
   const { definition, epochs, batch, seed } = options;
   const { userEmbeddings: users, itemEmbeddings: items } = data.replay.state;
-  const ranker = createRanker(rankerShapeOf(definition));
+  const shape = rankerShapeOf(definition);
+  const ranker = createRanker(options.sharedBottom === true ? sharedBottomShape(shape) : shape);
   const initial = new Float32Array(ranker.floats);
   ranker.initialise(new Random(seed), initial);
   const { optimizer, userEmbedding, itemEmbedding } = trainerDefaults;
