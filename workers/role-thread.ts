@@ -25,7 +25,8 @@ declare const self: Worker;
 
 /**
  * Background threads yield to those that answer requests; counters that the next slate reads go
- * before samples, and what can wait takes what is left.
+ * before samples, and what can wait takes what is left. From when the role is ready: before that
+ * nobody can be served, and taking in what is stored comes first.
  */
 const niceOf: Readonly<Record<RoleInit["role"], number>> = {
   ...{ windows: 10, joiner: 15, trainer: 19, recall: 19 },
@@ -43,12 +44,13 @@ export function serveRole(run: (context: RoleContext) => Promise<void>): void {
     if (message.kind === "stop") stop.stop();
     else if (message.kind === "command") void answer(context, message.id, message.command);
     else {
-      void start(message.init, stop).then(async (opened) => {
+      const done = start(message.init, stop).then(async (opened) => {
         context = opened;
         await run(opened);
         await opened.log.close();
         opened.post({ kind: "stopped" });
-      }, fail);
+      });
+      done.catch(fail);
     }
   };
 }
@@ -62,13 +64,11 @@ function fail(error: unknown): void {
 
 async function start(init: RoleInit, stop: StopSignal): Promise<RoleContext> {
   setThreadName(init.role);
-  setThreadNice(niceOf[init.role]);
   armTestFaults(init.role);
   const definition = await loadDefinition(init.definitionPath);
   const { dataDir, topics, control, durability } = init;
   const post = (message: FromRole) => {
-    // Until then nobody can be served: taking in what is stored comes first.
-    if (message.kind === "ready") setThreadNice(backgroundNice);
+    if (message.kind === "ready") setThreadNice(niceOf[init.role]);
     self.postMessage(message);
   };
   const warn = (text: string) => post({ kind: "log", level: "warn", text });

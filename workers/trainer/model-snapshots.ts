@@ -82,7 +82,12 @@ export class ModelSnapshots {
   /** Continues where the newest good snapshot stood; false where there is none. */
   restoreNewest(trainer: OnlineTrainer): boolean {
     const opened = this.#directory.openNewest(this.#options.definitionHash);
-    if (opened === null) return false;
+    if (opened === null) {
+      // A thread that died before its first snapshot left what it had learned in the tables.
+      emptyFrom(this.#options.users, 0);
+      emptyFrom(this.#options.items, 0);
+      return false;
+    }
     this.#take(opened, trainer);
     trainer.offset = opened.manifest.offsets["samples/0"] ?? 0;
     trainer.versionBase = opened.manifest.metrics.versionBase ?? 1;
@@ -136,8 +141,12 @@ function loadTable(reader: SnapshotReader, name: string, table: EmbeddingTable):
     table.load(first, chunk.length / table.rowBytes, chunk);
     first += chunk.length / table.rowBytes;
   }
+  emptyFrom(table, rows);
+}
+
+function emptyFrom(table: EmbeddingTable, first: number): void {
   const zeros = new Float32Array(rowsAtOnce * table.dim);
-  for (let row = rows; row < table.usedRows; row += rowsAtOnce) {
+  for (let row = first; row < table.usedRows; row += rowsAtOnce) {
     const count = Math.min(rowsAtOnce, table.usedRows - row);
     const rest = Uint32Array.from({ length: count }, (_, i) => row + i);
     table.initialise(rest, count, zeros);
