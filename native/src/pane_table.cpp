@@ -303,7 +303,7 @@ int32_t rec_pane_table_create(uint32_t rows, uint32_t counters, const rec_window
   table->counters = counters;
   table->window_count = window_count;
   if (!rec::lay_out(*table, windows)) return REC_BAD_ARGUMENT;
-  if (!table->region.reserve(size_t{8} * table->row_words * rows)) return REC_NO_MEMORY;
+  if (!table->region.reserve_dense(size_t{8} * table->row_words * rows)) return REC_NO_MEMORY;
   return rec::adopt(rec::kPaneTable, table.release());
 }
 

@@ -28,6 +28,13 @@ class Region {
   bool reserve(size_t bytes) {
     return map(bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
   }
+  // For rows that fill up from the first: 2 MB pages take a five hundredth of the page faults,
+  // which are most of the time of a replay into fresh tables. Without them all is as before.
+  bool reserve_dense(size_t bytes) {
+    if (!reserve(bytes)) return false;
+    madvise(data_, bytes_, MADV_HUGEPAGE);
+    return true;
+  }
   bool map_file(size_t bytes, int file) { return map(bytes, MAP_SHARED | MAP_NORESERVE, file); }
 
   uint8_t* data() const { return data_; }
