@@ -7,6 +7,8 @@ import { isRecord } from "../models/core/schema.ts";
 export interface CannonResult {
   /** Answers with a status of 2xx, in the whole run. */
   readonly answered: number;
+  /** How long it really ran. */
+  readonly seconds: number;
   /** All others, and what was not answered. */
   readonly failed: number;
 }
@@ -56,6 +58,7 @@ function resultOf(text: string): CannonResult {
   const result: unknown = JSON.parse(line);
   return {
     answered: numberAt(result, "2xx"),
+    seconds: numberAt(result, "duration"),
     failed: numberAt(result, "errors") + numberAt(result, "timeouts") + numberAt(result, "non2xx"),
   };
 }

@@ -139,10 +139,10 @@ export async function byAutocannon(
   }));
   const seconds = Math.max(1, Math.round(sizes.seconds / 3));
   const shot = { port: server.port, path: "/v1/recommend", bodies, connections, seconds };
-  const { answered, failed } = await cannon(shot);
+  const result = await cannon(shot);
   return {
-    autocannonPerSecond: { value: answered / seconds, unit: "1/s" },
-    autocannonFailed: { value: failed, unit: "answers" },
+    autocannonPerSecond: { value: result.answered / result.seconds, unit: "1/s" },
+    autocannonFailed: { value: result.failed, unit: "answers" },
   };
 }
 

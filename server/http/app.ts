@@ -33,8 +33,8 @@ const admissionDefaults: AdmissionOptions = {
   inFlightMax: limits.inFlightRequestsMax,
   // An eighth of the deadline may go on waiting: the queue smooths bursts, more only adds delay.
   waitMsMax: limits.deadlineMsDefault / 8,
-  // A queue that stays gains nothing by being longer: a few requests keep the threads busy.
-  standingMsMax: limits.deadlineMsDefault / 32,
+  // A queue that stays gains nothing by being longer than what keeps the threads busy.
+  standingMsMax: limits.deadlineMsDefault / 16,
   calmMs: 100,
   inFlightFloor: 4,
   bytesMax: limits.appendQueueBytesMax,

@@ -1,7 +1,7 @@
 import { utf8 } from "../../models/core/bytes.ts";
 import { Random } from "../../models/core/random.ts";
 import { GenerationHolder } from "../../models/recall/generation.ts";
-import { setThreadName, setThreadNice } from "../../native/index.ts";
+import { setThreadName } from "../../native/index.ts";
 import { loadDefinition } from "../load-definition.ts";
 import { attachSharedState } from "../shared-state.ts";
 import { openDocumentStore, openEventLog } from "../stores/open.ts";
@@ -15,9 +15,6 @@ import type { RankingWork } from "./work.ts";
 
 /** A ranking thread: constructs what it uses and serves requests until it is told to stop. */
 
-/** The door goes first: it answers, and refuses, while these threads are busy. */
-const rankingNice = 5;
-
 function bytesOf(answer: Answer): Uint8Array {
   return utf8(JSON.stringify(answer));
 }
@@ -25,7 +22,6 @@ function bytesOf(answer: Answer): Uint8Array {
 async function build(boot: BootMessage<RankingWork>): Promise<CallHandler> {
   const { work, readerBase, readers, servedPartition, worker } = boot;
   setThreadName(`ranking-${worker}`);
-  setThreadNice(rankingNice);
   const { dataDir, topics, control, durability, eventLogUrl } = work;
   const definition = await loadDefinition(work.definitionPath);
   const state = attachSharedState(work.handles);
