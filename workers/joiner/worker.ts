@@ -41,6 +41,7 @@ export class JoinerRole {
 
   async #rebuild(): Promise<void> {
     const { log, partition = 0 } = this.#options;
+    log.openWriter("samples", partition);
     const bytes = await log.lastFrame("samples", partition);
     if (bytes === null) return;
     for (const { source, to } of this.core.beginReplay(decodeFrame(bytes))) {

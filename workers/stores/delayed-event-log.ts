@@ -94,6 +94,10 @@ export class DelayedEventLog implements TailedLog {
     await this.#below.waitForAny(points, timeoutMs);
   }
 
+  openWriter(topic: Topic, partition: number): void {
+    this.#below.openWriter(topic, partition);
+  }
+
   async lastFrame(topic: Topic, partition: number): Promise<Uint8Array | null> {
     return await this.#below.lastFrame(topic, partition);
   }

@@ -90,6 +90,8 @@ export class FakeEventLog implements TailedLog {
     }
   }
 
+  openWriter(): void {}
+
   async lastFrame(topic: Topic, partition: number): Promise<Uint8Array | null> {
     return this.#of(topic, partition).frame;
   }

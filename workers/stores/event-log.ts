@@ -66,6 +66,12 @@ export interface EventLog {
 export interface TailedLog extends EventLog {
   /** Resolves once any of the points is passed, after `timeoutMs`, or when the log is closed. */
   waitForAny(points: readonly LogPoint[], timeoutMs: number): Promise<void>;
+  /**
+   * Makes this thread the partition's writer now, as its first append would: a group that a dead
+   * writer had written and not shown yet is shown. A role does so before it asks for its last
+   * frame, or it would continue from an older one than the group holds.
+   */
+  openWriter(topic: Topic, partition: number): void;
 }
 
 /** Record `index` of a batch, as a view (valid as long as the batch). */

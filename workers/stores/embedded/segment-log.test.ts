@@ -174,6 +174,28 @@ describe("segments", () => {
     await again.close();
   });
 
+  test("the next writer takes in what a dead one had written and not shown", async () => {
+    const fileSystem = memoryFileSystem();
+    const main = open(fileSystem);
+    let dies = false;
+    const first = open(fileSystem, {
+      control: main.control,
+      trace(step) {
+        if (dies && step === "written") throw new Error("the thread is gone");
+      },
+    });
+    await first.append(topic, 0, [utf8("shown")], { frame: utf8("1") });
+    dies = true;
+    await first.append(topic, 0, [utf8("written")], { frame: utf8("2") }).catch(() => {});
+    expect(await all(main)).toEqual(["shown"]);
+    main.releaseWriter(topic, 0);
+    const next = open(fileSystem, { control: main.control });
+    next.openWriter(topic, 0);
+    expect(text((await next.lastFrame(topic, 0)) ?? utf8(""))).toBe("2");
+    expect(await all(main)).toEqual(["shown", "written"]);
+    await next.close();
+  });
+
   test("frames without records stay bounded, and a reader follows the replaced file", async () => {
     const fileSystem = memoryFileSystem();
     const log = open(fileSystem, { segmentBytes: 1_000 });

@@ -137,7 +137,7 @@ export class SegmentLog implements TailedLog {
     for (const result of results) if (result.status === "rejected") throw result.reason;
   }
 
-  /** Makes this thread the writer now; else its first append pays for reading the last segment. */
+  /** Else the first append does it, and pays for reading the last segment. */
   openWriter(topic: Topic, partition: number): void {
     this.#requireOpen();
     this.#writer(this.#at(topic, partition));
