@@ -71,7 +71,8 @@ async function breakAll(
     const tookMs = await faultRun.breakThread(thread, fault, metric);
     into.push(tookMs);
     context.say(`${thread.padEnd(10)} ${fault.padEnd(6)} ready again in ${tookMs.toFixed(0)} ms`);
-    await Bun.sleep(300);
+    // A thread that dies young is replaced only after a pause.
+    await Bun.sleep(isRole ? 300 : 1_600);
   };
   for (let round = 0; round < rounds; round++) {
     for (const fault of faults) {

@@ -48,7 +48,7 @@ const graceMs = 3;
 const goneMsMax = 1_000;
 const backoffMs = [0, 50, 200, 1_000, 5_000] as const;
 /** A thread that lived so long was not born broken. */
-const healthyMs = 10_000;
+const healthyMs = 1_500;
 
 interface Slot<Work> {
   lane: Lane<Work>;
