@@ -53,7 +53,8 @@ export class Lane<Work> {
     this.index = boot.worker;
     this.readerBase = boot.readerBase;
     this.beatAtMs = nowMs;
-    this.#worker = new Worker(entry.href);
+    // A small heap: collected more often, for half the memory a thread.
+    this.#worker = new Worker(entry.href, { smol: true });
     this.#listen(events);
     const channels = {
       requests: this.#requests.buffer,
