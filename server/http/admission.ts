@@ -3,10 +3,11 @@
  * front would cost more than a request may wait. Refusing before a body is read keeps the
  * threads busy with work whose answer still comes in time, so goodput holds under overload.
  *
- * A queue that comes and goes is a burst, and may be long; a queue that stays is overload, and
- * only adds delay. So the bound is `waitMsMax` while the queue has been next to empty at some
- * moment of the last `calmMs`, and `standingMsMax` otherwise (controlled delay: Nichols and
- * Jacobson, 2012; with these two bounds: Maurer, Fail at Scale, 2015).
+ * A queue that comes and goes is a burst, and may be long; one that stays is overload, and only
+ * adds delay. So the bound is `waitMsMax` until more than a tenth of the latest requests had to be
+ * refused, and `standingMsMax` from then until fewer are (two bounds, as in controlled delay:
+ * Nichols and Jacobson, 2012; Maurer, Fail at Scale, 2015). That the queue was empty for a moment
+ * says nothing here: answers come back in batches, each of which leaves it empty.
  *
  * Wait estimate: requests in flight x the smoothed time between completions. A completion's time
  * counts from the later of its own arrival and the completion before it, so that idle time is not
@@ -19,8 +20,6 @@ export interface AdmissionOptions {
   readonly waitMsMax: number;
   /** The same while a queue stands. */
   readonly standingMsMax: number;
-  /** A queue that was never next to empty for so long stands. */
-  readonly calmMs: number;
   /** So many are always let in: an estimate that is wrong can then correct itself. */
   readonly inFlightFloor: number;
   /** Sum of the sizes declared by requests in flight. */
@@ -31,8 +30,10 @@ export interface AdmissionOptions {
 const smoothing = 0.05;
 /** One stalled completion must not shut the door for long. */
 const intervalMsMax = 250;
-/** A wait of this share of the standing bound is next to no queue. */
-const emptyShare = 0.25;
+/** Weight of the newest request in the share that was refused: it follows about 50 requests. */
+const refusalSmoothing = 0.02;
+/** A larger share refused is overload. */
+const overloadShare = 0.1;
 /** Before the first completion: a guess, so that a burst at start is not let in as a whole. */
 const intervalMsStart = 1;
 
@@ -42,8 +43,7 @@ export class Admission {
   #bytes = 0;
   #intervalMs = intervalMsStart;
   #lastLeftMs = 0;
-  /** When a completion last left next to no queue behind. */
-  #emptyAtMs = 0;
+  #refusedShare = 0;
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
@@ -58,22 +58,29 @@ export class Admission {
     return this.#inFlight * this.#intervalMs;
   }
 
-  get #stands(): boolean {
-    return this.#lastLeftMs - this.#emptyAtMs > this.#options.calmMs;
+  #note(refused: 0 | 1): void {
+    this.#refusedShare += refusalSmoothing * (refused - this.#refusedShare);
   }
 
-  /** Would `enter` refuse? Changes nothing: asked before the body is read. */
-  isFull(bytes: number): boolean {
+  /** True where `enter` would refuse, and then it counts as refused: asked before the body. */
+  refuses(bytes: number): boolean {
+    const full = this.#isFull(bytes);
+    if (full) this.#note(1);
+    return full;
+  }
+
+  #isFull(bytes: number): boolean {
     const { inFlightMax, inFlightFloor, waitMsMax, standingMsMax, bytesMax } = this.#options;
     if (this.#inFlight >= inFlightMax) return true;
     if (this.#inFlight > 0 && this.#bytes + bytes > bytesMax) return true;
-    const bound = this.#stands ? Math.min(standingMsMax, waitMsMax) : waitMsMax;
+    const bound = this.#refusedShare > overloadShare ? standingMsMax : waitMsMax;
     return this.#inFlight >= inFlightFloor && this.waitMs > bound;
   }
 
   /** False where the request must be refused; true must be followed by one `leave`. */
   enter(bytes: number): boolean {
-    if (this.isFull(bytes)) return false;
+    if (this.refuses(bytes)) return false;
+    this.#note(0);
     this.#inFlight++;
     this.#bytes += bytes;
     return true;
@@ -85,9 +92,6 @@ export class Admission {
     const interval = request.leftMs - Math.max(this.#lastLeftMs, request.enteredMs);
     const bounded = Math.min(Math.max(interval, 0), intervalMsMax);
     this.#intervalMs += smoothing * (bounded - this.#intervalMs);
-    const isFirst = this.#lastLeftMs === 0;
     this.#lastLeftMs = request.leftMs;
-    const { standingMsMax } = this.#options;
-    if (isFirst || this.waitMs <= emptyShare * standingMsMax) this.#emptyAtMs = request.leftMs;
   }
 }

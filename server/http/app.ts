@@ -34,8 +34,7 @@ const admissionDefaults: AdmissionOptions = {
   // An eighth of the deadline may go on waiting: the queue smooths bursts, more only adds delay.
   waitMsMax: limits.deadlineMsDefault / 8,
   // A queue that stays gains nothing by being longer than what keeps the threads busy.
-  standingMsMax: limits.deadlineMsDefault / 16,
-  calmMs: 100,
+  standingMsMax: limits.deadlineMsDefault / 40,
   inFlightFloor: 4,
   bytesMax: limits.appendQueueBytesMax,
 };
@@ -139,9 +138,9 @@ export class App {
     const { request, match } = visit;
     const bytesMax = match.route.body?.bytesMax ?? 0;
     // Before the size: a full server refuses with what it knows without looking.
-    if (admission.isFull(0)) return this.#busy(visit.arrivedMs);
+    if (admission.refuses(0)) return this.#busy(visit.arrivedMs);
     const bytes = bytesMax === 0 ? 0 : declaredBytes(request.headers, bytesMax);
-    if (admission.isFull(bytes)) return this.#busy(visit.arrivedMs);
+    if (admission.refuses(bytes)) return this.#busy(visit.arrivedMs);
     const body = await this.#readBody(visit, bytes);
     // A body may drip in for long: only from here on does the request count as work.
     if (!admission.enter(bytes)) return this.#busy(visit.arrivedMs);
