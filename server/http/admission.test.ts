@@ -97,6 +97,23 @@ describe("admission", () => {
     expect(overload(new Admission(options), 4, 0.01).refused).toBe(0);
   });
 
+  test("one stall of a machine that is hardly busy refuses nothing", () => {
+    const admission = new Admission(options);
+    const answer = (enteredMs: number, leftMs: number) => {
+      admission.leave({ bytes: 0, enteredMs, leftMs });
+    };
+    for (let i = 0; i < 100; i++) {
+      expect(admission.enter(0)).toBe(true);
+      answer(25 * i, 25 * i + 1);
+    }
+    // 300 ms in which nothing moves, and twelve requests come in.
+    for (let i = 0; i < 12; i++) expect(admission.enter(0)).toBe(true);
+    answer(2_500, 2_800);
+    for (let i = 0; i < 10; i++) expect(admission.enter(0)).toBe(true);
+    for (let i = 0; i < 21; i++) answer(2_525, 2_801 + i);
+    expect(admission.inFlight).toBe(0);
+  });
+
   test("a stall shuts the door for a while only", () => {
     const admission = new Admission(options);
     const late = { bytes: 0, enteredMs: 0, leftMs: 60_000 };

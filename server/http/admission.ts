@@ -28,8 +28,13 @@ export interface AdmissionOptions {
 
 /** Weight of the newest completion. */
 const smoothing = 0.05;
-/** One stalled completion must not shut the door for long. */
-const intervalMsMax = 250;
+/**
+ * An interval counts as at most so many times the mean: one completion that stalled must not shut
+ * the door, while a hundredfold slowdown is still known after fifteen completions.
+ */
+const intervalRatioMax = 8;
+/** The mean that growth starts from: that of an idle machine may be next to nothing. */
+const intervalMsMin = 0.1;
 /** Weight of the newest request in the share that was refused: it follows about 50 requests. */
 const refusalSmoothing = 0.02;
 /** A larger share refused is overload. */
@@ -90,7 +95,8 @@ export class Admission {
     this.#inFlight--;
     this.#bytes -= request.bytes;
     const interval = request.leftMs - Math.max(this.#lastLeftMs, request.enteredMs);
-    const bounded = Math.min(Math.max(interval, 0), intervalMsMax);
+    const most = intervalRatioMax * Math.max(this.#intervalMs, intervalMsMin);
+    const bounded = Math.min(Math.max(interval, 0), most);
     this.#intervalMs += smoothing * (bounded - this.#intervalMs);
     this.#lastLeftMs = request.leftMs;
   }
