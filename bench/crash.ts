@@ -13,7 +13,6 @@ import { checkStateOf, copyOf, verify } from "./survival/verify.ts";
 /** Load goes on for so long before the kill. */
 const killAfterMs = { from: 200, to: 1_500 };
 const loops = { events: 3, slates: 3, documents: 1 };
-const portFrom = 18_400;
 /** Samples are made, and made durable, between kills too. */
 const env = { REC_DEFINITION: join(import.meta.dir, "survival", "short-attribution.ts") };
 
@@ -54,7 +53,7 @@ class CrashRun {
       const state = await checkStateOf(copy.path, env);
       if (state.exitCode !== 0) this.#context.say(state.output);
       const found = await verify(copy.path, this.ledger);
-      this.#server = await startServer({ dataDir: this.#dataDir, portFrom, env });
+      this.#server = await startServer({ dataDir: this.#dataDir, env });
       const others = [...counts.others].reduce((sum, [, count]) => sum + count, 0);
       return {
         ...{ ...found, readyMs: this.#server.readyMs, failedAlive: others },
@@ -157,7 +156,7 @@ async function run(context: BenchContext): Promise<Record<string, Figure>> {
   const count = smoke ? 3 : options.number("rounds");
   const dataDir = mkdtempSync(join(tmpdir(), "recmaster-crash-"));
   try {
-    const crash = new CrashRun(context, dataDir, await startServer({ dataDir, portFrom, env }));
+    const crash = new CrashRun(context, dataDir, await startServer({ dataDir, env }));
     const rounds: Round[] = [];
     for (let index = 0; index < count; index++) {
       const round = await crash.round(index);

@@ -13,7 +13,6 @@ import { checkStateOf, verify } from "./survival/verify.ts";
 const rankWorkers = 2;
 const faults = ["throw", "hang", "exit"] as const;
 const roles = ["windows", "joiner", "trainer", "recall"] as const;
-const portFrom = 18_400;
 const giveUpMs = 30_000;
 const definition = join(import.meta.dir, "survival", "short-attribution.ts");
 
@@ -140,7 +139,7 @@ async function run(context: BenchContext): Promise<Record<string, Figure>> {
   const env = { ...own, RANK_WORKERS: `${rankWorkers}`, LOG_LEVEL: "error" };
   const ledger = new Ledger();
   try {
-    const server = await startServer({ dataDir, portFrom, env });
+    const server = await startServer({ dataDir, env });
     const figures = await underLoad(context, server, { folder, ledger });
     figures.exitCode = { value: await server.stop(), unit: "code" };
     const state = await checkStateOf(dataDir, { REC_DEFINITION: definition });

@@ -9,7 +9,6 @@ import type { Bench, BenchContext, Figure } from "./harness.ts";
 import { startServer } from "./server-process.ts";
 import { percentile } from "./statistics.ts";
 
-const portFrom = 18_400;
 const batchSize = 5_000;
 const categories = 50;
 
@@ -62,7 +61,7 @@ async function run({ options, smoke, seed, say }: BenchContext): Promise<Record<
     await fill(dataDir, sizes);
     say(`${events} events are in the log; no checkpoint was written`);
     for (let i = 0; i < (smoke ? 1 : options.number("rounds")); i++) {
-      const server = await startServer({ dataDir, portFrom });
+      const server = await startServer({ dataDir });
       readyMs.push(server.readyMs);
       say(`ready after ${server.readyMs.toFixed(0)} ms`);
       await server.kill();

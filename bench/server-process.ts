@@ -20,17 +20,16 @@ export interface ServerProcess {
   kill(): Promise<void>;
 }
 
-/** A free port from 18300 on, so that lanes on one machine stay together. */
-export async function freePort(from = 18_300): Promise<number> {
-  for (let port = from; port < from + 100; port++) {
-    const free = await new Promise<boolean>((resolve) => {
-      const probe = createServer();
-      probe.once("error", () => resolve(false));
-      probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
-    });
-    if (free) return port;
+/** A free port that the system chooses, so that two lanes at once do not find the same one. */
+export async function freePort(): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
+  const address = probe.address();
+  await new Promise((resolve) => probe.close(resolve));
+  if (address === null || typeof address === "string") {
+    throw new RecError("REC_BENCH_PORT", "the system gave no port");
   }
-  throw new RecError("REC_BENCH_PORT", `no free port from ${from} to ${from + 99}`);
+  return address.port;
 }
 
 export interface ServerOptions {
@@ -39,13 +38,11 @@ export interface ServerOptions {
   readonly command?: readonly string[];
   /** A data folder that stays; default: a fresh one that `stop` removes. */
   readonly dataDir?: string;
-  /** Ports are looked for from here on. */
-  readonly portFrom?: number;
 }
 
 /** The server as users start it; resolves once /readyz says so. */
 export async function startServer(options: ServerOptions): Promise<ServerProcess> {
-  const port = await freePort(options.portFrom);
+  const port = await freePort();
   const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), "recmaster-bench-"));
   const main = join(import.meta.dir, "..", "server", "main.ts");
   const startedMs = performance.now();

@@ -10,7 +10,6 @@ import { Ledger } from "./survival/ledger.ts";
 import { MixedLoad } from "./survival/mixed-load.ts";
 import { checkStateOf, verify } from "./survival/verify.ts";
 
-const portFrom = 18_400;
 const loops = { events: 3, slates: 3, documents: 1 };
 /** Load goes on for so long before the signal. */
 const stopAfterMs = { from: 300, to: 1_200 };
@@ -30,7 +29,7 @@ async function stopUnderLoad(
   round: { index: number; random: Random },
 ): Promise<Stopped> {
   const { index, random } = round;
-  const server = await startServer({ dataDir, portFrom });
+  const server = await startServer({ dataDir });
   const seed = random.int(2 ** 31);
   const load = new MixedLoad({ port: server.port, seed, name: `s${index}`, ledger, ...loops });
   load.start();

@@ -3,11 +3,12 @@ import { runBench } from "./harness.ts";
 import { bench } from "./swap.ts";
 
 test("bench swap: models are swapped while slates are asked for", async () => {
-  const output = await runBench(bench, ["--smoke"], () => undefined);
+  const said: string[] = [];
+  const output = await runBench(bench, ["--smoke"], (line) => said.push(line));
   const value = (name: string) => output?.figures[name]?.value ?? Number.NaN;
   expect(value("samples")).toBeGreaterThan(100);
   expect(value("swaps")).toBeGreaterThan(0);
-  expect(value("failed")).toBe(0);
+  expect(value("failed"), said.join("\n")).toBe(0);
   expect(value("modelDecreased")).toBe(0);
   expect(value("p99RatioSwaps")).toBeGreaterThan(0);
 }, 120_000);

@@ -39,6 +39,12 @@ test("real threads answer over shared state and record what they served", async 
     const request = recommendOf({ n, details: true, requestId: [0, 0, 0, n] });
     return JSON.parse(text(await pool.recommend(request, systemClock.nowMs() + 5_000)));
   };
+  // A generation travels as a message, requests in a ring: the first answers may come without it.
+  let early = 0;
+  for (let arrived = false; !arrived; early += 2) {
+    const both = await Promise.all([1, 1].map(ask));
+    arrived = both.every(({ index }) => index === 6);
+  }
   const answers = await Promise.all([3, 5, 7, 9].map(ask));
   for (const [i, answer] of answers.entries()) {
     expect(answer).toMatchObject({ model: 4, degraded: [] });
@@ -55,10 +61,10 @@ test("real threads answer over shared state and record what they served", async 
       served++;
     }
   }
-  expect(served).toBe(4);
+  expect(served).toBe(early + 4);
   const { counters } = state.metrics.read();
   const names = state.metrics.names.counters;
-  expect(counters[names.indexOf("rec_ranking_served_records_total")]).toBe(4);
+  expect(counters[names.indexOf("rec_ranking_served_records_total")]).toBe(early + 4);
   expect(counters[names.indexOf("rec_ranking_fallback_answers_total")]).toBe(0);
   expect(state.slots.oldestPinnedVersion()).toBe(4);
   documents.close();
