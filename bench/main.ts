@@ -11,6 +11,7 @@ const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   training: async () => (await import("./training.ts")).bench,
   kernels: async () => (await import("./kernels.ts")).bench,
   restart: async () => (await import("./restart.ts")).bench,
+  soak: async () => (await import("./soak.ts")).bench,
   stop: async () => (await import("./stop.ts")).bench,
   failures: async () => (await import("./failures.ts")).bench,
   crash: async () => (await import("./crash.ts")).bench,

@@ -36,6 +36,13 @@ export function anonymousMb(pid: number): number {
   return (Number(/^RssAnon:\s*(\d+) kB/m.exec(status)?.[1] ?? Number.NaN) * 1_024) / 1e6;
 }
 
+/** Memory with no file behind it, MB (10^6 bytes): `RssAnon` + `RssShmem`. */
+export function memoryMb(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  const shared = Number(/^RssShmem:\s*(\d+) kB/m.exec(status)?.[1] ?? Number.NaN);
+  return anonymousMb(pid) + (shared * 1_024) / 1e6;
+}
+
 /** Mappings by the file behind them, for files whose path holds `part`. */
 export function mappingsOf(pid: number, part: string): Map<string, number> {
   const count = new Map<string, number>();

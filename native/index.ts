@@ -13,7 +13,7 @@ export type * from "./kernel-set.ts";
 export { inputClip, mmoeLayersMax, mmoeWorkspace, packMmoeShape, padded } from "./kernel-set.ts";
 export { type InstructionSet, instructionSets, nativeKernels } from "./kernels.ts";
 export { refuseConnections } from "./listening.ts";
-export { loadNative } from "./load.ts";
+export { loadNative, nativeObjects } from "./load.ts";
 export {
   HistogramReading,
   histogramBound,

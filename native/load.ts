@@ -24,3 +24,8 @@ function missing(): Error {
   const error = new Error(`the native module is not built; run: bun native/build.ts`);
   return Object.assign(error, { code: "REC_NATIVE_MISSING", fix: "bun native/build.ts" });
 }
+
+/** Native objects of this process that have not been released: flat while a server runs. */
+export function nativeObjects(): number {
+  return loadNative<{ objectCount(): number }>().objectCount();
+}

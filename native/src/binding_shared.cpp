@@ -133,6 +133,8 @@ napi_value refuse_connections(Call& call) {
       static_cast<double>(checked(rec_refuse_connections(call.u32(0, "port")), "refuse")));
 }
 
+napi_value object_count(Call& call) { return call.result(registry_size()); }
+
 }  // namespace
 }  // namespace rec
 
@@ -156,6 +158,7 @@ void register_shared(napi_env env, napi_value exports) {
   define<release>(env, exports, "sharedRelease");
   define<thread_name>(env, exports, "threadName");
   define<thread_nice>(env, exports, "threadNice");
+  define<object_count>(env, exports, "objectCount");
   define<refuse_connections>(env, exports, "refuseConnections");
   register_tables(env, exports);
   register_embeddings(env, exports);

@@ -64,6 +64,12 @@ void* registry_retain(int32_t handle, Kind kind) {
   return entry->object.load(std::memory_order_relaxed);
 }
 
+uint32_t registry_size() {
+  uint32_t size = 0;
+  for (const Entry& entry : entries) size += entry.tag.load(std::memory_order_relaxed) != 0;
+  return size;
+}
+
 bool registry_release(int32_t handle, Kind kind) {
   void* object = nullptr;
   void (*destroy)(void*) = nullptr;

@@ -31,6 +31,9 @@ void* registry_retain(int32_t handle, Kind kind);
 // Gives one reference back; the last one destroys the object. False when the handle is wrong.
 bool registry_release(int32_t handle, Kind kind);
 
+// Objects that have not been destroyed.
+uint32_t registry_size();
+
 template <class T>
 T* lookup(int32_t handle, Kind kind) {
   return static_cast<T*>(registry_get(handle, kind));

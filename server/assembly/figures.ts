@@ -1,3 +1,4 @@
+import { nativeObjects } from "../../native/index.ts";
 import { counterNames, histogramNames, metricHelp } from "../../workers/metrics.ts";
 import type { SharedState } from "../../workers/shared-state.ts";
 import { type Gauge, prometheusText } from "../metrics/exposition.ts";
@@ -29,6 +30,7 @@ export function exposition(state: SharedState, gauges: Gauges): string {
     gauge("rec_ids_users", "Users with a row.", state.users.size),
     gauge("rec_ids_items", "Items with a row.", state.items.size),
     gauge("rec_ids_categories", "Categories with a row.", state.categories.size),
+    gauge("rec_native_objects", "Native objects that are not released.", nativeObjects()),
     gauge("rec_events_log_offset", "Events in the log.", gauges.eventLogEnd),
     gauge("rec_joiner_samples_offset", "Samples in the log.", gauges.samplesEnd),
   ]);
