@@ -15,6 +15,7 @@ const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   stop: async () => (await import("./stop.ts")).bench,
   failures: async () => (await import("./failures.ts")).bench,
   crash: async () => (await import("./crash.ts")).bench,
+  offline: async () => (await import("./offline.ts")).bench,
   quality: async () => (await import("./virtual-quality.ts")).bench,
 };
 

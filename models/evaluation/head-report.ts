@@ -31,7 +31,13 @@ export interface ReportOptions {
   readonly seed: number;
 }
 
-type Columns = { scores: Float64Array; labels: Float64Array; users: Float64Array };
+/** Known rows of one head. */
+export interface Columns {
+  readonly scores: Float64Array;
+  readonly labels: Float64Array;
+  readonly users: Float64Array;
+}
+
 type Figure = (columns: Columns) => number;
 
 const binaryFigures: Readonly<Record<string, Figure>> = {
@@ -52,6 +58,11 @@ const secondsFigures: Readonly<Record<string, Figure>> = {
   xauc: ({ scores, labels }) => xauc(scores, labels),
 };
 
+/** What a head of this kind is judged by. */
+export function figuresOf(seconds: boolean): Readonly<Record<string, Figure>> {
+  return seconds ? secondsFigures : binaryFigures;
+}
+
 /** How good each head is on rows that it has not learned from. */
 export function reportHeads(heads: readonly JudgedHead[], options: ReportOptions): HeadReport[] {
   return heads.map((head) => reportHead(head, options));
@@ -61,20 +72,23 @@ function reportHead(head: JudgedHead, options: ReportOptions): HeadReport {
   const columns = knownRows(head);
   const count = columns.labels.length;
   const base = columns.labels.reduce((sum, label) => sum + label, 0) / count;
-  const wanted = head.seconds ? secondsFigures : binaryFigures;
-  const figures = Object.entries(wanted).map(
+  const figures = Object.entries(figuresOf(head.seconds)).map(
     ([name, figure]) => [name, intervalOf(figure, columns, options)] as const,
   );
   return { head: head.name, count, base, figures: Object.fromEntries(figures) };
 }
 
-function knownRows(head: JudgedHead): Columns {
+/** Rows whose label is known, in their order. */
+export function knownRows(head: Omit<JudgedHead, "name" | "seconds">): Columns {
   const rows = Array.from({ length: head.labels.length }, (_, i) => i);
   const known = rows.filter((row) => !Number.isNaN(head.labels[row]!));
-  return take({ scores: head.predictions, labels: head.labels, users: head.users }, known);
+  return takeRows({ scores: head.predictions, labels: head.labels, users: head.users }, known);
 }
 
-function take(from: { [Name in keyof Columns]: ArrayLike<number> }, rows: readonly number[]) {
+export function takeRows(
+  from: { readonly [Name in keyof Columns]: ArrayLike<number> },
+  rows: readonly number[],
+): Columns {
   const column = (of: ArrayLike<number>) => Float64Array.from(rows, (row) => of[row]!);
   return { scores: column(from.scores), labels: column(from.labels), users: column(from.users) };
 }
@@ -85,5 +99,5 @@ function intervalOf(figure: Figure, columns: Columns, options: ReportOptions): I
   // The same draws of users for every figure and model: differences can be paired.
   const random = new Random(seed);
   const bootstrap = { groups: columns.users, draws, random, level: 0.95 };
-  return bootstrapByGroup((rows) => figure(take(columns, rows)), bootstrap);
+  return bootstrapByGroup((rows) => figure(takeRows(columns, rows)), bootstrap);
 }

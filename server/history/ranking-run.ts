@@ -1,7 +1,12 @@
 import { assert } from "../../models/core/assert.ts";
 import { Random } from "../../models/core/random.ts";
 import type { RecommenderDefinition } from "../../models/definition/define.ts";
-import { type HeadReport, reportHeads } from "../../models/evaluation/head-report.ts";
+import {
+  type HeadReport,
+  type JudgedHead,
+  type ReportOptions,
+  reportHeads,
+} from "../../models/evaluation/head-report.ts";
 import { scoreSamples } from "../../models/evaluation/score-samples.ts";
 import { rankerShapeOf } from "../../models/ranking/definition-shape.ts";
 import { createRanker, type Ranker } from "../../models/ranking/ranker.ts";
@@ -9,6 +14,7 @@ import { sharedBottomShape } from "../../models/ranking/shared-bottom.ts";
 import { epoch, offlineBatchMax, type Tie } from "../../models/training/offline.ts";
 import type { Sample } from "../../models/training/sample.ts";
 import { RankTrainer, trainerDefaults } from "../../models/training/trainer.ts";
+import type { EmbeddingTable } from "../../native/index.ts";
 import { PointInTime, type PointInTimeOptions } from "./point-in-time.ts";
 import type { History } from "./read-history.ts";
 
@@ -83,6 +89,8 @@ export interface TrainedRanker {
 export function trainRanking(data: RankingData, options: TrainOptions): TrainedRanker {
   const { definition, epochs, batch, seed } = options;
   const { userEmbeddings: users, itemEmbeddings: items } = data.replay.state;
+  // What an earlier training on the same data has left there.
+  for (const table of [users, items]) emptyTable(table);
   const shape = rankerShapeOf(definition);
   const ranker = createRanker(options.sharedBottom === true ? sharedBottomShape(shape) : shape);
   const initial = new Float32Array(ranker.floats);
@@ -106,19 +114,20 @@ export function trainRanking(data: RankingData, options: TrainOptions): TrainedR
   return { ranker, trainer };
 }
 
+function emptyTable(table: EmbeddingTable): void {
+  const rows = Uint32Array.from({ length: table.usedRows }, (_, row) => row);
+  table.initialise(rows, rows.length, new Float32Array(rows.length * table.dim));
+}
+
 function addShare(sum: Float64Array, weights: Float32Array, share: number): void {
   for (let i = 0; i < sum.length; i++) sum[i] = sum[i]! + share * weights[i]!;
 }
 
-/** Every head on the held rows. */
-export function evaluateRanking(
-  data: RankingData,
-  { ranker, trainer }: TrainedRanker,
-  options: { readonly draws: number; readonly seed: number },
-): HeadReport[] {
+/** Every head's predictions for the held rows, beside what came true. */
+export function judgedHeads(data: RankingData, { ranker, trainer }: TrainedRanker): JudgedHead[] {
   const { userEmbeddings: users, itemEmbeddings: items } = data.replay.state;
   const columns = scoreSamples({ ranker, weights: trainer.weights, users, items }, data.test);
-  const heads = ranker.headNames.map((name, h) => {
+  return ranker.headNames.map((name, h) => {
     const predictions = columns[h];
     assert(predictions !== undefined, "a column for each head");
     return {
@@ -127,5 +136,13 @@ export function evaluateRanking(
       users: data.testUsers,
     };
   });
-  return reportHeads(heads, options);
+}
+
+/** How good every head is on the held rows. */
+export function evaluateRanking(
+  data: RankingData,
+  trained: TrainedRanker,
+  options: ReportOptions,
+): HeadReport[] {
+  return reportHeads(judgedHeads(data, trained), options);
 }

@@ -1,0 +1,169 @@
+import { RecError } from "../models/core/errors.ts";
+import type { RecommenderDefinition } from "../models/definition/define.ts";
+import { type Comparison, compareHead } from "../models/evaluation/compare-heads.ts";
+import { figuresOf, type JudgedHead } from "../models/evaluation/head-report.ts";
+import {
+  historyParts,
+  rankingNotes,
+  rankingSpecs,
+  trainOptionsOf,
+} from "../server/history/ranking-options.ts";
+import {
+  judgedHeads,
+  type RankingData,
+  rankingData,
+  trainRanking,
+} from "../server/history/ranking-run.ts";
+import { readHistory } from "../server/history/read-history.ts";
+import { syntheticHistory } from "../server/history/synthetic-history.ts";
+import { loadDefinition } from "../workers/load-definition.ts";
+import type { Bench, BenchContext, Figure } from "./harness.ts";
+import { lightgbmPredictions } from "./peers/lightgbm.ts";
+
+const models = ["mmoe", "shared-bottom"] as const;
+const peers = ["lightgbm"] as const;
+type Arm = (typeof models)[number] | (typeof peers)[number];
+
+/** Predictions of one arm: [seed][head] columns over the test rows. */
+type Runs = readonly (readonly ArrayLike<number>[])[];
+
+interface Task {
+  readonly context: BenchContext;
+  readonly definition: RecommenderDefinition;
+  readonly data: RankingData;
+  readonly seeds: number;
+}
+
+/** What decides between two models; smaller is better for `mae` and `logloss`. */
+const compared = ["auc", "logloss", "mae", "xauc"];
+
+function armsOf(text: string, known: readonly Arm[]): Arm[] {
+  return text.split(",").map((name) => {
+    const arm = known.find((one) => one === name);
+    if (arm !== undefined) return arm;
+    const fix = `some of ${known.join(",")}`;
+    throw new RecError("REC_COMMAND_OPTION", `no model ${name}`, { fix });
+  });
+}
+
+function train({ context, definition, data, seeds }: Task, model: Arm): JudgedHead[][] {
+  return Array.from({ length: seeds }, (_, i) => {
+    const seed = context.seed + i;
+    const trained = trainRanking(data, {
+      ...{ ...trainOptionsOf(context.options), definition, seed },
+      sharedBottom: model === "shared-bottom",
+    });
+    const heads = judgedHeads(data, trained);
+    context.say(`${model}, seed ${seed}: ${heads.map(headText).join(", ")}`);
+    return heads;
+  });
+}
+
+function headText(head: JudgedHead): string {
+  const known = Array.from(head.labels, (_, i) => i).filter((i) => !Number.isNaN(head.labels[i]));
+  const column = (of: ArrayLike<number>) => Float64Array.from(known, (i) => of[i] ?? Number.NaN);
+  const of = { scores: column(head.predictions), labels: column(head.labels) };
+  const name = head.seconds ? "mae" : "auc";
+  const value = figuresOf(head.seconds)[name]?.({ ...of, users: column(head.users) });
+  return `${head.name} ${value?.toFixed(4)}`;
+}
+
+async function peerRuns({ context, definition, data, seeds }: Task): Promise<Runs | null> {
+  const python = process.env.PEER_PYTHON ?? "";
+  if (python === "") {
+    context.say("lightgbm is left out: PEER_PYTHON names no interpreter that has it");
+    return null;
+  }
+  const heads = definition.heads.map(({ name, kind }) => ({ name, kind }));
+  const task = { train: data.train.flat(), test: data.test, heads, seeds, say: context.say };
+  return await lightgbmPredictions(python, task);
+}
+
+function comparisonsOf(task: Task, ours: readonly JudgedHead[][], others: Runs): Comparison[] {
+  const { context, data } = task;
+  const draws = context.smoke ? 20 : context.options.number("draws");
+  const column = (runs: Runs, h: number) => runs.map((heads) => heads[h] ?? []);
+  const predictions = ours.map((heads) => heads.map((head) => head.predictions));
+  return (ours[0] ?? []).flatMap((head, h) =>
+    compareHead(
+      {
+        ...{ name: head.name, seconds: head.seconds, labels: head.labels, users: data.testUsers },
+        ...{ ours: column(predictions, h), others: column(others, h) },
+      },
+      { draws, seed: context.seed, figures: compared },
+    ),
+  );
+}
+
+const upper = (name: string) =>
+  name.replaceAll(/(?:^|-)(\w)/g, (_, letter: string) => letter.toUpperCase());
+
+/** `click`, `auc` -> `clickAuc`, and so on. */
+function figuresOfPair(names: { ours: Arm; other: Arm }, list: readonly Comparison[]) {
+  const figures: Record<string, Figure> = {};
+  for (const { head, figure, ours, other, difference } of list) {
+    const unit = figure === "mae" ? "log1p seconds" : figure === "logloss" ? "nats" : figure;
+    const name = `${head}${upper(figure)}`;
+    figures[`${name}${upper(names.ours)}`] = { value: ours, unit };
+    figures[`${name}${upper(names.other)}`] = { value: other, unit };
+    figures[`${name}${upper(names.ours)}Over${upper(names.other)}`] = { ...difference, unit };
+  }
+  return figures;
+}
+
+async function run(context: BenchContext): Promise<Record<string, Figure>> {
+  const { options, smoke } = context;
+  const definition = await loadDefinition(
+    options.text("definition") ?? (process.env.REC_DEFINITION || null),
+  );
+  const made = smoke && options.text("data") === undefined && options.text("train") === undefined;
+  const history = made
+    ? syntheticHistory(definition, context.seed)
+    : await readHistory({ ...historyParts(options, definition), definition, nowMs: Date.now() });
+  const data = rankingData(history, { definition });
+  try {
+    context.say(`${data.train.flat().length} rows to train on, ${data.test.length} to judge on`);
+    const seeds = smoke ? 1 : options.number("seeds");
+    return await compareAll({ context, definition, data, seeds });
+  } finally {
+    data.replay.close();
+  }
+}
+
+async function compareAll(task: Task): Promise<Record<string, Figure>> {
+  const { options } = task.context;
+  const ours = armsOf(options.text("models") ?? "", models);
+  const against = armsOf(options.text("against") ?? "", [...models, ...peers]);
+  const trained = new Map<Arm, JudgedHead[][]>();
+  const runsOf = (arm: Arm) => {
+    const runs = trained.get(arm) ?? train(task, arm);
+    trained.set(arm, runs);
+    return runs;
+  };
+  let figures: Record<string, Figure> = {};
+  for (const other of against) {
+    const others =
+      other === "lightgbm"
+        ? await peerRuns(task)
+        : runsOf(other).map((heads) => heads.map((head) => head.predictions));
+    if (others === null) continue;
+    for (const model of ours.filter((one) => one !== other)) {
+      const list = comparisonsOf(task, runsOf(model), others);
+      figures = { ...figures, ...figuresOfPair({ ours: model, other }, list) };
+    }
+  }
+  return figures;
+}
+
+export const bench: Bench = {
+  name: "offline",
+  about: `Rankers trained on a history beside others on the same features, paired by user.
+${rankingNotes}`,
+  options: {
+    ...rankingSpecs,
+    models: { kind: "text", help: models.join(","), default: "mmoe" },
+    against: { kind: "text", help: [...models, ...peers].join(","), default: "lightgbm" },
+    seeds: { kind: "number", help: "runs of each", default: 3, min: 1, max: 100 },
+  },
+  run,
+};
