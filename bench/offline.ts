@@ -1,7 +1,7 @@
 import { RecError } from "../models/core/errors.ts";
 import type { RecommenderDefinition } from "../models/definition/define.ts";
 import { type Comparison, compareHead } from "../models/evaluation/compare-heads.ts";
-import { figuresOf, type JudgedHead } from "../models/evaluation/head-report.ts";
+import { type HeadReport, type JudgedHead, reportHeads } from "../models/evaluation/head-report.ts";
 import {
   historyParts,
   rankingNotes,
@@ -54,18 +54,15 @@ function train({ context, definition, data, seeds }: Task, model: Arm): JudgedHe
       sharedBottom: model === "shared-bottom",
     });
     const heads = judgedHeads(data, trained);
-    context.say(`${model}, seed ${seed}: ${heads.map(headText).join(", ")}`);
+    const reports = reportHeads(heads, { draws: 0, seed });
+    context.say(`${model}, seed ${seed}: ${reports.map(headText).join(", ")}`);
     return heads;
   });
 }
 
-function headText(head: JudgedHead): string {
-  const known = Array.from(head.labels, (_, i) => i).filter((i) => !Number.isNaN(head.labels[i]));
-  const column = (of: ArrayLike<number>) => Float64Array.from(known, (i) => of[i] ?? Number.NaN);
-  const of = { scores: column(head.predictions), labels: column(head.labels) };
-  const name = head.seconds ? "mae" : "auc";
-  const value = figuresOf(head.seconds)[name]?.({ ...of, users: column(head.users) });
-  return `${head.name} ${value?.toFixed(4)}`;
+function headText({ head, figures }: HeadReport): string {
+  const value = figures.auc?.value ?? figures.mae?.value ?? Number.NaN;
+  return `${head} ${value.toFixed(4)}`;
 }
 
 async function peerRuns({ context, definition, data, seeds }: Task): Promise<Runs | null> {

@@ -3,6 +3,7 @@ import { Random } from "../core/random.ts";
 import { auc, groupedAuc, xauc } from "./auc.ts";
 import { bootstrapByGroup } from "./bootstrap.ts";
 import { calibrationRatio, expectedCalibrationError, logLoss } from "./calibration.ts";
+import { compareHead } from "./compare-heads.ts";
 
 /** By definition: the share of ordered pairs, ties half. */
 function pairs(scores: readonly number[], truths: readonly number[]): number {
@@ -87,5 +88,33 @@ describe("bootstrap by user", () => {
     expect(whole.low).toBeLessThan(whole.value);
     expect(whole.high).toBeGreaterThan(whole.value);
     expect(whole.high - whole.low).toBeGreaterThan(4 * (loose.high - loose.low));
+  });
+});
+
+describe("two models on the same rows", () => {
+  const random = new Random(6);
+  const truths = Array.from({ length: 2_000 }, () => random.next());
+  const users = truths.map((_, i) => Math.floor(i / 20));
+  const labels = truths.map((p, i) => (i % 7 === 0 ? Number.NaN : random.next() < p ? 1 : 0));
+  const noisy = () => truths.map((p) => p + 1.5 * random.normal());
+  const head = { name: "click", seconds: false, labels, users };
+  const options = { draws: 200, seed: 1, figures: ["auc"] };
+
+  test("a model is not better than itself", () => {
+    const runs = [truths, noisy()];
+    const [same] = compareHead({ ...head, ours: runs, others: runs }, options);
+    expect(same?.difference).toEqual({ value: 0, low: 0, high: 0 });
+  });
+
+  test("the truth beats noise, and the difference is that of the figures' means", () => {
+    const others = [noisy(), noisy()];
+    const [found] = compareHead({ ...head, ours: [truths], others }, options);
+    const known = truths.flatMap((_, i) => (Number.isNaN(labels[i]) ? [] : [i]));
+    const aucOf = (scores: readonly number[]) =>
+      auc({ scores: known.map((i) => scores[i]!), labels: known.map((i) => labels[i]!) });
+    const wanted = aucOf(truths) - (aucOf(others[0]!) + aucOf(others[1]!)) / 2;
+    expect(found?.difference.value).toBeCloseTo(wanted, 12);
+    expect(found?.difference.low).toBeGreaterThan(0);
+    expect(found?.difference.high).toBeGreaterThan(wanted);
   });
 });

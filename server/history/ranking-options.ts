@@ -17,13 +17,13 @@ export const rankingSpecs: Readonly<Record<string, OptionSpec>> = {
   epochs: {
     kind: "number",
     help: "times that the history is learned",
-    default: 8,
+    default: 10,
     min: 1,
     max: 200,
   },
   batch: { kind: "number", help: "samples of a step", default: 256, min: 1, max: 8_192 },
   rate: { kind: "number", help: "learning rate", default: 0.001, min: 1e-6, max: 1 },
-  average: { kind: "number", help: "last epochs whose weights are averaged", default: 4, min: 1 },
+  average: { kind: "number", help: "last epochs whose weights are averaged", default: 8, min: 1 },
   "user-ids": {
     kind: "number",
     help: "occurrences of a user before the id is learned; 255: never",
