@@ -8,6 +8,12 @@ function contents(table: SequenceTable, row: number): number[] {
   return [...out.subarray(0, table.read(row, out) * table.words)];
 }
 
+function offsetOf(table: SequenceTable, row: number): number {
+  const offset = new Float64Array(1);
+  table.read(row, new Uint32Array(table.length * table.words), offset);
+  return offset[0];
+}
+
 test("keeps the newest records, as an array would", () => {
   const random = seededRandom(5);
   for (const [length, words] of [
@@ -29,8 +35,14 @@ test("keeps the newest records, as an array would", () => {
         const records = Array.from({ length: count }, () =>
           Array.from({ length: words }, () => Math.floor(random() * 2 ** 32)),
         );
-        table.replace(row, Uint32Array.from(records.flat()), count);
-        expected.records = records;
+        const offset = random() < 0.2 ? -1 : expected.offset + Math.floor(random() * 4) - 1;
+        const replaced = offset < 0 || offset > expected.offset;
+        const given = Math.max(-1, offset);
+        expect(table.replace(row, Uint32Array.from(records.flat()), count, given)).toBe(replaced);
+        if (replaced) {
+          expected.records = records;
+          expected.offset = Math.max(expected.offset, given);
+        }
       } else {
         const record = Array.from({ length: words }, () => Math.floor(random() * 2 ** 32));
         const offset = random() < 0.2 ? -1 : expected.offset + Math.floor(random() * 4) - 1;
@@ -43,6 +55,7 @@ test("keeps the newest records, as an array would", () => {
         }
       }
       expect(contents(table, row)).toEqual(expected.records.flat());
+      expect(offsetOf(table, row)).toBe(expected.offset);
     }
     table.release();
   }

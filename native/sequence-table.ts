@@ -4,8 +4,19 @@ interface Functions {
   sequenceTableCreate(rows: number, length: number, words: number): number;
   sequenceTableShape(handle: number, out: Uint32Array): void;
   sequenceTablePush(handle: number, row: number, record: Uint32Array, offset: number): number;
-  sequenceTableReplace(handle: number, row: number, records: Uint32Array, count: number): void;
-  sequenceTableRead(handle: number, row: number, out: Uint32Array): number;
+  sequenceTableReplace(
+    handle: number,
+    row: number,
+    records: Uint32Array,
+    count: number,
+    offset: number,
+  ): number;
+  sequenceTableRead(
+    handle: number,
+    row: number,
+    out: Uint32Array,
+    offsetOut: Float64Array | null,
+  ): number;
   sequenceTableSave(handle: number, firstRow: number, count: number, out: Uint8Array): void;
   sequenceTableLoad(handle: number, firstRow: number, count: number, data: Uint8Array): void;
   sequenceTableClear(handle: number): void;
@@ -57,14 +68,20 @@ export class SequenceTable {
     return this.#native.sequenceTablePush(this.handle, row, record, offset) === 1;
   }
 
-  /** Replaces the row's records at once by `count` records, oldest first. */
-  replace(row: number, records: Uint32Array, count: number): void {
-    this.#native.sequenceTableReplace(this.handle, row, records, count);
+  /**
+   * Replaces the row's records at once by `count` records, oldest first; skipped, with `false`, by
+   * the same rule as `push`.
+   */
+  replace(row: number, records: Uint32Array, count: number, offset = -1): boolean {
+    return this.#native.sequenceTableReplace(this.handle, row, records, count, offset) === 1;
   }
 
-  /** Copies the records, oldest first; returns their number. `out` holds length x words. */
-  read(row: number, out: Uint32Array): number {
-    return this.#native.sequenceTableRead(this.handle, row, out);
+  /**
+   * Copies the records, oldest first; returns their number. `out` holds length x words;
+   * `offsetOut[0]` becomes the row's offset, -1 where it has none.
+   */
+  read(row: number, out: Uint32Array, offsetOut: Float64Array | null = null): number {
+    return this.#native.sequenceTableRead(this.handle, row, out, offsetOut);
   }
 
   /** Writes `count` rows of `rowBytes` bytes. */

@@ -12,6 +12,7 @@ import {
   SharedMetrics,
 } from "../native/index.ts";
 import { counterNames, histogramNames } from "./metrics.ts";
+import { AppliedDocuments, appliedDocumentsBytes } from "./stores/applied-documents.ts";
 import {
   ItemAttributeTable,
   type ItemColumns,
@@ -59,6 +60,7 @@ export interface SharedHandles {
   readonly recent: number;
   readonly seen: number;
   readonly itemAttributes: number;
+  readonly appliedDocuments: number;
   readonly trending: number;
   readonly fresh: number;
   readonly userEmbeddings: number;
@@ -86,6 +88,8 @@ export class SharedState {
   /** User row; records of one word, the row of an item that was served. */
   readonly seen: SequenceTable;
   readonly itemAttributes: ItemAttributeTable;
+  /** How far topic `items` has been applied to the attributes. */
+  readonly appliedDocuments: AppliedDocuments;
   /** Row 0 global, 1 + category row; records (item row, score bits), best first. */
   readonly trending: SequenceTable;
   /** The same rows; records of one item row, newest last. */
@@ -105,6 +109,7 @@ export class SharedState {
     this.recent = SequenceTable.attach(handles.recent);
     this.seen = SequenceTable.attach(handles.seen);
     this.itemAttributes = new ItemAttributeTable(RowTable.attach(handles.itemAttributes));
+    this.appliedDocuments = new AppliedDocuments(RowTable.attach(handles.appliedDocuments));
     this.trending = SequenceTable.attach(handles.trending);
     this.fresh = SequenceTable.attach(handles.fresh);
     this.userEmbeddings = EmbeddingTable.attach(handles.userEmbeddings);
@@ -133,6 +138,7 @@ export class SharedState {
       this.recent,
       this.seen,
       this.itemAttributes.table,
+      this.appliedDocuments.table,
       this.trending,
       this.fresh,
       this.userEmbeddings,
@@ -165,6 +171,7 @@ export function createSharedState(
       rows: capacities.itemsMax,
       rowBytes: itemAttributeBytes,
     }).handle,
+    appliedDocuments: RowTable.create({ rows: 1, rowBytes: appliedDocumentsBytes }).handle,
     ...createEmbeddings(definition, capacities, options.dataDir),
     slots: ModelSlots.create({
       slots: capacities.modelSlots,

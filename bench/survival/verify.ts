@@ -62,7 +62,9 @@ export async function checkStateOf(
   return { exitCode, differing, differingShare, records, output };
 }
 
-const topics: Readonly<Record<Topic, number>> = { events: 1, served: 8, samples: 1, items: 1 };
+const topics: Readonly<Record<Topic, number>> = {
+  ...{ events: 1, served: 8, samples: 1, items: 1, commits: 1 },
+};
 
 /** Holds a folder that nobody uses to what the clients were told. */
 export async function verify(dataDir: string, ledger: Ledger): Promise<Verified> {

@@ -32,24 +32,50 @@ export interface ServedRecord {
   readonly heads: Float32Array;
   readonly itemOffsets: Float64Array;
   readonly itemDense: Float32Array;
+  /** Records of format version 1 have none. */
+  readonly reads?: ServedReads;
 }
 
-const version = 1;
+/** What else was read, and how far it stood: from this and the log every feature follows. */
+export interface ServedReads {
+  /** Offset of the user's row of recent interactions, -1 where it had none. */
+  readonly recentOffset: number;
+  /**
+   * Attributes were read while documents of topic `items` from the one on to the other were being
+   * applied; equal nearly always.
+   */
+  readonly documentsFrom: number;
+  readonly documentsTo: number;
+  /** Interactions that came with the request, oldest first (features/sequence-record.ts). */
+  readonly session: Uint32Array;
+  /** The distinct categories of the slate's items. */
+  readonly categories: Uint32Array;
+  /** Offset of each one's row, alone and with the user; -1 none. */
+  readonly categoryOffsets: Float64Array;
+  readonly pairOffsets: Float64Array;
+}
+
+const version = 2;
 const headerBytes = 64;
+/** u32 categories, u32 words of the session, f64 recentOffset, documentsFrom, documentsTo. */
+const readsHeaderBytes = 32;
 
 /**
  * Layout, little endian, every array 8-byte aligned by order: header of 64 B (u8 version, u8 heads,
  * u16 items, u16 userDense, u16 itemDense, u32 userRow, u32 modelVersion, u32 indexGeneration,
  * u32 more categories an item, f64 timeMs, f64 asOfMs, f64 userOffset, 16 B request id);
  * f64 itemOffsets; u32 items, categories, routes; f32 scores, propensities, heads, userDense,
- * itemDense; u32 moreCategories.
+ * itemDense; u32 moreCategories. From version 2 on, at the next multiple of 8 bytes, what else was
+ * read: a header of 32 B, f64 categoryOffsets, pairOffsets, u32 categories, session.
  */
 export function encodeServed(record: ServedRecord): Uint8Array {
   const n = record.items.length;
   const more = record.moreCategories ?? new Uint32Array(0);
   const dense = record.userDense.length + record.itemDense.length;
   const words = 5 * n + record.heads.length + dense + more.length;
-  const bytes = new Uint8Array(headerBytes + 8 * n + 4 * words);
+  const reads = record.reads ?? noReads;
+  const readsAt = aligned(headerBytes + 8 * n + 4 * words);
+  const bytes = new Uint8Array(readsAt + readsBytes(reads));
   const view = viewOf(bytes);
   view.setUint8(0, version);
   view.setUint8(1, n === 0 ? 0 : record.heads.length / n);
@@ -80,7 +106,53 @@ export function encodeServed(record: ServedRecord): Uint8Array {
     bytes.set(new Uint8Array(column.buffer, column.byteOffset, column.byteLength), at);
     at += column.byteLength;
   }
+  writeReads(bytes, readsAt, reads);
   return bytes;
+}
+
+const noReads: ServedReads = {
+  ...{ recentOffset: -1, documentsFrom: 0, documentsTo: 0 },
+  ...{ session: new Uint32Array(0), categories: new Uint32Array(0) },
+  ...{ categoryOffsets: new Float64Array(0), pairOffsets: new Float64Array(0) },
+};
+
+function aligned(at: number): number {
+  return (at + 7) & ~7;
+}
+
+function readsBytes({ categories, session }: ServedReads): number {
+  return readsHeaderBytes + 20 * categories.length + 4 * session.length;
+}
+
+function writeReads(bytes: Uint8Array, from: number, reads: ServedReads): void {
+  const view = viewOf(bytes);
+  view.setUint32(from, reads.categories.length, true);
+  view.setUint32(from + 4, reads.session.length, true);
+  view.setFloat64(from + 8, reads.recentOffset, true);
+  view.setFloat64(from + 16, reads.documentsFrom, true);
+  view.setFloat64(from + 24, reads.documentsTo, true);
+  let at = from + readsHeaderBytes;
+  const { categoryOffsets, pairOffsets, categories, session } = reads;
+  for (const column of [categoryOffsets, pairOffsets, categories, session]) {
+    bytes.set(new Uint8Array(column.buffer, column.byteOffset, column.byteLength), at);
+    at += column.byteLength;
+  }
+}
+
+function readReads(own: Uint8Array<ArrayBuffer>, from: number): ServedReads {
+  const view = viewOf(own);
+  const categories = view.getUint32(from, true);
+  const session = view.getUint32(from + 4, true);
+  const at = from + readsHeaderBytes;
+  return {
+    recentOffset: view.getFloat64(from + 8, true),
+    documentsFrom: view.getFloat64(from + 16, true),
+    documentsTo: view.getFloat64(from + 24, true),
+    categoryOffsets: new Float64Array(own.buffer, at, categories),
+    pairOffsets: new Float64Array(own.buffer, at + 8 * categories, categories),
+    categories: new Uint32Array(own.buffer, at + 16 * categories, categories),
+    session: new Uint32Array(own.buffer, at + 20 * categories, session),
+  };
 }
 
 export function decodeServed(bytes: Uint8Array): ServedRecord {
@@ -97,7 +169,7 @@ export function decodeServed(bytes: Uint8Array): ServedRecord {
     at += byteLength;
     return [own.buffer, at - byteLength];
   };
-  return {
+  const record = {
     requestId: readId128(view, 48),
     userRow: view.getUint32(8, true),
     modelVersion: view.getUint32(12, true),
@@ -116,4 +188,5 @@ export function decodeServed(bytes: Uint8Array): ServedRecord {
     itemDense: new Float32Array(...take(4 * n * itemDense), n * itemDense),
     moreCategories: new Uint32Array(...take(4 * n * more), n * more),
   };
+  return view.getUint8(0) < 2 ? record : { ...record, reads: readReads(own, aligned(at)) };
 }

@@ -88,10 +88,13 @@ int32_t rec_sequence_table_shape(int32_t handle, uint32_t* shape);
 /* 1 pushed, 0 skipped because offset <= the row's offset. */
 int32_t rec_sequence_table_push(int32_t handle, int32_t row, const uint32_t* record,
                                 size_t record_length, double offset);
+/* Replaces all records; 1 replaced, 0 skipped as by push. */
 int32_t rec_sequence_table_replace(int32_t handle, int32_t row, const uint32_t* records,
-                                   size_t records_length, uint32_t count);
-/* Records read, oldest first. out_length >= length x words. */
-int32_t rec_sequence_table_read(int32_t handle, int32_t row, uint32_t* out, size_t out_length);
+                                   size_t records_length, uint32_t count, double offset);
+/* Copies the records, oldest first; returns their number. offset_out (may be NULL) = the row's
+   offset, -1 none. */
+int32_t rec_sequence_table_read(int32_t handle, int32_t row, uint32_t* out, size_t out_length,
+                                double* offset_out);
 int32_t rec_sequence_table_save(int32_t handle, uint32_t first, uint32_t count, uint8_t* out,
                                 size_t out_length);
 int32_t rec_sequence_table_load(int32_t handle, uint32_t first, uint32_t count,

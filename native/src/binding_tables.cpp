@@ -83,15 +83,18 @@ napi_value sequence_replace(Call& call) {
   const auto records = call.array<uint32_t>(2, "records");
   return done(call,
               rec_sequence_table_replace(call.i32(0, "handle"), call.i32(1, "row"), records.data,
-                                         records.length, call.u32(3, "count")),
+                                         records.length, call.u32(3, "count"),
+                                         call.number(4, "offset")),
               "replace");
 }
 
 napi_value sequence_read(Call& call) {
   const auto out = call.array<uint32_t>(2, "out");
+  Span<double> offset = {nullptr, 0};
+  if (call.has(3)) offset = call.array<double>(3, "offsetOut", 1);
   return done(call,
               rec_sequence_table_read(call.i32(0, "handle"), call.i32(1, "row"), out.data,
-                                      out.length),
+                                      out.length, offset.data),
               "read");
 }
 

@@ -49,6 +49,15 @@ void push(const SequenceTable& table, Header header, const uint32_t* record) {
   if (count < table.length) store(header.count, count + 1);
 }
 
+// Whether `offset` is new to the row; notes it. -1 is always new and is not noted.
+bool take_offset(Header header, double offset) {
+  if (offset < 0) return true;
+  const uint64_t next = static_cast<uint64_t>(offset) + 1;
+  if (next <= load(header.offset)) return false;
+  store(header.offset, next);
+  return true;
+}
+
 // What a reader copies may be a mixture; the bounds hold for any values it can see.
 uint32_t copy_records(const SequenceTable& table, uint32_t* row, uint32_t* out) {
   const Header header = header_of(row);
@@ -107,46 +116,54 @@ int32_t rec_sequence_table_push(int32_t handle, int32_t row, const uint32_t* rec
   uint32_t* words = table->row_at(index);
   const rec::Header header = rec::header_of(words);
   const uint32_t even = rec::begin_write(words);
-  const bool fresh = offset < 0 || static_cast<uint64_t>(offset) + 1 > rec::load(header.offset);
-  if (fresh) {
-    if (offset >= 0) rec::store(header.offset, static_cast<uint64_t>(offset) + 1);
-    rec::push(*table, header, record);
-  }
+  const bool fresh = rec::take_offset(header, offset);
+  if (fresh) rec::push(*table, header, record);
   rec::end_write(words, even);
   rec::raise_to(&table->used, index + 1);
   return fresh ? 1 : 0;
 }
 
 int32_t rec_sequence_table_replace(int32_t handle, int32_t row, const uint32_t* records,
-                                   size_t records_length, uint32_t count) {
+                                   size_t records_length, uint32_t count, double offset) {
   SequenceTable* table = rec::table_of(handle);
   if (table == nullptr) return REC_BAD_HANDLE;
   if (!rec::row_in(row, table->rows) || count > table->length ||
-      records_length / table->words < count) {
+      records_length / table->words < count || !(offset == -1 || rec::is_index(offset))) {
     return REC_BAD_ARGUMENT;
   }
   uint32_t* words = table->row_at(static_cast<uint32_t>(row));
   const rec::Header header = rec::header_of(words);
   const uint32_t even = rec::begin_write(words);
-  for (uint32_t i = 0; i < count; i++) {
-    rec::write_record(*table, header, i, records + size_t{i} * table->words);
+  const bool fresh = rec::take_offset(header, offset);
+  if (fresh) {
+    for (uint32_t i = 0; i < count; i++) {
+      rec::write_record(*table, header, i, records + size_t{i} * table->words);
+    }
+    rec::store(header.count, count);
+    rec::store(header.next, count == table->length ? 0u : count);
   }
-  rec::store(header.count, count);
-  rec::store(header.next, count == table->length ? 0u : count);
   rec::end_write(words, even);
   rec::raise_to(&table->used, static_cast<uint32_t>(row) + 1);
-  return REC_OK;
+  return fresh ? 1 : 0;
 }
 
-int32_t rec_sequence_table_read(int32_t handle, int32_t row, uint32_t* out, size_t out_length) {
+int32_t rec_sequence_table_read(int32_t handle, int32_t row, uint32_t* out, size_t out_length,
+                                double* offset_out) {
   const SequenceTable* table = rec::table_of(handle);
   if (table == nullptr) return REC_BAD_HANDLE;
   if (out_length < size_t{table->length} * table->words) return REC_BAD_ARGUMENT;
+  if (offset_out != nullptr) *offset_out = -1;
   if (row == -1) return 0;
   if (!rec::row_in(row, table->rows)) return REC_BAD_ARGUMENT;
   uint32_t* words = table->row_at(static_cast<uint32_t>(row));
+  const rec::Header header = rec::header_of(words);
   uint32_t count = 0;
-  rec::read_consistent(words, [&] { count = rec::copy_records(*table, words, out); });
+  uint64_t offset = 0;
+  rec::read_consistent(words, [&] {
+    count = rec::copy_records(*table, words, out);
+    offset = rec::load(header.offset);
+  });
+  if (offset_out != nullptr) *offset_out = static_cast<double>(offset) - 1;
   return static_cast<int32_t>(count);
 }
 

@@ -25,12 +25,12 @@ static void sequences() {
       push(table, n);
       if (n % 10 != 9) continue;
       for (uint32_t i = 0; i < 3 * kWords; i++) records[i] = n - 2 + i / kWords;
-      CHECK(rec_sequence_table_replace(table, 1, records, sizeof records / 4, 3) == REC_OK);
+      CHECK(rec_sequence_table_replace(table, 1, records, sizeof records / 4, 3, -1) == 1);
     }
   }, [&](int reader) {
     if (reader == 0) push(table, 1u << 31 | other.fetch_add(1));
     uint32_t out[kLength * kWords];
-    const int32_t count = rec_sequence_table_read(table, 1, out, sizeof out / 4);
+    const int32_t count = rec_sequence_table_read(table, 1, out, sizeof out / 4, nullptr);
     CHECK(count >= 0 && count <= int32_t(kLength));
     int64_t last[2] = {-1, -1};
     for (int32_t r = 0; r < count; r++) {

@@ -1,6 +1,7 @@
 import { messageOf, RecError } from "../../models/core/errors.ts";
 import type { IndexGeneration } from "../../models/recall/generation.ts";
 import type { RoleInit, RoleName } from "../../workers/role-messages.ts";
+import type { Topic } from "../../workers/stores/event-log.ts";
 import { Supervisor } from "../../workers/supervisor.ts";
 import type { Config } from "../config.ts";
 import type { Log } from "../log.ts";
@@ -15,6 +16,11 @@ const entries: Readonly<Record<RoleName, URL>> = {
 };
 
 export const roleNames: readonly RoleName[] = ["windows", "joiner", "trainer", "recall"];
+/** The topic that a role writes; no other thread does. */
+const writes: Readonly<Partial<Record<RoleName, Topic>>> = {
+  windows: "commits",
+  joiner: "samples",
+};
 /** One seed for all that is random in the background. */
 const seed = 1;
 
@@ -50,12 +56,12 @@ export function startRoles(options: RolesOptions): Supervisor {
       log.error("a background thread died and is started again", { role, reason });
     },
     release(role) {
-      // The joiner is the one role that writes to the log.
-      if (role !== "joiner") return;
+      const topic = writes[role];
+      if (topic === undefined) return;
       try {
-        storage.log.releaseWriter("samples", 0);
+        storage.log.releaseWriter(topic, 0);
       } catch (error) {
-        log.warn("the samples' writer was not released", { reason: messageOf(error) });
+        log.warn("the writer of a topic was not released", { topic, reason: messageOf(error) });
       }
     },
   });

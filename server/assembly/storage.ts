@@ -36,7 +36,8 @@ export interface Storage {
 function topicsOf(dataDir: string, rankWorkers: number) {
   const folder = join(dataDir, "log", "served");
   const known = existsSync(folder) ? readdirSync(folder).length : 0;
-  return { events: 1, served: Math.max(rankWorkers, known), samples: 1, items: 1 } as const;
+  const served = Math.max(rankWorkers, known);
+  return { events: 1, served, samples: 1, items: 1, commits: 1 } as const;
 }
 
 /** Locks a data directory, opens what is in it, and rebuilds ids and attributes from the log. */

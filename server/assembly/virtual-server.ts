@@ -191,11 +191,14 @@ function requestIdFrom(random: Random): Id128 {
 
 async function openParts(options: VirtualServerOptions): Promise<Parts> {
   const { definition, clock, seed } = options;
-  const topics = { events: 1, served: 1, samples: 1, items: 1 } as const;
+  const topics = { events: 1, served: 1, samples: 1, items: 1, commits: 1 } as const;
   const log = openEventLog("embedded:", {
     ...{ dataDir: "/virtual", topics, durability: "async", clock, segmentBytes },
     ...{ fileSystem: memoryFileSystem(), lingerMs: 0 },
-    retention: { events: retention, served: retention, samples: retention, items: retention },
+    retention: {
+      ...{ events: retention, served: retention, samples: retention, items: retention },
+      commits: retention,
+    },
   });
   const modelFloats = createRanker(rankerShapeOf(definition)).floats;
   const state = createSharedState(definition, { dataDir: null, modelFloats, limits: capacities });

@@ -80,6 +80,7 @@ class StateCheck {
       records: {
         ...{ events: events.rows, served: slates.rows, samples: samples.rows },
         items: this.#storage.log.endOffset("items", 0),
+        commits: this.#storage.log.endOffset("commits", 0),
       },
     };
   }

@@ -4,6 +4,7 @@ import recommender from "../../models/definition/default.ts";
 import { Deduplicator } from "../ingest/deduplicate.ts";
 import { DocumentService } from "../ingest/documents.ts";
 import {
+  FakeApplied,
   FakeAttributes,
   FakeFresh,
   FakeIds,
@@ -58,7 +59,9 @@ export function fakeDoor(options: FakeDoorOptions) {
       interactions: recommender.interactions,
       deduplicator: new Deduplicator(10_000),
     }),
-    documents: new DocumentService({ ...shared, store: new FakeStore(), memory }),
+    documents: new DocumentService({
+      ...{ ...shared, store: new FakeStore(), memory, applied: new FakeApplied() },
+    }),
     models: { list: () => note("list"), promote: note, rollback: () => note("rollback") },
     metrics,
     readiness: () => ({ ready: false, waitingFor: ["a model"] }),

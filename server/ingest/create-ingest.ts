@@ -50,11 +50,12 @@ export function createIngest(parts: IngestParts): IngestAssembly {
   const turns = parts.turns === undefined ? {} : { turns: parts.turns };
   const taking = { interactions, deduplicator, categoriesOf, ...turns };
   const events = new EventIngest({ ...shared, ...taking });
-  const documents = new DocumentService({ ...shared, store, memory });
+  const applied = state.appliedDocuments;
+  const documents = new DocumentService({ ...shared, store, memory, applied });
   return {
     events,
     documents,
-    restore: () => restore({ log, store, users, items, memory, deduplicator }),
+    restore: () => restore({ log, store, users, items, memory, applied, deduplicator }),
     settle: async () => {
       await Promise.all([events.settle(), documents.settle()]);
     },

@@ -5,7 +5,15 @@ import { decodeDocument } from "../../models/core/event.ts";
 import recommender from "../../models/definition/default.ts";
 import { Deduplicator } from "./deduplicate.ts";
 import { DocumentService } from "./documents.ts";
-import { FakeAttributes, FakeFresh, FakeIds, FakeLog, FakeMetrics, FakeStore } from "./fakes.ts";
+import {
+  FakeApplied,
+  FakeAttributes,
+  FakeFresh,
+  FakeIds,
+  FakeLog,
+  FakeMetrics,
+  FakeStore,
+} from "./fakes.ts";
 import { EventIngest } from "./ingest.ts";
 import { ItemMemory } from "./item-attributes.ts";
 import { restore } from "./restore.ts";
@@ -20,11 +28,12 @@ function setUp(log = new FakeLog(), store = new FakeStore(), categoriesMax = 100
     onFull: () => void left++,
   });
   const shared = { ...ids, log, clock: new ManualClock(1e12), metrics: new FakeMetrics() };
-  const documents = new DocumentService({ ...shared, store, memory });
+  const applied = new FakeApplied();
+  const documents = new DocumentService({ ...shared, store, memory, applied });
   const deduplicator = new Deduplicator(1_000);
   const { interactions } = recommender;
   const ingest = new EventIngest({ ...shared, interactions, deduplicator });
-  const replay = () => restore({ ...ids, log, store, memory, deduplicator });
+  const replay = () => restore({ ...ids, log, store, memory, applied, deduplicator });
   return { ...shared, attributes, fresh, store, documents, ingest, replay, leftOut: () => left };
 }
 

@@ -7,7 +7,7 @@ import type { DocumentKindName, DocumentPut, Documents, MetricSink } from "../ht
 import type { AppendLog } from "./append.ts";
 import { documentJson, itemDocument } from "./document-schemas.ts";
 import type { ItemMemory } from "./item-attributes.ts";
-import type { RowIds } from "./state.ts";
+import type { AppliedSink, RowIds } from "./state.ts";
 
 export interface DocumentServiceOptions {
   readonly users: RowIds;
@@ -15,6 +15,7 @@ export interface DocumentServiceOptions {
   readonly log: AppendLog;
   readonly store: DocumentStore;
   readonly memory: ItemMemory;
+  readonly applied: AppliedSink;
   readonly clock: Clock;
   readonly metrics: MetricSink;
 }
@@ -114,7 +115,9 @@ export class DocumentService implements Documents {
   }
 
   #apply(changes: readonly Change[], offsetAfter: number): void {
+    this.#options.applied.begin(offsetAfter);
     for (const change of changes) change.apply();
+    this.#options.applied.end(offsetAfter);
     this.#options.store.apply(changes, offsetAfter);
   }
 

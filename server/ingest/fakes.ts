@@ -7,7 +7,7 @@ import type {
   StoredDocument,
 } from "../../workers/stores/document-store.ts";
 import type { AppendOptions, LogBatch, Topic } from "../../workers/stores/event-log.ts";
-import type { ItemAttributeSink, ItemAttributeValues, RowIds } from "./state.ts";
+import type { AppliedSink, ItemAttributeSink, ItemAttributeValues, RowIds } from "./state.ts";
 
 /** Small in-memory stand-ins for the tests of the door and of ingest. */
 
@@ -160,5 +160,18 @@ export class FakeMetrics {
   observe(name: string, value: number): void {
     assert(histograms.has(name), `no histogram is named ${name}`);
     this.observed.set(name, [...(this.observed.get(name) ?? []), value]);
+  }
+}
+
+export class FakeApplied implements AppliedSink {
+  readonly offsets: number[] = [];
+
+  begin(offset: number): void {
+    this.offsets.push(offset);
+  }
+
+  end(offset: number): void {
+    assert(offset >= (this.offsets.at(-1) ?? 0), "documents are applied in order");
+    this.offsets.push(offset);
   }
 }

@@ -11,7 +11,7 @@ import { openDocumentStore, openEventLog } from "../../workers/stores/open.ts";
 import { fakeServed } from "../../workers/windows/stream.fake.ts";
 import { Deduplicator } from "./deduplicate.ts";
 import { DocumentService } from "./documents.ts";
-import { FakeAttributes, FakeMetrics } from "./fakes.ts";
+import { FakeApplied, FakeAttributes, FakeMetrics } from "./fakes.ts";
 import { EventIngest } from "./ingest.ts";
 import { ItemMemory } from "./item-attributes.ts";
 import { restore } from "./restore.ts";
@@ -31,7 +31,8 @@ function open(fileSystem: FileSystem) {
   const shared = { ...ids, log, clock: new ManualClock(1e12), metrics: new FakeMetrics() };
   const { interactions } = recommender;
   const ingest = new EventIngest({ ...shared, interactions, deduplicator });
-  const documents = new DocumentService({ ...shared, store, memory });
+  const applied = new FakeApplied();
+  const documents = new DocumentService({ ...shared, store, memory, applied });
   const idsOf = (of: IdTable) => Array.from({ length: of.size }, (_, row) => of.id(row));
   const freshOf = (row: number) => {
     const out = new Uint32Array(8);
@@ -39,7 +40,7 @@ function open(fileSystem: FileSystem) {
   };
   return {
     ...{ log, ingest, documents, attributes, freshOf },
-    replay: () => restore({ ...ids, log, store, memory, deduplicator }),
+    replay: () => restore({ ...ids, log, store, memory, applied, deduplicator }),
     ids: () => [ids.users, ids.items, ids.categories].map(idsOf),
     async close() {
       await log.close();

@@ -11,7 +11,7 @@ import { itemDocument } from "./document-schemas.ts";
 import { documentPartition } from "./documents.ts";
 import type { ItemMemory } from "./item-attributes.ts";
 import { servedRows } from "./served-rows.ts";
-import type { RowIds } from "./state.ts";
+import type { AppliedSink, RowIds } from "./state.ts";
 
 /** Rebuilds at start what lives in memory alone: id tables, attributes, the dedup horizon. */
 
@@ -21,6 +21,7 @@ export interface RestoreOptions {
   readonly users: RowIds;
   readonly items: RowIds;
   readonly memory: ItemMemory;
+  readonly applied: AppliedSink;
   readonly deduplicator: Deduplicator;
 }
 
@@ -115,6 +116,7 @@ export async function restore(options: RestoreOptions): Promise<RestoreReport> {
     events += await readAll(log, from, (batch) => takeEvents(batch, into));
   }
   const documents = await takeDocuments(options, into);
+  options.applied.end(log.endOffset("items", documentPartition));
   const served = await servedRows(log);
   users.length = Math.max(users.length, served.users);
   items.length = Math.max(items.length, served.items);

@@ -32,6 +32,14 @@ export interface ItemAttributeValues {
   readonly authorHash: number;
 }
 
+/** Told how far topic `items` is in shared memory. */
+export interface AppliedSink {
+  /** Changes to before this offset are about to be applied. */
+  begin(offset: number): void;
+  /** They are. */
+  end(offset: number): void;
+}
+
 export interface ItemAttributeSink {
   write(row: number, values: ItemAttributeValues): void;
 }

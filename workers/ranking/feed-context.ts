@@ -42,6 +42,10 @@ export class UserState implements Omit<RecallQuery, "userRow" | "generation" | "
   row = -1;
   /** Log offset that the user's counters had applied, -1 where none. */
   readonly offset = new Float64Array(1);
+  /** The same of the recent sequence. */
+  readonly recentOffset = new Float64Array(1);
+  /** How many of the recent interactions came with the request: the last ones. */
+  sessionCount = 0;
   readonly counts: Uint32Array;
   /** The recent sequence as the table holds it, oldest first. */
   readonly recent: Uint32Array;
@@ -62,6 +66,8 @@ export class UserState implements Omit<RecallQuery, "userRow" | "generation" | "
   reset(): void {
     this.row = -1;
     this.offset[0] = -1;
+    this.recentOffset[0] = -1;
+    this.sessionCount = 0;
     this.counts.fill(0);
     this.recentCount = 0;
     this.categories.fill(-1);
@@ -75,6 +81,8 @@ export class Ranked {
   readonly itemOffsets: Float64Array;
   readonly distinct: DistinctCategories;
   categoryCounts = new Uint32Array(0);
+  categoryOffsets = new Float64Array(0);
+  pairOffsets = new Float64Array(0);
   pairRows = new Int32Array(0);
   pairCounts = new Uint32Array(0);
   readonly userDense: Float32Array;
@@ -114,6 +122,8 @@ export class Ranked {
     this.pairRows = new Int32Array(rows);
     this.categoryCounts = new Uint32Array(rows * cells);
     this.pairCounts = new Uint32Array(rows * cells);
+    this.categoryOffsets = new Float64Array(rows);
+    this.pairOffsets = new Float64Array(rows);
   }
 }
 
@@ -145,6 +155,9 @@ export class FeedContext implements PipelineContext {
   /** Rows of the categories that the slate is restricted to. */
   readonly onlyCategories: number[] = [];
   readonly attributes: ItemColumns;
+  /** Documents that were applied before any attributes were read, begun after all were. */
+  documentsFrom = 0;
+  documentsTo = 0;
   readonly ranked: Ranked;
   /** The reader number under which this context pins a model version. */
   readonly reader: number;

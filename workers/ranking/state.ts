@@ -23,9 +23,9 @@ export interface CounterRows {
   read(rows: Int32Array, count: number, asOfMs: number, into: PaneValues): void;
 }
 
-/** The last records of a row, oldest first; gives how many. */
+/** The last records of a row, oldest first; gives how many, and the row's offset. */
 export interface SequenceReader {
-  read(row: number, out: Uint32Array): number;
+  read(row: number, out: Uint32Array, offsetOut?: Float64Array): number;
 }
 
 export interface SequenceRows extends SequenceReader {
@@ -46,6 +46,12 @@ export interface ModelReader {
   weights(slot: number): Float32Array;
 }
 
+/** How far topic `items` stands in the attributes: see AppliedDocuments. */
+export interface DocumentOffsets {
+  applied(): number;
+  begun(): number;
+}
+
 export interface RankingState {
   readonly users: RowIds;
   readonly items: RowIds;
@@ -64,6 +70,7 @@ export interface RankingState {
   readonly userEmbeddings: VectorRows;
   readonly itemEmbeddings: VectorRows;
   readonly slots: ModelReader;
+  readonly appliedDocuments: DocumentOffsets;
   readAttributes(rows: Int32Array, count: number, out: ItemColumns): void;
 }
 

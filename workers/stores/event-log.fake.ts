@@ -24,6 +24,7 @@ export class FakeEventLog implements TailedLog {
       served: make("served"),
       samples: make("samples"),
       items: make("items"),
+      commits: make("commits"),
     };
   }
 

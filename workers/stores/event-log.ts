@@ -1,6 +1,7 @@
 /** The event log's port. Embedded: checksummed segment files. Past one machine: Kafka, by URL. */
 
-export type Topic = "events" | "served" | "samples" | "items";
+/** `commits`: what the windows role took in, in order (workers/windows/commit.ts). */
+export type Topic = "events" | "served" | "samples" | "items" | "commits";
 
 /** Records `firstOffset .. firstOffset + count` of one partition, in one buffer. */
 export interface LogBatch {

@@ -10,12 +10,13 @@ import type { WindowsCore } from "./windows.ts";
 interface Meta {
   readonly version: number;
   readonly sequence: number;
+  readonly commits: number;
   readonly sources: readonly SavedSource[];
   readonly rows: Readonly<Record<string, number>>;
   readonly counts: WindowsCore["counts"];
 }
 
-const version = 1;
+const version = 2;
 const scopeNames = ["user", "item", "category", "userCategory"] as const;
 
 type SavedTable = Omit<SavedRows, "clear">;
@@ -38,6 +39,7 @@ export function saveWindows(core: WindowsCore): CheckpointSection[] {
   const meta: Meta = {
     version,
     sequence: core.sequence,
+    commits: core.commits,
     sources: core.sources.map(savedSource),
     rows: Object.fromEntries(scopeNames.map((name) => [name, core.scopes[name].rowsUsed])),
     counts: core.counts,
@@ -92,11 +94,18 @@ export function clearWindows(core: WindowsCore): void {
   for (const name of scopeNames) core.scopes[name].table.clear();
 }
 
-/** Restores into a new core whose tables are clear. */
-export function restoreWindows(core: WindowsCore, sections: ReadonlyMap<string, Uint8Array>): void {
+/**
+ * Restores into a new core whose tables are clear; false, with nothing changed, for a checkpoint of
+ * another version.
+ */
+export function restoreWindows(
+  core: WindowsCore,
+  sections: ReadonlyMap<string, Uint8Array>,
+): boolean {
   const meta: Meta = JSON.parse(text(sectionOf(sections, "meta")));
-  assert(meta.version === version, "known checkpoint version");
+  if (meta.version !== version) return false;
   core.sequence = meta.sequence;
+  core.commits = meta.commits;
   Object.assign(core.counts, meta.counts);
   for (const source of core.sources) {
     const saved = savedOf(meta.sources, source);
@@ -118,4 +127,5 @@ export function restoreWindows(core: WindowsCore, sections: ReadonlyMap<string, 
     const buffer = core.scopes[name];
     buffer.rowsUsed = loadRows(buffer.table, sectionOf(sections, name), name);
   }
+  return true;
 }

@@ -16,14 +16,15 @@ serveRole(async (context) => {
   context.post({ kind: "ready" });
   const readyMs = clock.nowMs();
   let observedMs = 0;
-  await runWindows(role, stop, () => {
+  const afterStep = () => {
     counts.report();
     const { acceptedMs } = role.core;
     // A step may have read slates alone, or history that was accepted in its own time.
     if (acceptedMs === observedMs || acceptedMs < readyMs) return;
     observedMs = acceptedMs;
     state.metrics.observe("rec_windows_accepted_to_applied_ms", clock.nowMs() - acceptedMs);
-  });
+  };
+  await runWindows(role, stop, { afterStep, warn });
 });
 
 function countReporter({ state }: RoleContext, { counts }: WindowsCore): CountReporter {

@@ -5,9 +5,6 @@ import {
 } from "../../models/features/sequence-record.ts";
 import type { RecordTable } from "./tables.ts";
 
-/** Always applied: what was applied is known by the offsets of the whole role. */
-const always = -1;
-
 /**
  * Keeps each user's recent interactions in event-time order (equal times in order of arrival).
  * In-order events are one push; the rare ones out of order rewrite the user's row.
@@ -28,19 +25,24 @@ export class RecentSequences {
     this.#row = new Uint32Array((length + 1) * sequenceWords);
   }
 
-  add(userRow: number, record: { itemRow: number; type: number; timeMs: number }): void {
+  /** `offset` grows with every call; a row that has it already stays as it is. */
+  add(
+    userRow: number,
+    record: { itemRow: number; type: number; timeMs: number },
+    offset: number,
+  ): void {
     if (userRow >= this.#newestMs.length) this.#grow(userRow + 1);
     if (userRow >= this.rowsUsed) this.rowsUsed = userRow + 1;
     writeSequenceRecord(record, this.#record);
     if (record.timeMs >= this.#newestMs[userRow]) {
       this.#newestMs[userRow] = record.timeMs;
-      this.table.push(userRow, this.#record, always);
+      this.table.push(userRow, this.#record, offset);
       return;
     }
-    this.#insert(userRow, record.timeMs);
+    this.#insert(userRow, record.timeMs, offset);
   }
 
-  #insert(userRow: number, timeMs: number): void {
+  #insert(userRow: number, timeMs: number, offset: number): void {
     const count = this.table.read(userRow, this.#row);
     let place = count;
     while (place > 0 && readSequenceTime(this.#row, place - 1) > timeMs) place--;
@@ -49,7 +51,8 @@ export class RecentSequences {
     this.#row.copyWithin(at + sequenceWords, at, count * sequenceWords);
     this.#row.set(this.#record, at);
     const dropped = count === this.#length ? 1 : 0;
-    this.table.replace(userRow, this.#row.subarray(dropped * sequenceWords), count + 1 - dropped);
+    const rest = this.#row.subarray(dropped * sequenceWords);
+    this.table.replace(userRow, rest, count + 1 - dropped, offset);
   }
 
   #grow(rows: number): void {

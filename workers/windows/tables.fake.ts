@@ -89,6 +89,7 @@ export class FakePaneTable implements CounterTable {
 export class FakeSequenceTable implements RecordTable {
   readonly rowBytes = rowBytes;
   readonly rows = new Map<number, number[]>();
+  readonly #offsets = new Map<number, number>();
   readonly #length: number;
   readonly #words: number;
 
@@ -97,13 +98,22 @@ export class FakeSequenceTable implements RecordTable {
     this.#words = words;
   }
 
-  push(row: number, record: Uint32Array): void {
+  push(row: number, record: Uint32Array, offset: number): void {
+    if (!this.#isNew(row, offset)) return;
     const old = this.rows.get(row) ?? [];
     this.rows.set(row, [...old, ...record].slice(-this.#length * this.#words));
   }
 
-  replace(row: number, records: Uint32Array, count: number): void {
+  replace(row: number, records: Uint32Array, count: number, offset: number): void {
+    if (!this.#isNew(row, offset)) return;
     this.rows.set(row, [...records.subarray(0, count * this.#words)]);
+  }
+
+  #isNew(row: number, offset: number): boolean {
+    if (offset < 0) return true;
+    if (offset <= (this.#offsets.get(row) ?? -1)) return false;
+    this.#offsets.set(row, offset);
+    return true;
   }
 
   read(row: number, out: Uint32Array): number {
@@ -113,18 +123,24 @@ export class FakeSequenceTable implements RecordTable {
   }
 
   save(firstRow: number, count: number, out: Uint8Array): void {
-    const plain = (row: number) => ({ ...(this.rows.get(row) ?? []) });
+    const plain = (row: number) => ({
+      ...(this.rows.get(row) ?? []),
+      offset: this.#offsets.get(row) ?? -1,
+    });
     saveRows(out, firstRow, count, plain);
   }
 
   load(firstRow: number, count: number, data: Uint8Array): void {
     loadRows(data, firstRow, count, (row, value) => {
-      this.rows.set(row, Object.values(value));
+      const { offset = -1, ...words } = value;
+      this.rows.set(row, Object.values(words));
+      this.#offsets.set(row, offset);
     });
   }
 
   clear(): void {
     this.rows.clear();
+    this.#offsets.clear();
   }
 }
 

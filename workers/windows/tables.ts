@@ -24,9 +24,10 @@ export interface CounterTable extends SavedRows {
   apply(updates: CounterUpdates, lateOut: Uint32Array): void;
 }
 
+/** Writes at or below the offset that a row has taken in are skipped. */
 export interface RecordTable extends SavedRows {
   push(row: number, record: Uint32Array, offset: number): void;
-  replace(row: number, records: Uint32Array, count: number): void;
+  replace(row: number, records: Uint32Array, count: number, offset: number): void;
   read(row: number, out: Uint32Array): number;
 }
 

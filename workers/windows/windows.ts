@@ -67,6 +67,8 @@ export class WindowsCore {
   readonly scopes: Readonly<Record<"user" | "item" | "category" | "userCategory", UpdateBuffer>>;
   /** Records taken in, over all sources. */
   sequence = 0;
+  /** Offset of the next commit of the role (commit.ts). */
+  commits = 0;
   /** When the last event that was taken in had been accepted; 0 before the first. */
   acceptedMs = 0;
   readonly pairs: PairRows;
@@ -209,7 +211,7 @@ export class WindowsCore {
     this.#categoryCount = readEventCategories(view, at, this.#categories);
     this.#count(userRow, itemRow);
     if (userRow !== noRow) {
-      this.recent.add(userRow, { itemRow, type, timeMs });
+      this.recent.add(userRow, { itemRow, type, timeMs }, this.#updateOffset);
       if (!hasRequest(view, at)) this.seen?.add(userRow, itemRow);
     }
     if (type === this.#click) this.#activity?.clicked(itemRow, timeMs);

@@ -1,10 +1,12 @@
 import type { Clock } from "../../models/core/clock.ts";
-import { messageOf } from "../../models/core/errors.ts";
+import { messageOf, RecError } from "../../models/core/errors.ts";
 import type { StopSignal } from "../loop.ts";
 import type { CheckpointStore } from "../stores/checkpoint-store.ts";
 import type { TailedLog } from "../stores/event-log.ts";
 import type { LogSource } from "../stores/log-source.ts";
 import { clearWindows, restoreWindows, saveWindows } from "./checkpoint.ts";
+import { encodeCommit } from "./commit.ts";
+import { Redo } from "./redo.ts";
 import type { Trending } from "./trending.ts";
 import type { WindowsCore } from "./windows.ts";
 
@@ -23,10 +25,14 @@ export interface WindowsRoleOptions {
   readonly warn?: (message: string) => void;
 }
 
-/** Reads the log, calls the core, keeps checkpoints. Steppable: it has no timer of its own. */
+/**
+ * Reads the log, commits what it is about to take in, calls the core, keeps checkpoints. Steppable:
+ * it has no timer of its own. After a refused commit `step` throws and has taken nothing in.
+ */
 export class WindowsRole {
   readonly core: WindowsCore;
   readonly #options: WindowsRoleOptions;
+  #redo: Redo;
   #lastCheckpoint = 0;
   #lastTrendingMs = 0;
   #saving: Promise<void> | null = null;
@@ -34,17 +40,25 @@ export class WindowsRole {
   private constructor(options: WindowsRoleOptions) {
     this.core = options.core;
     this.#options = options;
+    this.#redo = this.#redoFrom(0);
+  }
+
+  #redoFrom(from: number): Redo {
+    const { log, core, warn = () => {} } = this.#options;
+    return new Redo({ log, core, from, warn });
   }
 
   /** Restores the newest checkpoint; `step` then replays what came after it. */
   static async open(options: WindowsRoleOptions): Promise<WindowsRole> {
+    // What a dead thread had written and not shown yet is shown: it is part of what to redo.
+    options.log.openWriter("commits", 0);
     const role = new WindowsRole(options);
     const sections = await options.checkpoints?.load();
     clearWindows(options.core);
-    if (sections) {
-      restoreWindows(options.core, sections);
+    if (sections && restoreWindows(options.core, sections)) {
       options.trending?.restore(sections);
       role.#mindLostRecords();
+      role.#redo = role.#redoFrom(options.core.commits);
     }
     role.#lastCheckpoint = options.core.sequence;
     return role;
@@ -64,7 +78,8 @@ export class WindowsRole {
   /** Applies what is there, up to `readBytes` of each source; returns how many records. */
   async step(): Promise<number> {
     const before = this.core.sequence;
-    for (const source of this.core.sources) await this.#read(source);
+    if (!this.#redo.done) await this.#redo.step();
+    else for (const source of this.core.sources) await this.#read(source);
     this.#refreshTrending();
     this.#maybeCheckpoint();
     return this.core.sequence - before;
@@ -75,7 +90,13 @@ export class WindowsRole {
     const { topic, partition } = source;
     const from = Math.max(source.offset, log.startOffset(topic, partition));
     if (log.endOffset(topic, partition) <= from) return;
-    this.core.apply(source, await log.read(topic, partition, from, readBytes));
+    const batch = await log.read(topic, partition, from, readBytes);
+    const first = Math.max(from, batch.firstOffset);
+    const count = batch.firstOffset + batch.count - first;
+    const commit = { topic, partition, first, count, sequence: this.core.sequence };
+    await log.append("commits", 0, [encodeCommit(commit)]);
+    this.core.commits++;
+    this.core.apply(source, batch);
   }
 
   #refreshTrending(): void {
@@ -111,6 +132,7 @@ export class WindowsRole {
   /** Everything that is in the log is in the tables. */
   get caughtUp(): boolean {
     const { log } = this.#options;
+    if (!this.#redo.done) return false;
     return this.core.sources.every(
       ({ topic, partition, offset }) => log.endOffset(topic, partition) <= offset,
     );
@@ -128,16 +150,25 @@ export class WindowsRole {
   }
 }
 
-/** Runs the role, once caught up, until told to stop; `afterStep` sees each step that applied. */
+/**
+ * Runs the role, once caught up, until told to stop; `afterStep` sees each step that applied. A
+ * refused commit is tried again a little later.
+ */
 export async function runWindows(
   role: WindowsRole,
   stop: StopSignal,
-  afterStep: () => void,
+  told: { afterStep: () => void; warn: (message: string) => void },
 ): Promise<void> {
   if (role.core.seen !== null) role.core.seen.replaying = false;
   while (!stop.stopped) {
-    if ((await role.step()) === 0) await role.waitForMore(100);
-    else afterStep();
+    try {
+      if ((await role.step()) === 0) await role.waitForMore(100);
+      else told.afterStep();
+    } catch (error) {
+      if (!(error instanceof RecError)) throw error;
+      told.warn(`windows: ${error.message}`);
+      await stop.sleep(100);
+    }
   }
   await role.close();
 }

@@ -7,10 +7,12 @@ export function itemAttributesHydrator(state: RankingState): Hydrator<FeedContex
   return {
     name: "item-attributes",
     essential: true,
-    hydrate({ candidates, attributes }) {
+    hydrate(context) {
+      const { candidates, attributes } = context;
       // Should the read fail, eligibility must see items that may not be shown.
       attributes.deleted.fill(1, 0, candidates.count);
       state.readAttributes(candidates.rows, candidates.count, attributes);
+      context.documentsTo = state.appliedDocuments.begun();
       return undefined;
     },
   };

@@ -23,11 +23,11 @@ export function windowsHydrator(
       distinct.find(attributes.categories, count);
       ranked.reserveCategories(distinct.distinct, cells);
       const { pairRows } = ranked;
-      const categories = { out: ranked.categoryCounts, offsets: null };
+      const categories = { out: ranked.categoryCounts, offsets: ranked.categoryOffsets };
       state.windows.category.read(distinct.rows, distinct.distinct, nowMs, categories);
       if (user.row < 0) pairRows.fill(-1, 0, distinct.distinct);
       else state.userCategoryPairs.findPairs(user.row, distinct.rows, distinct.distinct, pairRows);
-      const pairs = { out: ranked.pairCounts, offsets: null };
+      const pairs = { out: ranked.pairCounts, offsets: ranked.pairOffsets };
       state.windows.userCategory.read(pairRows, distinct.distinct, nowMs, pairs);
       return undefined;
     },

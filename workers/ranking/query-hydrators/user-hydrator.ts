@@ -21,12 +21,14 @@ export function userHydrator(state: RankingState): QueryHydrator<FeedContext> {
   return {
     name: "user",
     essential: true,
-    hydrate({ request, user, nowMs }) {
+    hydrate(context) {
+      const { request, user, nowMs } = context;
+      context.documentsFrom = state.appliedDocuments.applied();
       user.row = request.user === null ? -1 : state.users.find(request.user);
       if (user.row >= 0) {
         row[0] = user.row;
         state.windows.user.read(row, 1, nowMs, { out: user.counts, offsets: user.offset });
-        user.recentCount = state.recent.read(user.row, user.recent);
+        user.recentCount = state.recent.read(user.row, user.recent, user.recentOffset);
       }
       appendSession(user, request.recent, state.items);
       splitColumns(user);
@@ -46,6 +48,7 @@ function appendSession(user: UserState, recent: readonly RecentInteraction[], it
       user.recentCount--;
     }
     writeSequenceRecord({ itemRow, type, timeMs }, user.recent, user.recentCount++);
+    user.sessionCount = Math.min(length, user.sessionCount + 1);
   }
 }
 

@@ -1,7 +1,12 @@
 import { noRow } from "../../../models/core/bytes.ts";
 import type { Clock } from "../../../models/core/clock.ts";
+import { sequenceWords } from "../../../models/features/sequence-record.ts";
 import { limits } from "../../../models/limits.ts";
-import { encodeServed, type ServedRecord } from "../../../models/training/served.ts";
+import {
+  encodeServed,
+  type ServedReads,
+  type ServedRecord,
+} from "../../../models/training/served.ts";
 import type { FeedContext } from "../feed-context.ts";
 import type { SideEffect } from "../pipeline/stages.ts";
 import type { Metrics, ServedLog } from "../state.ts";
@@ -78,6 +83,32 @@ function moreCategoriesOf({ candidates, attributes }: FeedContext): Uint32Array 
   return out;
 }
 
+/** Offsets of what was read beside the items' and the user's counters. */
+function readsOf(context: FeedContext): ServedReads {
+  const { candidates, ranked, user } = context;
+  const { slots, rows } = ranked.distinct;
+  const found = new Set<number>();
+  for (let i = 0; i < candidates.selectedCount; i++) {
+    const from = candidates.selected[i] * perItem;
+    for (let at = from; at < from + perItem && slots[at] >= 0; at++) found.add(slots[at]);
+  }
+  const distinct = [...found];
+  const { recent, recentCount, sessionCount } = user;
+  const session = recent.slice(
+    (recentCount - sessionCount) * sequenceWords,
+    recentCount * sequenceWords,
+  );
+  return {
+    recentOffset: user.recentOffset[0],
+    documentsFrom: context.documentsFrom,
+    documentsTo: context.documentsTo,
+    session,
+    categories: Uint32Array.from(distinct, (slot) => rows[slot]),
+    categoryOffsets: Float64Array.from(distinct, (slot) => ranked.categoryOffsets[slot]),
+    pairOffsets: Float64Array.from(distinct, (slot) => ranked.pairOffsets[slot]),
+  };
+}
+
 function servedOf(context: FeedContext, timeMs: number): ServedRecord {
   const { request, user, candidates, attributes, ranked } = context;
   const n = candidates.selectedCount;
@@ -104,5 +135,6 @@ function servedOf(context: FeedContext, timeMs: number): ServedRecord {
     heads: headsOf(context, ranked.heads.length / ranked.capacity),
     itemOffsets: Float64Array.from({ length: n }, (_, i) => offset(i)),
     itemDense: rowsOf(context, ranked.itemDense, ranked.itemDense.length / ranked.capacity),
+    reads: readsOf(context),
   };
 }

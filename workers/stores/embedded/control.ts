@@ -11,7 +11,7 @@ export interface PartitionName {
   readonly slot: number;
 }
 
-const topicOrder = ["events", "served", "samples", "items"] as const;
+const topicOrder = ["events", "served", "samples", "items", "commits"] as const;
 
 /** All partitions, in the order of their slots. */
 export function partitionsOf(topics: Topics): PartitionName[] {
