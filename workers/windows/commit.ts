@@ -5,7 +5,7 @@ import type { LogSource } from "../stores/log-source.ts";
 
 /**
  * What the role took in next: records `first .. first + count` of one source, the first of them
- * under this sequence number. Appended before a table shows any of it, so that whoever meets a row's
+ * under this sequence number. Appended before a table shows any of it, so that who meets a row's
  * offset can tell from the log alone which records the row has taken in; and read again at a start,
  * so that records get the numbers that they had.
  */
