@@ -30,6 +30,8 @@ export {
   type PaneValues,
   type PaneWindow,
 } from "./pane-table.ts";
+export type * from "./ple-shape.ts";
+export { extractionSizes, packPleShape, pleLevelsMax, pleWorkspace } from "./ple-shape.ts";
 export { ReferencePaneTable } from "./reference/pane-table.ts";
 export { RowTable, type RowTableOptions } from "./row-table.ts";
 export { SequenceTable, type SequenceTableOptions } from "./sequence-table.ts";

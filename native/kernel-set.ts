@@ -1,3 +1,5 @@
+import type { PleShape } from "./ple-shape.ts";
+
 /**
  * The numeric kernels of one instruction set, or their plain TypeScript twin.
  *
@@ -24,8 +26,12 @@ export interface KernelSet {
   smoothL1(step: LossStep, beta: number): void;
   /** Indexes of the k best, best first, ties by index, non-finite last; returns how many. */
   topK(scores: Float32Array, count: number, k: number, out: Uint32Array): number;
+  /** As gateMix and its gradient, for gates that see some of the experts. */
+  extractionMix(shape: ExtractionShape, step: GateMix): void;
+  extractionMixBackward(shape: ExtractionShape, step: GateMixBackward): void;
   /** `out` is heads x rows: out[head * rows + row]. */
   mmoeScore(shape: MmoeShape, step: MmoeScore): void;
+  pleScore(shape: PleShape, step: MmoeScore): void;
 }
 
 /**
@@ -74,6 +80,25 @@ export interface GateShape {
   readonly expertsRow: number;
   readonly expertStride: number;
   readonly mixedHead: number;
+  readonly mixedRow: number;
+}
+
+/**
+ * Gates of one extraction level (PleShape): head h's sees its own experts, h * headExperts and on,
+ * then the shared ones; the shared gate, last, sees all. A row's logits and gates stand packed,
+ * gate after gate. Other strides are GateShape's; mixed[g * mixedGate + r * mixedRow + j].
+ */
+export interface ExtractionShape {
+  rows: number;
+  readonly heads: number;
+  readonly headExperts: number;
+  readonly sharedExperts: number;
+  readonly sharedGate: boolean;
+  readonly width: number;
+  readonly logitsRow: number;
+  readonly expertsRow: number;
+  readonly expertStride: number;
+  readonly mixedGate: number;
   readonly mixedRow: number;
 }
 

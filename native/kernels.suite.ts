@@ -33,7 +33,7 @@ function close(found: Float32Array, wanted: Float32Array, tolerance: number): vo
 }
 
 /** Runs `step` with the kernels and with the twin, each on own copies, and compares the copies. */
-function same(
+export function same(
   kernels: KernelSet,
   inputs: readonly Float32Array[],
   step: (set: KernelSet, copies: Float32Array[]) => void,

@@ -2,10 +2,15 @@ import { describe, expect, test } from "bun:test";
 import { mmoeWorkspace } from "./kernel-set.ts";
 import { kernelsSuite, testShape, values } from "./kernels.suite.ts";
 import { instructionSets, nativeKernels } from "./kernels.ts";
+import { pleSuite, testPleShape } from "./ple.suite.ts";
+import { pleWorkspace } from "./ple-shape.ts";
 import { referenceKernels } from "./reference/kernels.ts";
 
 kernelsSuite("twin", () => referenceKernels);
-for (const set of instructionSets()) kernelsSuite(set, () => nativeKernels(set));
+for (const set of instructionSets()) {
+  kernelsSuite(set, () => nativeKernels(set));
+  pleSuite(set, () => nativeKernels(set));
+}
 
 describe("the binding of the kernels", () => {
   const kernels = nativeKernels();
@@ -70,6 +75,32 @@ describe("the binding of the kernels", () => {
     expect(() => kernels.mmoeScore(shape, { ...step, workspace: four })).toThrow();
     expect(() => kernels.mmoeScore(shape, { ...step, rows: 3 })).toThrow();
     expect(() => kernels.mmoeScore(shape, { ...step, userRows: 3 })).toThrow();
+  });
+
+  test("refuses an extraction whose parts lie outside its weights", () => {
+    const shape = testPleShape({
+      ...{ inputs: [2, 2, 2, 2], heads: 2, headExperts: 1, sharedExperts: 1, levels: 2 },
+      ...{ expertWidths: [8, 8], towerWidths: [4] },
+    });
+    const step = {
+      weights: values(shape.floats, 1),
+      ...{ userDense: four, userVector: four, userRows: 1, itemDense: four, itemVector: four },
+      ...{ rows: 2, logits: false, out: four },
+      workspace: new Float32Array(pleWorkspace(shape)),
+    };
+    kernels.pleScore(shape, step);
+    // [0][0] of the experts' offsets and [0] of the gates' are layer one's: read by nobody.
+    const unread = new Set([24, 36]);
+    for (let i = 0; i < shape.packed.length - 2; i++) {
+      const packed = shape.packed.slice();
+      if (packed[i] === 0 && i !== 18) continue;
+      if (unread.has(i)) continue;
+      packed[i] = 1 << 24;
+      const call = () => kernels.pleScore({ ...shape, packed }, step);
+      expect(call).toThrow();
+    }
+    expect(() => kernels.pleScore(shape, { ...step, workspace: four })).toThrow();
+    expect(() => kernels.pleScore(shape, { ...step, rows: 3 })).toThrow();
   });
 
   test("knows its sets and refuses one that does not exist", () => {

@@ -3,6 +3,7 @@ import type {
   AdamStep,
   DotRows,
   DotRowsBackward,
+  ExtractionShape,
   GateMix,
   GateMixBackward,
   GateShape,
@@ -16,6 +17,7 @@ import type {
   ReluBackward,
 } from "./kernel-set.ts";
 import { loadNative } from "./load.ts";
+import type { PleShape } from "./ple-shape.ts";
 
 type Arg = Float32Array | Int32Array | Uint32Array | number | null;
 type Entry = (...values: Arg[]) => void;
@@ -36,7 +38,10 @@ interface Addon {
   productCrossEntropy: Entry;
   smoothL1: Entry;
   topK(scores: Float32Array, count: number, k: number, out: Uint32Array): number;
+  extractionMix: Entry;
+  extractionMixBackward: Entry;
   mmoeScore: Entry;
+  pleScore: Entry;
   bestInstructionSet(): number;
 }
 
@@ -44,7 +49,7 @@ const names = ["base", "avx2", "avx512"] as const;
 export type InstructionSet = (typeof names)[number];
 
 /** Sizes travel in one block: an argument more costs more than a store. Read before any return. */
-const sizes = new Int32Array(10);
+const sizes = new Int32Array(11);
 
 class NativeKernels implements KernelSet {
   readonly name: InstructionSet;
@@ -180,11 +185,38 @@ class NativeKernels implements KernelSet {
     return this.#addon.topK(scores, count, k, out);
   }
 
-  mmoeScore(shape: MmoeShape, s: MmoeScore): void {
-    setRowSizes(s.userRows, s.rows, s.logits ? 1 : 0);
-    this.#addon.mmoeScore(
+  extractionMix(shape: ExtractionShape, s: GateMix): void {
+    setExtractionSizes(shape);
+    this.#addon.extractionMix(this.#set, s.logits, s.experts, s.gates, s.mixed, sizes);
+  }
+
+  extractionMixBackward(shape: ExtractionShape, s: GateMixBackward): void {
+    setExtractionSizes(shape);
+    const { gates, experts, mixedGradient, logitsGradient, expertsGradient } = s;
+    this.#addon.extractionMixBackward(
       this.#set,
-      shape.packed,
+      gates,
+      experts,
+      mixedGradient,
+      logitsGradient,
+      expertsGradient,
+      sizes,
+    );
+  }
+
+  mmoeScore(shape: MmoeShape, s: MmoeScore): void {
+    this.#score(this.#addon.mmoeScore, shape.packed, s);
+  }
+
+  pleScore(shape: PleShape, s: MmoeScore): void {
+    this.#score(this.#addon.pleScore, shape.packed, s);
+  }
+
+  #score(entry: Entry, packed: Int32Array, s: MmoeScore): void {
+    setRowSizes(s.userRows, s.rows, s.logits ? 1 : 0);
+    entry(
+      this.#set,
+      packed,
       s.weights,
       s.userDense,
       s.userVector,
@@ -213,6 +245,20 @@ function setGateSizes(s: GateShape): void {
   sizes[6] = s.expertStride;
   sizes[7] = s.mixedHead;
   sizes[8] = s.mixedRow;
+}
+
+function setExtractionSizes(s: ExtractionShape): void {
+  sizes[0] = s.rows;
+  sizes[1] = s.heads;
+  sizes[2] = s.headExperts;
+  sizes[3] = s.sharedExperts;
+  sizes[4] = s.sharedGate ? 1 : 0;
+  sizes[5] = s.width;
+  sizes[6] = s.logitsRow;
+  sizes[7] = s.expertsRow;
+  sizes[8] = s.expertStride;
+  sizes[9] = s.mixedGate;
+  sizes[10] = s.mixedRow;
 }
 
 const cached = new Map<number, KernelSet>();

@@ -1,3 +1,4 @@
+import { assert } from "../../models/core/assert.ts";
 import { Random } from "../../models/core/random.ts";
 import defaultDefinition from "../../models/definition/default.ts";
 import { rankerShapeOf } from "../../models/ranking/definition-shape.ts";
@@ -103,7 +104,9 @@ interface Contest {
 async function openPeers(contest: Contest, inputs: MmoeInputs, ours: Float32Array) {
   const peers = new Map<OnnxForm, OnnxMmoe>();
   for (const form of ["joined", "split"] as const) {
-    const model = onnxMmoe(contest.ranker.layout, contest.weights, form);
+    const { layout } = contest.ranker;
+    assert(layout.model === "mmoe", "the peer is a mixture");
+    const model = onnxMmoe(layout, contest.weights, form);
     const peer = await OnnxMmoe.open(model, form, inputs);
     const fault = furthest(ours, await peer.score(), contest.ranker.shape.heads.length);
     if (!(fault <= 1e-4)) throw new Error(`${contest.name}: the peer differs by ${fault}`);

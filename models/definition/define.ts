@@ -52,10 +52,26 @@ export interface RouteDefinition {
 
 export type RouteName = "itemToItem" | "vector" | "trending" | "categoryTrending" | "fresh";
 
+/** How the heads share what they learn from: see models/README.md, "Rankers". */
+export type ModelType = "mmoe" | "ple" | "shared-bottom";
+
 export interface RankingDefinition {
+  /** Default: mmoe. */
+  readonly model?: ModelType;
   readonly userEmbedding: number;
   readonly itemEmbedding: number;
+  /** Experts that all heads see; a shared bottom has one. */
   readonly experts: number;
+  /** PLE alone: experts of each head's own (default 1), and extraction levels (default 2). */
+  readonly headExperts?: number;
+  readonly levels?: number;
+  /** A linear path from the inputs to each head (default true). */
+  readonly skip?: boolean;
+  /**
+   * `uncertainty` (the default): learned log variances, clamped (Kendall et al. 2018); or a fixed
+   * weight for each head by name, 0 leaves a head out of training.
+   */
+  readonly lossWeights?: "uncertainty" | Readonly<Record<string, number>>;
   readonly expertLayers: readonly number[];
   readonly towerLayers: readonly number[];
   /** Positions whose bias is learned in training and left out in serving. */

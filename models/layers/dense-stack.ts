@@ -1,6 +1,6 @@
 import { type KernelSet, padded } from "../../native/index.ts";
-import { DenseLayer } from "./dense.ts";
-import { columnsFrom, type Matrix, matrix } from "./matrix.ts";
+import { DenseLayer, type DenseParameters } from "./dense.ts";
+import { type Blocks, blocksOf, type Matrix, matrix } from "./matrix.ts";
 
 export interface DenseStackOptions {
   readonly kernels: KernelSet;
@@ -16,15 +16,8 @@ export interface DenseStackOptions {
   readonly rowsMax: number;
 }
 
-interface Level {
+interface Level extends Blocks {
   readonly layers: readonly DenseLayer[];
-  readonly outputs: readonly Matrix[];
-  readonly gradients: readonly Matrix[];
-}
-
-/** One column block of pad(width) per stack, all in rows of one matrix. */
-function blocksOf(whole: Matrix, blocks: number, width: number): Matrix[] {
-  return Array.from({ length: blocks }, (_, b) => columnsFrom(whole, b * padded(width)));
 }
 
 /** Parallel stacks of dense layers with ReLU, own parameters each; keeps what backward needs. */
@@ -35,33 +28,35 @@ export class DenseStack {
     this.#levels = options.widths.map((width, l) => level(options, width, l));
   }
 
-  /** The last layer's outputs, block after block in the rows of one matrix. */
-  get outputs(): readonly Matrix[] {
-    return this.#levels.at(-1)?.outputs ?? [];
-  }
-
-  /** Where the caller puts the gradient of `outputs`. */
-  get outputGradients(): readonly Matrix[] {
-    return this.#levels.at(-1)?.gradients ?? [];
+  /**
+   * The last layer's outputs, and where the caller puts their gradients; `inputs` where there is no
+   * layer.
+   */
+  outputsOr(inputs: Blocks): Blocks {
+    return this.#levels.at(-1) ?? inputs;
   }
 
   forward(inputs: readonly Matrix[], rows: number): void {
     let from = inputs;
-    for (const { layers, outputs } of this.#levels) {
-      for (let b = 0; b < layers.length; b++) layers[b]!.forward(from[b]!, outputs[b]!, rows);
-      from = outputs;
+    for (const { layers, values } of this.#levels) {
+      for (let b = 0; b < layers.length; b++) layers[b]!.forward(from[b]!, values[b]!, rows);
+      from = values;
     }
   }
 
-  /** Writes all parameter gradients and the gradients of the inputs. */
-  backward(inputs: readonly Matrix[], inputGradients: readonly Matrix[], rows: number): void {
+  /**
+   * Writes all parameter gradients and the gradients of the inputs, or adds the latter to what
+   * stands there: several stacks may have the same input.
+   */
+  backward(inputs: Blocks, rows: number, adds = false): void {
     for (let l = this.#levels.length - 1; l >= 0; l--) {
-      const { layers, outputs, gradients } = this.#levels[l]!;
-      const below = this.#levels[l - 1];
+      const { layers, values, gradients } = this.#levels[l]!;
+      const below = this.#levels[l - 1] ?? inputs;
       for (let b = 0; b < layers.length; b++) {
-        const x = (below?.outputs ?? inputs)[b]!;
-        layers[b]!.backwardParameters({ x, y: outputs[b]!, dy: gradients[b]! }, rows);
-        layers[b]!.backwardInput(gradients[b]!, (below?.gradients ?? inputGradients)[b]!, rows);
+        const dy = gradients[b]!;
+        layers[b]!.backwardParameters({ x: below.values[b]!, y: values[b]!, dy }, rows);
+        const dx = below.gradients[b]!;
+        layers[b]!.backwardInput({ dy, dx, adds: adds && l === 0 }, rows);
       }
     }
   }
@@ -71,21 +66,27 @@ function level(options: DenseStackOptions, width: number, l: number): Level {
   const { blocks, kernels, rowsMax } = options;
   const inputs = l === 0 ? options.inputs : options.widths[l - 1]!;
   const row = padded(width);
-  const part = (of: Float32Array, at: number, count: number) => of.subarray(at, at + count);
   const layers = Array.from({ length: blocks }, (_, b) => {
     const at = options.offsets[l]! + b * (inputs + 1) * row;
-    return new DenseLayer(kernels, {
-      weights: part(options.weights, at, inputs * row),
-      bias: part(options.weights, at + inputs * row, row),
-      weightsGradient: part(options.gradients, at, inputs * row),
-      biasGradient: part(options.gradients, at + inputs * row, row),
-      inputs,
-      row,
-    });
+    const shape = { at, inputs, row, outputs: row, relu: true };
+    return new DenseLayer(kernels, parametersAt(options, shape));
   });
+  const whole = () => matrix(rowsMax, blocks * row);
+  return { layers, ...blocksOf(whole(), whole(), blocks, width) };
+}
+
+/** The parameters of a layer that stands at `at`: inputs x row weights, then row biases. */
+export function parametersAt(
+  flat: { readonly weights: Float32Array; readonly gradients: Float32Array },
+  shape: { at: number; inputs: number; row: number; outputs: number; relu: boolean },
+): DenseParameters {
+  const { at, inputs, row, outputs, relu } = shape;
+  const bias = at + inputs * row;
   return {
-    layers,
-    outputs: blocksOf(matrix(rowsMax, blocks * row), blocks, width),
-    gradients: blocksOf(matrix(rowsMax, blocks * row), blocks, width),
+    weights: flat.weights.subarray(at, bias),
+    bias: flat.weights.subarray(bias, bias + row),
+    weightsGradient: flat.gradients.subarray(at, bias),
+    biasGradient: flat.gradients.subarray(bias, bias + row),
+    ...{ inputs, row, outputs, relu },
   };
 }

@@ -1,7 +1,7 @@
 import type { KernelSet } from "../../native/index.ts";
 import type { Matrix } from "./matrix.ts";
 
-/** A layer's parameters and their gradients: weights are inputs x row, columns beyond are zero. */
+/** A layer's parameters and their gradients: weights are inputs x row. */
 export interface DenseParameters {
   readonly weights: Float32Array;
   readonly bias: Float32Array;
@@ -10,9 +10,12 @@ export interface DenseParameters {
   readonly inputs: number;
   /** Columns, rounded up to 16. */
   readonly row: number;
+  /** Columns that are computed: `row`, whose last ones stay zero, or fewer. */
+  readonly outputs: number;
+  readonly relu: boolean;
 }
 
-/** y = ReLU(x W + b) over whole batches, and its gradients. */
+/** y = ReLU(x W + b), or without the ReLU, over whole batches, and its gradients. */
 export class DenseLayer {
   readonly #kernels: KernelSet;
   readonly #p: DenseParameters;
@@ -23,7 +26,7 @@ export class DenseLayer {
   }
 
   forward(x: Matrix, y: Matrix, rows: number): void {
-    const { weights, bias, inputs, row } = this.#p;
+    const { weights, bias, inputs, row, outputs, relu } = this.#p;
     this.#kernels.matrixProduct({
       a: x.values,
       aRow: x.row,
@@ -35,16 +38,16 @@ export class DenseLayer {
       cRow: y.row,
       bias,
       rows,
-      columns: row,
+      columns: outputs,
       depth: inputs,
-      reluColumns: row,
+      reluColumns: relu ? outputs : 0,
       accumulate: false,
     });
   }
 
   /** Turns `dy` into the gradient before ReLU, then writes this layer's own gradients. */
   backwardParameters(io: { x: Matrix; y: Matrix; dy: Matrix }, rows: number): void {
-    const { inputs, row, weightsGradient, biasGradient } = this.#p;
+    const { inputs, row, outputs, relu, weightsGradient, biasGradient } = this.#p;
     this.#kernels.reluBackward({
       output: io.y.values,
       outputRow: io.y.row,
@@ -52,28 +55,27 @@ export class DenseLayer {
       gradientRow: io.dy.row,
       biasGradient,
       rows,
-      columns: row,
-      relu: true,
+      columns: outputs,
+      relu,
     });
     weightsGradientOf(this.#kernels, {
       x: io.x,
       dy: io.dy,
       out: { values: weightsGradient, row },
       inputs,
-      outputs: row,
+      outputs,
       rows,
     });
   }
 
-  /** dx = dy W^T; `dy` as `backwardParameters` left it. */
-  backwardInput(dy: Matrix, dx: Matrix, rows: number): void {
-    const { inputs, row, weights } = this.#p;
+  /** dx = dy W^T, added to what stands there where `adds`; `dy` as `backwardParameters` left it. */
+  backwardInput(io: { dy: Matrix; dx: Matrix; adds: boolean }, rows: number): void {
+    const { inputs, row, outputs, weights } = this.#p;
     inputGradientOf(this.#kernels, {
-      dy,
+      ...io,
       weights: { values: weights, row },
-      dx,
       inputs,
-      outputs: row,
+      outputs,
       rows,
     });
   }
@@ -102,10 +104,18 @@ export function weightsGradientOf(
   });
 }
 
-/** dx[rows x inputs] = dy W^T */
+/** dx[rows x inputs] = dy W^T, or added to it. */
 export function inputGradientOf(
   kernels: KernelSet,
-  s: { dy: Matrix; weights: Matrix; dx: Matrix; inputs: number; outputs: number; rows: number },
+  s: {
+    readonly dy: Matrix;
+    readonly weights: Matrix;
+    readonly dx: Matrix;
+    readonly inputs: number;
+    readonly outputs: number;
+    readonly rows: number;
+    readonly adds: boolean;
+  },
 ): void {
   kernels.matrixProduct({
     a: s.dy.values,
@@ -121,6 +131,6 @@ export function inputGradientOf(
     columns: s.inputs,
     depth: s.outputs,
     reluColumns: 0,
-    accumulate: false,
+    accumulate: s.adds,
   });
 }

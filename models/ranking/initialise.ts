@@ -1,7 +1,7 @@
-import { padded } from "../../native/index.ts";
+import { extractionSizes, padded } from "../../native/index.ts";
 import type { Random } from "../core/random.ts";
 import type { RankerStart } from "./cold-start.ts";
-import type { RankerLayout } from "./layout.ts";
+import type { PleLayout, RankerLayout } from "./layout.ts";
 
 interface Block {
   readonly at: number;
@@ -25,21 +25,24 @@ function he(inputs: number): number {
   return Math.sqrt(2 / Math.max(1, inputs));
 }
 
+/** Gates start nearly even: every expert is learned from. */
+const gateDeviation = 0.1;
+
 function fillLayerOne(layout: RankerLayout, random: Random, out: Float32Array): void {
   const inputs = layout.userInputs + layout.itemInputs;
   const width = layout.expertWidths[0] ?? 0;
-  for (let e = 0; e < layout.experts; e++) {
-    const at = layout.layerOne + e * padded(width);
+  for (let from = 0; from < layout.hidden; from += padded(width)) {
+    const at = layout.layerOne + from;
     const block = { at, inputs, outputs: width, row: layout.columns, deviation: he(inputs) };
     fillBlock(out, random, block);
   }
-  // Gates start nearly even; skips start at zero: they only add what a line explains.
+  // Skips start at zero: they only add what a line explains.
   fillBlock(out, random, {
     at: layout.layerOne + layout.hidden,
     inputs,
-    outputs: layout.heads * layout.experts,
+    outputs: layout.firstSkip - layout.hidden,
     row: layout.columns,
-    deviation: 0.1 * he(inputs),
+    deviation: gateDeviation * he(inputs),
   });
 }
 
@@ -68,6 +71,25 @@ function fillStack(random: Random, out: Float32Array, stack: Stack): void {
   }
 }
 
+function fillLevels(layout: PleLayout, random: Random, out: Float32Array): void {
+  const { expertWidths, levels, heads } = layout;
+  const inputs = expertWidths.at(-1) ?? 0;
+  for (let l = 0; l < levels; l++) {
+    const { experts, gates, seen } = extractionSizes(layout, l);
+    const stack = { offsets: layout.expertOffsets[l] ?? [], widths: expertWidths };
+    const entry = l === 0 ? undefined : inputs;
+    fillStack(random, out, { ...stack, blocks: experts, entry });
+    if (l === 0) continue;
+    let at = layout.gateOffsets[l] ?? 0;
+    for (let g = 0; g < gates; g++) {
+      const outputs = g < heads ? seen : experts;
+      const row = padded(outputs);
+      fillBlock(out, random, { at, inputs, outputs, row, deviation: gateDeviation * he(inputs) });
+      at += (inputs + 1) * row;
+    }
+  }
+}
+
 /** The rate that a binary head predicts before it has seen anything. */
 const firstRate = 0.1;
 
@@ -83,12 +105,11 @@ export function initialiseRanker(layout: RankerLayout, random: Random, out: Floa
   fillLayerOne(layout, random, out);
   const { expertWidths, towerWidths } = layout;
   const last = expertWidths.at(-1) ?? 0;
-  fillStack(random, out, {
-    offsets: layout.expertOffsets,
-    widths: expertWidths,
-    blocks: layout.experts,
-    entry: undefined,
-  });
+  if (layout.model === "ple") fillLevels(layout, random, out);
+  else {
+    const { expertOffsets: offsets, experts: blocks } = layout;
+    fillStack(random, out, { offsets, widths: expertWidths, blocks, entry: undefined });
+  }
   fillStack(random, out, {
     offsets: layout.towerOffsets,
     widths: towerWidths,
@@ -109,7 +130,8 @@ export function initialiseRanker(layout: RankerLayout, random: Random, out: Floa
 function fillStart(layout: RankerLayout, start: RankerStart, out: Float32Array): void {
   out.set(start.userMeans, layout.userMean);
   out.set(start.itemMeans, layout.itemMean);
-  const firstSkip = layout.layerOne + layout.hidden + layout.heads * layout.experts;
+  if (!layout.skip) return;
+  const firstSkip = layout.layerOne + layout.firstSkip;
   for (const { head, itemInput, weight } of start.skips) {
     out[firstSkip + (layout.userInputs + itemInput) * layout.columns + head] = weight;
   }

@@ -1,10 +1,21 @@
-import { type MmoeShape, mmoeLayersMax, packMmoeShape, padded } from "../../native/index.ts";
+import {
+  extractionSizes,
+  type MmoeShape,
+  mmoeLayersMax,
+  type PleShape,
+  packMmoeShape,
+  packPleShape,
+  padded,
+  pleLevelsMax,
+} from "../../native/index.ts";
 import { RecError } from "../core/errors.ts";
-import type { HeadDefinition } from "../definition/define.ts";
+import type { HeadDefinition, ModelType } from "../definition/define.ts";
 import type { RankerStart } from "./cold-start.ts";
 
 /** What a ranker is made of; everything else about its parameters follows from it. */
 export interface RankerShape {
+  /** Default: mmoe. */
+  readonly model?: ModelType;
   /** Dense inputs, raw; normalised inside. */
   readonly userWidth: number;
   readonly itemWidth: number;
@@ -12,22 +23,23 @@ export interface RankerShape {
   readonly userEmbedding: number;
   readonly itemEmbedding: number;
   readonly heads: readonly HeadDefinition[];
-  /** One expert is a shared bottom. */
+  /** Experts that all heads see; a shared bottom has one. */
   readonly experts: number;
+  /** PLE alone: experts of each head's own (default 1), and extraction levels (default 2). */
+  readonly headExperts?: number;
+  readonly levels?: number;
   readonly expertLayers: readonly number[];
   readonly towerLayers: readonly number[];
+  /** A linear path from the inputs to each head (default true). */
+  readonly skip?: boolean;
   /** Positions whose bias is learned in training and left out in serving. */
   readonly positions: number;
   /** What `initialise` starts from; without it all is random. */
   readonly start?: RankerStart;
 }
 
-/**
- * Places of all parameters in one flat Float32Array. First the normaliser's moments, which no
- * gradient touches; from `trainedFrom` on what the optimizer owns: layer one, experts, towers,
- * outputs, then what only training reads: position biases and log variances.
- */
-export interface RankerLayout extends MmoeShape {
+/** What the layouts of all models have in common. */
+interface CommonLayout {
   readonly headNames: readonly string[];
   /** Index of the head that head h is a rate given of; -1 for most. */
   readonly givenHead: readonly number[];
@@ -35,6 +47,9 @@ export interface RankerLayout extends MmoeShape {
   /** Columns of the experts' part of layer one, and of all of it. */
   readonly hidden: number;
   readonly columns: number;
+  /** Column of layer one that holds the first head's linear skip; gates stand before it. */
+  readonly firstSkip: number;
+  readonly skip: boolean;
   readonly userInputs: number;
   readonly itemInputs: number;
   readonly trainedFrom: number;
@@ -46,6 +61,22 @@ export interface RankerLayout extends MmoeShape {
   readonly start: RankerStart | null;
 }
 
+export interface MmoeLayout extends CommonLayout, MmoeShape {
+  readonly model: "mmoe";
+}
+
+export interface PleLayout extends CommonLayout, PleShape {
+  readonly model: "ple";
+}
+
+/**
+ * Places of all parameters in one flat Float32Array. First the normaliser's moments, which no
+ * gradient touches; from `trainedFrom` on what the optimizer owns: layer one, experts, towers,
+ * outputs, then what only training reads: position biases and log variances. A shared bottom is a
+ * mixture of one expert.
+ */
+export type RankerLayout = MmoeLayout | PleLayout;
+
 function refuse(path: string, message: string): never {
   throw new RecError("REC_RANKER_SHAPE", message, { path });
 }
@@ -53,14 +84,25 @@ function refuse(path: string, message: string): never {
 function checkWidths(path: string, widths: readonly number[], atLeast: number): void {
   const fits = widths.length >= atLeast && widths.length <= mmoeLayersMax;
   if (!fits) refuse(path, `needs ${atLeast} to ${mmoeLayersMax} layers`);
-  const whole = widths.every((width) => Number.isInteger(width) && width >= 1 && width <= 8192);
-  if (!whole) refuse(path, "every width is a whole number from 1 to 8192");
+  for (const width of widths) checkWhole(path, width, 8192);
+}
+
+function checkWhole(path: string, value: number, most: number): void {
+  const fits = Number.isInteger(value) && value >= 1 && value <= most;
+  if (!fits) refuse(path, `needs whole numbers from 1 to ${most}`);
 }
 
 function checkShape(shape: RankerShape): void {
-  const { heads, experts } = shape;
+  const { heads, model, experts, headExperts, levels } = shape;
   if (heads.length < 1 || heads.length > 32) refuse("heads", "needs 1 to 32 heads");
-  if (!(experts >= 1 && experts <= 64)) refuse("experts", "needs 1 to 64 experts");
+  checkWhole("experts", experts, 64);
+  if (model === "shared-bottom" && experts !== 1) refuse("experts", "a shared bottom has one");
+  if (model === "ple") {
+    checkWhole("headExperts", headExperts ?? 1, 16);
+    checkWhole("levels", levels ?? 2, pleLevelsMax);
+  } else if (headExperts !== undefined || levels !== undefined) {
+    refuse(headExperts === undefined ? "levels" : "headExperts", "only PLE has them");
+  }
   checkWidths("expertLayers", shape.expertLayers, 1);
   checkWidths("towerLayers", shape.towerLayers, 0);
 }
@@ -85,43 +127,38 @@ class Places {
     this.next += padded(floats);
     return this.next - padded(floats);
   }
+
+  /** `blocks` dense layers: each from x pad(to) weights, then pad(to) biases. */
+  layers(blocks: number, from: number, to: number): number {
+    return this.take(blocks * (from + 1) * padded(to));
+  }
+
+  /** Stacks of dense layers; an `entry` of null leaves the first layer to layer one. */
+  stacks(blocks: number, entry: number | null, widths: readonly number[]): number[] {
+    return widths.map((width, l) => {
+      const from = l === 0 ? entry : widths[l - 1]!;
+      return from === null ? 0 : this.layers(blocks, from, width);
+    });
+  }
 }
 
-function widthsOf(shape: RankerShape) {
-  const { experts, heads, expertLayers } = shape;
-  const hidden = experts * padded(expertLayers[0] ?? 0);
+/** Sizes that native shapes of all models hold. */
+function sizesOf(shape: RankerShape) {
+  const seconds = shape.heads.map((head) => head.kind === "seconds");
   return {
-    hidden,
-    columns: hidden + padded(heads.length * experts + heads.length),
-    userInputs: shape.userWidth + shape.userEmbedding,
-    itemInputs: shape.itemWidth + shape.itemEmbedding,
+    userDense: shape.userWidth,
+    userVector: shape.userEmbedding,
+    itemDense: shape.itemWidth,
+    itemVector: shape.itemEmbedding,
+    heads: shape.heads.length,
+    expertWidths: shape.expertLayers,
+    towerWidths: shape.towerLayers,
+    secondsHeads: seconds.reduce((bits, is, h) => (is ? bits + 2 ** h : bits), 0) | 0,
   };
 }
 
-function networkPlaces(shape: RankerShape, places: Places) {
-  const { experts, expertLayers, towerLayers } = shape;
-  const heads = shape.heads.length;
-  const { columns, userInputs, itemInputs } = widthsOf(shape);
-  const lastExpert = expertLayers.at(-1) ?? 0;
-  const stack = (blocks: number, from: number, to: number) =>
-    places.take(blocks * (from + 1) * padded(to));
-  return {
-    layerOne: places.take((userInputs + itemInputs) * columns),
-    layerOneBias: places.take(columns),
-    expertOffsets: expertLayers.map((width, l) =>
-      l === 0 ? 0 : stack(experts, expertLayers[l - 1] ?? 0, width),
-    ),
-    towerOffsets: towerLayers.map((width, l) =>
-      stack(heads, towerLayers[l - 1] ?? lastExpert, width),
-    ),
-    outputOffset: places.take(heads * (padded(towerLayers.at(-1) ?? lastExpert) + 16)),
-  };
-}
-
-/** The layout of a shape; throws REC_RANKER_SHAPE with the path of what does not fit. */
-export function rankerLayout(shape: RankerShape): RankerLayout {
-  checkShape(shape);
-  const places = new Places();
+/** Moments, and layer one of `experts` experts with `gates` gate columns. */
+function inputPlaces(shape: RankerShape, places: Places, { experts = 0, gates = 0 }) {
   const moments = {
     userMean: places.take(shape.userWidth),
     userScale: places.take(shape.userWidth),
@@ -129,35 +166,76 @@ export function rankerLayout(shape: RankerShape): RankerLayout {
     itemScale: places.take(shape.itemWidth),
   };
   const trainedFrom = places.next;
-  const network = networkPlaces(shape, places);
-  const positionBias = places.take(shape.positions * shape.heads.length);
-  const logVariances = places.take(shape.heads.length);
-  const seconds = shape.heads.map((head) => head.kind === "seconds");
+  const hidden = experts * padded(shape.expertLayers[0] ?? 0);
+  const columns = hidden + padded(gates + shape.heads.length);
+  const userInputs = shape.userWidth + shape.userEmbedding;
+  const itemInputs = shape.itemWidth + shape.itemEmbedding;
+  const layerOne = places.take((userInputs + itemInputs) * columns);
+  const layerOneBias = places.take(columns);
+  const inputs = { userInputs, itemInputs, layerOne, layerOneBias, trainedFrom };
+  return { ...moments, ...inputs, hidden, columns, firstSkip: hidden + gates };
+}
+
+/** Towers, outputs, and what only training reads. */
+function outputPlaces(shape: RankerShape, places: Places) {
+  const heads = shape.heads.length;
+  const entry = shape.expertLayers.at(-1) ?? 0;
+  const towerOffsets = places.stacks(heads, entry, shape.towerLayers);
+  const outputOffset = places.take(heads * (padded(shape.towerLayers.at(-1) ?? entry) + 16));
+  const positionBias = places.take(shape.positions * heads);
+  const logVariances = places.take(heads);
+  return { towerOffsets, outputOffset, positionBias, logVariances, floats: places.next };
+}
+
+function mmoePlaces(shape: RankerShape) {
+  const places = new Places();
+  const { experts, expertLayers } = shape;
+  const gates = shape.heads.length * experts;
   const native = {
-    userDense: shape.userWidth,
-    userVector: shape.userEmbedding,
-    itemDense: shape.itemWidth,
-    itemVector: shape.itemEmbedding,
-    heads: shape.heads.length,
-    experts: shape.experts,
-    expertWidths: shape.expertLayers,
-    towerWidths: shape.towerLayers,
-    ...moments,
-    ...network,
-    floats: places.next,
-    secondsHeads: seconds.reduce((bits, is, h) => (is ? bits + 2 ** h : bits), 0) | 0,
+    ...sizesOf(shape),
+    experts,
+    ...inputPlaces(shape, places, { experts, gates }),
+    expertOffsets: places.stacks(experts, null, expertLayers),
+    ...outputPlaces(shape, places),
   };
-  return {
-    ...native,
-    ...widthsOf(shape),
-    packed: packMmoeShape(native),
+  return { model: "mmoe" as const, ...native, packed: packMmoeShape(native) };
+}
+
+function plePlaces(shape: RankerShape) {
+  const places = new Places();
+  const entry = shape.expertLayers.at(-1) ?? 0;
+  const sizes = {
+    ...sizesOf(shape),
+    headExperts: shape.headExperts ?? 1,
+    sharedExperts: shape.experts,
+    levels: shape.levels ?? 2,
+  };
+  const experts = sizes.heads * sizes.headExperts + sizes.sharedExperts;
+  const gates = extractionSizes(sizes, 0).logits;
+  const input = inputPlaces(shape, places, { experts, gates });
+  const expertOffsets: number[][] = [];
+  const gateOffsets: number[] = [];
+  for (let l = 0; l < sizes.levels; l++) {
+    expertOffsets.push(places.stacks(experts, l === 0 ? null : entry, shape.expertLayers));
+    gateOffsets.push(l === 0 ? 0 : places.take(extractionSizes(sizes, l).parameters));
+  }
+  const output = outputPlaces(shape, places);
+  const native = { ...sizes, ...input, expertOffsets, gateOffsets, ...output };
+  return { model: "ple" as const, ...native, packed: packPleShape(native) };
+}
+
+/** The layout of a shape; throws REC_RANKER_SHAPE with the path of what does not fit. */
+export function rankerLayout(shape: RankerShape): RankerLayout {
+  checkShape(shape);
+  const common = {
     headNames: shape.heads.map((head) => head.name),
     givenHead: givenHeads(shape.heads),
-    seconds,
-    trainedFrom,
+    seconds: shape.heads.map((head) => head.kind === "seconds"),
+    skip: shape.skip ?? true,
     positions: shape.positions,
-    positionBias,
-    logVariances,
     start: shape.start ?? null,
   };
+  return shape.model === "ple"
+    ? { ...plePlaces(shape), ...common }
+    : { ...mmoePlaces(shape), ...common };
 }

@@ -1,4 +1,4 @@
-import { type KernelSet, mmoeWorkspace, nativeKernels } from "../../native/index.ts";
+import { type KernelSet, mmoeWorkspace, nativeKernels, pleWorkspace } from "../../native/index.ts";
 import { assert } from "../core/assert.ts";
 import type { Random } from "../core/random.ts";
 import { initialiseRanker } from "./initialise.ts";
@@ -45,7 +45,7 @@ export interface Ranker {
   logits(input: ScoreInput, out: Float32Array): void;
 }
 
-class MmoeRanker implements Ranker {
+class NativeRanker implements Ranker {
   readonly shape: RankerShape;
   readonly layout: RankerLayout;
   readonly floats: number;
@@ -59,7 +59,9 @@ class MmoeRanker implements Ranker {
     this.floats = this.layout.floats;
     this.headNames = this.layout.headNames;
     this.kernels = kernels;
-    this.#workspace = new Float32Array(mmoeWorkspace(this.layout));
+    const { layout } = this;
+    const floats = layout.model === "ple" ? pleWorkspace(layout) : mmoeWorkspace(layout);
+    this.#workspace = new Float32Array(floats);
   }
 
   initialise(random: Random, out: Float32Array): void {
@@ -76,7 +78,8 @@ class MmoeRanker implements Ranker {
   }
 
   #run(input: ScoreInput, out: Float32Array, logits: boolean): void {
-    this.kernels.mmoeScore(this.layout, {
+    const { kernels, layout } = this;
+    const step = {
       weights: input.weights,
       userDense: input.userDense,
       userVector: input.userVector,
@@ -87,11 +90,13 @@ class MmoeRanker implements Ranker {
       logits,
       out,
       workspace: this.#workspace,
-    });
+    };
+    if (layout.model === "ple") kernels.pleScore(layout, step);
+    else kernels.mmoeScore(layout, step);
   }
 }
 
 /** A ranker of this shape; throws REC_RANKER_SHAPE where the shape does not fit. */
 export function createRanker(shape: RankerShape, kernels: KernelSet = nativeKernels()): Ranker {
-  return new MmoeRanker(shape, kernels);
+  return new NativeRanker(shape, kernels);
 }

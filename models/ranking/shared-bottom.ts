@@ -7,5 +7,5 @@ import type { RankerShape } from "./layout.ts";
  */
 export function sharedBottomShape(shape: RankerShape, width = 1): RankerShape {
   const expertLayers = shape.expertLayers.map((one) => Math.round(one * width));
-  return { ...shape, experts: 1, expertLayers };
+  return { ...shape, model: "shared-bottom", experts: 1, expertLayers };
 }

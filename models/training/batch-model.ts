@@ -1,5 +1,6 @@
 import { inputClip } from "../../native/index.ts";
-import { MmoeNetwork } from "../ranking/mmoe.ts";
+import { createNetwork } from "../ranking/create-network.ts";
+import type { RankerNetwork } from "../ranking/network.ts";
 import type { Ranker } from "../ranking/ranker.ts";
 import type { VectorRows } from "./embedding-updates.ts";
 import { PositionBias } from "./position-bias.ts";
@@ -19,7 +20,7 @@ export interface ModelVersion {
 /** One batch of samples under a model: inputs, forward, backward, and logits of other versions. */
 export class BatchModel {
   readonly batch: SampleBatch;
-  readonly network: MmoeNetwork;
+  readonly network: RankerNetwork;
   readonly #ranker: Ranker;
   readonly #tables: TrainerTables;
   readonly #weights: Float32Array;
@@ -43,7 +44,7 @@ export class BatchModel {
     this.#weights = weights;
     this.#gradients = gradients;
     this.batch = new SampleBatch(layout, rowsMax);
-    this.network = new MmoeNetwork({ kernels, layout, weights, gradients, rowsMax });
+    this.network = createNetwork({ kernels, weights, gradients, rowsMax }, layout);
     this.#positionBias = new PositionBias(layout);
     this.#users = new Float32Array(rowsMax * layout.userVector);
     this.#items = new Float32Array(rowsMax * layout.itemVector);

@@ -1,9 +1,11 @@
 import type { KernelSet } from "../kernel-set.ts";
 import { matrixProduct, reluBackward } from "./dense.ts";
+import { extractionMix, extractionMixBackward } from "./extraction.ts";
 import { gateMix, gateMixBackward } from "./gates.ts";
 import { binaryCrossEntropy, productCrossEntropy, smoothL1 } from "./loss.ts";
 import { mmoeScore } from "./mmoe.ts";
 import { adagrad, adam, squareSum } from "./optimizer.ts";
+import { pleScore } from "./ple.ts";
 import { dotRows, dotRowsBackward, normalise, sigmoid, topK } from "./rows.ts";
 
 /** The plain twins: the oracle of the kernels' tests, and readable definitions of each. */
@@ -24,5 +26,8 @@ export const referenceKernels: KernelSet = {
   productCrossEntropy,
   smoothL1,
   topK,
+  extractionMix,
+  extractionMixBackward,
   mmoeScore,
+  pleScore,
 };

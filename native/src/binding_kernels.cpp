@@ -1,47 +1,14 @@
-// Node-API entry points of the kernels. Each takes the instruction set first (0 base, 1 AVX2,
-// 2 AVX-512), then arrays, then one Int32Array of sizes and strides, then floats.
+// Node-API entry points of the kernels.
 #include <cmath>
 #include <cstring>
 
-#include "binding.h"
-#include "kernels/table.h"
+#include "binding_kernels.h"
 
 namespace rec {
 namespace {
 
-const Kernels& set_of(Call& call) {
-  const uint32_t set = call.u32(0, "instructionSet");
-  if (static_cast<int>(set) > best_instruction_set()) {
-    fail("REC_NATIVE_ARGUMENT", "this machine lacks the instruction set");
-  }
-  return kernels_of(static_cast<int>(set));
-}
-
-// Sizes and strides, each 0 to 2^31 - 1.
-Span<int32_t> sizes(Call& call, size_t at, size_t count) {
-  const Span<int32_t> found = call.array<int32_t>(at, "sizes", count);
-  for (size_t i = 0; i < count; i++) {
-    if (found.data[i] < 0) fail("REC_NATIVE_ARGUMENT", "a size or stride is negative");
-  }
-  return found;
-}
-
-// Floats that a strided matrix spans.
-uint64_t span(uint64_t rows, uint64_t row, uint64_t columns, uint64_t column = 1) {
-  return rows == 0 || columns == 0 ? 0 : (rows - 1) * row + (columns - 1) * column + 1;
-}
-
-float* floats(Call& call, size_t at, const char* name, uint64_t least) {
-  return call.array<float>(at, name, least).data;
-}
-
 float real(Call& call, size_t at, const char* name) {
   return static_cast<float>(call.number(at, name));
-}
-
-// Writes of one row must not reach into the next.
-void check_row(int rows, ptrdiff_t row, int64_t width) {
-  if (rows > 1 && row < width) fail("REC_NATIVE_ARGUMENT", "rows overlap: stride below width");
 }
 
 // set, a, b, c, bias | null, [rows, columns, depth, aRow, aColumn, bRow, bColumn, cRow, relu, add]
@@ -320,22 +287,7 @@ MmoeShape mmoe_shape(Call& call, size_t at) {
 napi_value mmoe_score(Call& call) {
   const Kernels& kernels = set_of(call);
   const MmoeShape s = mmoe_shape(call, 1);
-  const int32_t* n = sizes(call, 9, 3).data;
-  const uint64_t user_rows = n[0], rows = n[1];
-  if (user_rows != 1 && user_rows != rows) {
-    fail("REC_NATIVE_ARGUMENT", "userRows is neither 1 nor rows");
-  }
-  MmoeInput in;
-  in.user_rows = n[0];
-  in.rows = n[1];
-  in.logits = n[2] != 0;
-  in.weights = floats(call, 2, "weights", s.floats);
-  in.user_dense = floats(call, 3, "userDense", user_rows * s.user_dense);
-  in.user_vector = floats(call, 4, "userVector", user_rows * s.user_vector);
-  in.item_dense = floats(call, 5, "itemDense", rows * s.item_dense);
-  in.item_vector = floats(call, 6, "itemVector", rows * s.item_vector);
-  in.out = floats(call, 7, "out", rows * s.heads);
-  in.workspace = floats(call, 8, "workspace", mmoe_workspace(s));
+  const MmoeInput in = score_input(call, s, mmoe_workspace(s));
   kernels.mmoe_score(s, in);
   return call.undefined();
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/mmoe_sizes.h"
+#include "kernels/ple_sizes.h"
 #include "kernels/table.h"
 
 namespace rec {
@@ -25,6 +26,11 @@ int padded(int width) { return (width + 15) / 16 * 16; }
 size_t mmoe_workspace(const MmoeShape& s) {
   const MmoeSizes z = mmoe_sizes(s);
   return z.inputs + z.columns + z.first + 2 * z.wide + z.gates + kMmoeRows;
+}
+
+size_t ple_workspace(const PleShape& s) {
+  const PleSizes z = ple_sizes(s);
+  return z.inputs + z.columns + z.first + 2 * z.wide + 2 * z.gates + kMmoeRows;
 }
 
 namespace {

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "kernels/mmoe_sizes.h"
+#include "kernels/ple_sizes.h"
 #include "kernels/table.h"
 
 #pragma GCC target("avx2,fma")
@@ -31,5 +32,8 @@ const Kernels kernels_avx2 = {
     avx2::adagrad,
     avx2::square_sum,
     avx2::mmoe_score,
+    avx2::extraction_mix,
+    avx2::extraction_mix_backward,
+    avx2::ple_score,
 };
 }  // namespace rec

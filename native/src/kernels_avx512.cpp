@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "kernels/mmoe_sizes.h"
+#include "kernels/ple_sizes.h"
 #include "kernels/table.h"
 
 #pragma GCC target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")
@@ -36,5 +37,8 @@ const Kernels kernels_avx512 = {
     avx512::adagrad,
     avx512::square_sum,
     avx512::mmoe_score,
+    avx512::extraction_mix,
+    avx512::extraction_mix_backward,
+    avx512::ple_score,
 };
 }  // namespace rec

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "kernels/mmoe_sizes.h"
+#include "kernels/ple_sizes.h"
 #include "kernels/table.h"
 
 namespace rec {
@@ -29,5 +30,8 @@ const Kernels kernels_base = {
     base::adagrad,
     base::square_sum,
     base::mmoe_score,
+    base::extraction_mix,
+    base::extraction_mix_backward,
+    base::ple_score,
 };
 }  // namespace rec

@@ -5,3 +5,4 @@
 #include "dot.h"
 #include "optimizer.h"
 #include "mmoe.h"
+#include "ple.h"

@@ -66,6 +66,32 @@ struct GateShape {
   ptrdiff_t mixed_row;
 };
 
+// Gates of one extraction level: head h's sees its own experts, from h * head_experts on, then the
+// shared ones; the shared gate, last, sees all. A row's logits and gates stand packed.
+struct ExtractionShape {
+  int rows, heads, head_experts, shared_experts, shared_gate, width;
+  ptrdiff_t logits_row, experts_row, expert_stride;
+  ptrdiff_t mixed_gate;  // mixed[g * mixed_gate + r * mixed_row + j]
+  ptrdiff_t mixed_row;
+};
+
+// Progressive layered extraction; native/ple-shape.ts says what stands where.
+struct PleShape {
+  static constexpr int layers_max = 4, levels_max = 3;
+  int user_dense, user_vector, item_dense, item_vector;
+  int heads, head_experts, shared_experts, levels;
+  int expert_layers, tower_layers;
+  int expert_width[layers_max], tower_width[layers_max];
+  int user_mean, user_scale, item_mean, item_scale;
+  int layer_one, layer_one_bias;
+  int expert_offset[levels_max][layers_max];  // [0][0] is part of layer one
+  int gate_offset[levels_max];                // [0] likewise
+  int tower_offset[layers_max];
+  int output_offset;
+  int floats;
+  uint32_t seconds_heads;
+};
+
 struct AdamStep {
   float learning_rate, beta1, beta2, epsilon;
   float correction1, correction2;  // 1 / (1 - beta^step)
@@ -96,6 +122,12 @@ struct Kernels {
                   float learning_rate, float epsilon, float gradient_scale);
   double (*square_sum)(const float* values, int count);
   void (*mmoe_score)(const MmoeShape&, const MmoeInput&);
+  void (*extraction_mix)(const ExtractionShape&, const float* logits, const float* experts,
+                         float* gates, float* mixed);
+  void (*extraction_mix_backward)(const ExtractionShape&, const float* gates, const float* experts,
+                                  const float* mixed_gradient, float* logits_gradient,
+                                  float* experts_gradient);
+  void (*ple_score)(const PleShape&, const MmoeInput&);
 };
 
 extern const Kernels kernels_base, kernels_avx2, kernels_avx512;
@@ -106,6 +138,7 @@ const Kernels& kernels_of(int instruction_set);
 
 int padded(int width);
 size_t mmoe_workspace(const MmoeShape&);
+size_t ple_workspace(const PleShape&);
 
 // Losses and selection are short loops of transcendental or branching work: one build serves all.
 // Each label that is NaN counts for nothing. gradients may be null.

@@ -3,8 +3,9 @@ import { instructionSets, nativeKernels } from "../../native/index.ts";
 import { Random } from "../core/random.ts";
 import { HeadLosses, uncertaintyCoefficients } from "../layers/head-losses.ts";
 import { feedHeads, feedShape } from "../training/testing/feed-world.ts";
-import type { RankerShape } from "./layout.ts";
-import { MmoeNetwork } from "./mmoe.ts";
+import { createNetwork } from "./create-network.ts";
+import type { RankerLayout, RankerShape } from "./layout.ts";
+import type { RankerNetwork } from "./network.ts";
 import { createRanker, type Ranker } from "./ranker.ts";
 import { sharedBottomShape } from "./shared-bottom.ts";
 
@@ -14,7 +15,7 @@ interface Bench {
   readonly ranker: Ranker;
   readonly weights: Float32Array;
   readonly gradients: Float32Array;
-  readonly network: MmoeNetwork;
+  readonly network: RankerNetwork;
   readonly labels: Float32Array;
   /** The total loss, in doubles. */
   loss(): number;
@@ -46,7 +47,7 @@ function bench(shape: RankerShape, seed: number): Bench {
   ranker.initialise(random, weights);
   for (const row of [layout.layerOneBias, layout.outputOffset]) weights[row]! += 0.1;
   const gradients = new Float32Array(floats);
-  const network = new MmoeNetwork({ kernels, layout, weights, gradients, rowsMax });
+  const network = createNetwork({ kernels, weights, gradients, rowsMax }, layout);
   fillNormal(random, network.userInput.values, 1);
   fillNormal(random, network.itemInput.values, 1);
   const labels = labelsOf(random, layout.heads);
@@ -95,12 +96,38 @@ function checkSlope(b: Bench, values: Float32Array, at: number, gradient: number
   return Math.abs(gradient);
 }
 
+const pleShape: RankerShape = {
+  ...feedShape,
+  model: "ple",
+  experts: 2,
+  headExperts: 1,
+  levels: 2,
+};
+
 const shapes: Record<string, RankerShape> = {
   mmoe: feedShape,
   "mmoe of one expert layer, no tower": { ...feedShape, expertLayers: [10], towerLayers: [] },
   "mmoe of deep parts": { ...feedShape, expertLayers: [9, 8, 5], towerLayers: [6, 4] },
   "shared bottom": sharedBottomShape(feedShape, 2),
+  "no linear skip": { ...feedShape, skip: false },
+  ple: pleShape,
+  "ple of one level, no tower": { ...pleShape, levels: 1, towerLayers: [] },
+  "ple of one expert layer, three levels": { ...pleShape, levels: 3, expertLayers: [7] },
+  "ple of deep parts": {
+    ...pleShape,
+    headExperts: 2,
+    experts: 1,
+    expertLayers: [9, 8, 5],
+    towerLayers: [6, 4],
+  },
 };
+
+/** Whether a parameter is a weight or bias of a linear skip. */
+function isSkip(layout: RankerLayout, at: number): boolean {
+  const column = (at - layout.layerOne) % layout.columns;
+  const inside = at >= layout.layerOne && at < layout.layerOneBias + layout.columns;
+  return inside && column >= layout.firstSkip && column < layout.firstSkip + layout.heads;
+}
 
 describe("every gradient equals the slope of the loss", () => {
   for (const [name, shape] of Object.entries(shapes)) {
@@ -111,7 +138,12 @@ describe("every gradient equals the slope of the loss", () => {
       const { trainedFrom, positionBias } = b.ranker.layout;
       let sum = 0;
       let checked = 0;
+      const { layout } = b.ranker;
       for (let at = trainedFrom; at < positionBias; at += 3) {
+        if (!layout.skip && isSkip(layout, at)) {
+          expect(gradients[at]).toBe(0);
+          continue;
+        }
         sum += checkSlope(b, b.weights, at, gradients[at]!);
         checked++;
       }
@@ -149,19 +181,22 @@ describe("every gradient equals the slope of the loss", () => {
 });
 
 describe("serving and training", () => {
-  for (const set of instructionSets()) {
-    test(`give the same logits bit for bit (${set})`, () => {
-      const ranker = createRanker(feedShape, nativeKernels(set));
+  const models = instructionSets().flatMap((set) =>
+    [feedShape, pleShape, { ...pleShape, levels: 1, expertLayers: [7] }].map(
+      (shape) => [set, shape] as const,
+    ),
+  );
+  for (const [set, shape] of models) {
+    const name = `${shape.model ?? "mmoe"} ${shape.expertLayers}, ${set}`;
+    test(`give the same logits bit for bit (${name})`, () => {
+      const ranker = createRanker(shape, nativeKernels(set));
       const { layout, kernels, floats } = ranker;
       const weights = new Float32Array(floats);
       ranker.initialise(new Random(8), weights);
-      const network = new MmoeNetwork({
-        kernels,
+      const network = createNetwork(
+        { kernels, weights, gradients: new Float32Array(floats), rowsMax },
         layout,
-        weights,
-        gradients: new Float32Array(floats),
-        rowsMax,
-      });
+      );
       const random = new Random(9);
       fillNormal(random, network.userInput.values, 0.5);
       fillNormal(random, network.itemInput.values, 0.5);
@@ -219,6 +254,11 @@ describe("shapes and weights", () => {
       [{ heads: [] }, "heads"],
       [{ experts: 0 }, "experts"],
       [{ expertLayers: [] }, "expertLayers"],
+      [{ expertLayers: [4, 2.5] }, "expertLayers"],
+      [{ headExperts: 1 }, "headExperts"],
+      [{ model: "ple", headExperts: 0 }, "headExperts"],
+      [{ model: "ple", levels: 4 }, "levels"],
+      [{ model: "shared-bottom" }, "experts"],
       [{ towerLayers: [4, 4, 4, 4, 4] }, "towerLayers"],
       [{ heads: [{ name: "cvr", interaction: "x", kind: "binary", given: "no" }] }, "heads[0]"],
     ];
