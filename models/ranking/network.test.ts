@@ -4,6 +4,7 @@ import { Random } from "../core/random.ts";
 import { HeadLosses, uncertaintyCoefficients } from "../layers/head-losses.ts";
 import { feedHeads, feedShape } from "../training/testing/feed-world.ts";
 import { createNetwork } from "./create-network.ts";
+import { lossWeightsOf } from "./definition-shape.ts";
 import type { RankerLayout, RankerShape } from "./layout.ts";
 import type { RankerNetwork } from "./network.ts";
 import { createRanker, type Ranker } from "./ranker.ts";
@@ -268,6 +269,17 @@ describe("shapes and weights", () => {
           code: "REC_RANKER_SHAPE",
           path: expect.stringContaining(path),
         }),
+      );
+    }
+  });
+
+  test("fixed loss weights follow the heads; a wrong name or number is refused", () => {
+    const fixed = { watch: 0, ctr: 1, cvr: 2, like: 0.5 };
+    expect(lossWeightsOf(feedHeads, fixed)).toEqual([1, 0.5, 2, 0]);
+    expect(lossWeightsOf(feedHeads, undefined)).toBe("uncertainty");
+    for (const wrong of [{ ctr: 1 }, { ...fixed, none: 1 }, { ...fixed, ctr: -1 }]) {
+      expect(() => lossWeightsOf(feedHeads, wrong)).toThrow(
+        expect.objectContaining({ path: "ranking.lossWeights" }),
       );
     }
   });

@@ -8,7 +8,7 @@ import {
   reportHeads,
 } from "../../models/evaluation/head-report.ts";
 import { scoreSamples } from "../../models/evaluation/score-samples.ts";
-import { rankerShapeOf } from "../../models/ranking/definition-shape.ts";
+import { lossWeightsOf, rankerShapeOf } from "../../models/ranking/definition-shape.ts";
 import { createRanker, type Ranker } from "../../models/ranking/ranker.ts";
 import { sharedBottomShape } from "../../models/ranking/shared-bottom.ts";
 import { epoch, offlineBatchMax, type Tie } from "../../models/training/offline.ts";
@@ -99,6 +99,7 @@ export function trainRanking(data: RankingData, options: TrainOptions): TrainedR
   const trainer = new RankTrainer(ranker, { users, items }, initial, {
     batchMax: offlineBatchMax(data.train, batch),
     optimizer: { ...optimizer, learningRate: options.learningRate },
+    lossWeights: lossWeightsOf(definition.heads, definition.ranking.lossWeights),
     userEmbedding: { ...userEmbedding, admission: options.admission.users },
     itemEmbedding: { ...itemEmbedding, admission: options.admission.items },
   });

@@ -2,7 +2,7 @@ import type { Clock } from "../../models/core/clock.ts";
 import { Random } from "../../models/core/random.ts";
 import type { RecommenderDefinition } from "../../models/definition/define.ts";
 import { definitionHash } from "../../models/definition/hash.ts";
-import { rankerShapeOf } from "../../models/ranking/definition-shape.ts";
+import { lossWeightsOf, rankerShapeOf } from "../../models/ranking/definition-shape.ts";
 import { createRanker } from "../../models/ranking/ranker.ts";
 import { RankTrainer } from "../../models/training/trainer.ts";
 import type { SharedState } from "../shared-state.ts";
@@ -34,7 +34,10 @@ export async function makeTrainerRole(parts: TrainerParts): Promise<TrainerRole>
   const ranker = createRanker(rankerShapeOf(definition));
   const initial = new Float32Array(ranker.floats);
   ranker.initialise(new Random(seed), initial);
-  const core = new RankTrainer(ranker, { users, items }, initial, { batchMax: publishEvery });
+  const core = new RankTrainer(ranker, { users, items }, initial, {
+    batchMax: publishEvery,
+    lossWeights: lossWeightsOf(definition.heads, definition.ranking.lossWeights),
+  });
   const trainer = new OnlineTrainer({ trainer: core, slots, users, items, clock, publishEvery });
   const snapshots =
     dataDir === null
