@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { assert } from "../../models/core/assert.ts";
 import { RecError } from "../../models/core/errors.ts";
 import type { RankerLayout } from "../../models/ranking/ranker.ts";
 import type { EmbeddingOptions } from "../../models/training/embedding-updates.ts";
@@ -92,6 +93,7 @@ export class TorchTraining {
 
 function writeInputs(folder: string, options: TorchTrainingOptions): void {
   const { stream, layout, weights, embedding } = options;
+  assert(layout.model === "mmoe", "the peer trains a mixture");
   const columns = { ...stream, weights };
   for (const name of ["userRows", "itemRows", "userDense", "itemDense", "labels"] as const) {
     writeFileSync(join(folder, name), columns[name]);
