@@ -2,27 +2,23 @@ import { RecError } from "../models/core/errors.ts";
 import type { RecommenderDefinition } from "../models/definition/define.ts";
 import { type Comparison, compareHead } from "../models/evaluation/compare-heads.ts";
 import { type HeadReport, type JudgedHead, reportHeads } from "../models/evaluation/head-report.ts";
+import { type ComparedModel, comparedModels } from "../models/ranking/model-types.ts";
+import { judgedModel } from "../server/history/model-run.ts";
 import {
   historyParts,
   rankingNotes,
   rankingSpecs,
   trainOptionsOf,
 } from "../server/history/ranking-options.ts";
-import {
-  judgedHeads,
-  type RankingData,
-  rankingData,
-  trainRanking,
-} from "../server/history/ranking-run.ts";
+import { type RankingData, rankingData } from "../server/history/ranking-run.ts";
 import { readHistory } from "../server/history/read-history.ts";
 import { syntheticHistory } from "../server/history/synthetic-history.ts";
 import { loadDefinition } from "../workers/load-definition.ts";
 import type { Bench, BenchContext, Figure } from "./harness.ts";
 import { lightgbmPredictions } from "./peers/lightgbm.ts";
 
-const models = ["mmoe", "shared-bottom"] as const;
 const peers = ["lightgbm"] as const;
-type Arm = (typeof models)[number] | (typeof peers)[number];
+type Arm = ComparedModel | (typeof peers)[number];
 
 /** Predictions of one arm: [seed][head] columns over the test rows. */
 type Runs = readonly (readonly ArrayLike<number>[])[];
@@ -37,7 +33,7 @@ interface Task {
 /** What decides between two models; smaller is better for `mae` and `logloss`. */
 const compared = ["auc", "logloss", "mae", "xauc"];
 
-function armsOf(text: string, known: readonly Arm[]): Arm[] {
+function armsOf<A extends Arm>(text: string, known: readonly A[]): A[] {
   return text.split(",").map((name) => {
     const arm = known.find((one) => one === name);
     if (arm !== undefined) return arm;
@@ -46,14 +42,12 @@ function armsOf(text: string, known: readonly Arm[]): Arm[] {
   });
 }
 
-function train({ context, definition, data, seeds }: Task, model: Arm): JudgedHead[][] {
+function train({ context, definition, data, seeds }: Task, model: ComparedModel): JudgedHead[][] {
   return Array.from({ length: seeds }, (_, i) => {
     const seed = context.seed + i;
-    const trained = trainRanking(data, {
-      ...{ ...trainOptionsOf(context.options), definition, seed },
-      sharedBottom: model === "shared-bottom",
+    const heads = judgedModel(data, {
+      ...{ ...trainOptionsOf(context.options), definition, seed, model },
     });
-    const heads = judgedHeads(data, trained);
     const reports = reportHeads(heads, { draws: 0, seed });
     context.say(`${model}, seed ${seed}: ${reports.map(headText).join(", ")}`);
     return heads;
@@ -129,10 +123,10 @@ async function run(context: BenchContext): Promise<Record<string, Figure>> {
 
 async function compareAll(task: Task): Promise<Record<string, Figure>> {
   const { options } = task.context;
-  const ours = armsOf(options.text("models") ?? "", models);
-  const against = armsOf(options.text("against") ?? "", [...models, ...peers]);
-  const trained = new Map<Arm, JudgedHead[][]>();
-  const runsOf = (arm: Arm) => {
+  const ours = armsOf(options.text("models") ?? "", comparedModels);
+  const against = armsOf(options.text("against") ?? "", [...comparedModels, ...peers]);
+  const trained = new Map<ComparedModel, JudgedHead[][]>();
+  const runsOf = (arm: ComparedModel) => {
     const runs = trained.get(arm) ?? train(task, arm);
     trained.set(arm, runs);
     return runs;
@@ -158,8 +152,8 @@ export const bench: Bench = {
 ${rankingNotes}`,
   options: {
     ...rankingSpecs,
-    models: { kind: "text", help: models.join(","), default: "mmoe" },
-    against: { kind: "text", help: [...models, ...peers].join(","), default: "lightgbm" },
+    models: { kind: "text", help: comparedModels.join(","), default: "mmoe" },
+    against: { kind: "text", help: [...comparedModels, ...peers].join(","), default: "lightgbm" },
     seeds: { kind: "number", help: "runs of each", default: 3, min: 1, max: 100 },
   },
   run,

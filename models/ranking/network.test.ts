@@ -8,7 +8,6 @@ import { lossWeightsOf } from "./definition-shape.ts";
 import type { RankerLayout, RankerShape } from "./layout.ts";
 import type { RankerNetwork } from "./network.ts";
 import { createRanker, type Ranker } from "./ranker.ts";
-import { sharedBottomShape } from "./shared-bottom.ts";
 
 const rowsMax = 24;
 
@@ -109,7 +108,7 @@ const shapes: Record<string, RankerShape> = {
   mmoe: feedShape,
   "mmoe of one expert layer, no tower": { ...feedShape, expertLayers: [10], towerLayers: [] },
   "mmoe of deep parts": { ...feedShape, expertLayers: [9, 8, 5], towerLayers: [6, 4] },
-  "shared bottom": sharedBottomShape(feedShape, 2),
+  "shared bottom": { ...feedShape, model: "shared-bottom", experts: 1, expertLayers: [24, 18] },
   "no linear skip": { ...feedShape, skip: false },
   ple: pleShape,
   "ple of one level, no tower": { ...pleShape, levels: 1, towerLayers: [] },

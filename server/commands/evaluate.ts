@@ -1,12 +1,16 @@
 import { RecError } from "../../models/core/errors.ts";
+import { reportHeads } from "../../models/evaluation/head-report.ts";
 import { loadDefinition } from "../../workers/load-definition.ts";
+import { judgedModel } from "../history/model-run.ts";
 import {
   historyParts,
+  modelOf,
+  modelSpecs,
   rankingNotes,
   rankingSpecs,
   trainOptionsOf,
 } from "../history/ranking-options.ts";
-import { evaluateRanking, rankingData, trainRanking } from "../history/ranking-run.ts";
+import { rankingData } from "../history/ranking-run.ts";
 import { rankingFigures, rankingTable } from "../history/ranking-table.ts";
 import { type History, readHistory } from "../history/read-history.ts";
 import { syntheticHistory } from "../history/synthetic-history.ts";
@@ -14,7 +18,7 @@ import { helpText, type OptionSpec, type ParsedOptions, parseOptions } from "./o
 
 const specs: Readonly<Record<string, OptionSpec>> = {
   ...rankingSpecs,
-  "shared-bottom": { kind: "flag", help: "one trunk in place of the mixture: the baseline" },
+  ...modelSpecs,
   smoke: { kind: "flag", help: "a made-up history of a few seconds, no files needed" },
   help: { kind: "flag", help: "this text" },
 };
@@ -48,14 +52,12 @@ export async function run(args: readonly string[], hooks: EvaluateHooks = {}): P
       const fix = "--train-until DATE, or --test PATH";
       throw new RecError("REC_COMMAND_OPTION", "no row is left to judge on", { fix });
     }
-    const trained = trainRanking(data, {
-      ...trainOptionsOf(options),
-      definition,
-      sharedBottom: options.flag("shared-bottom"),
+    const heads = judgedModel(data, {
+      ...{ ...trainOptionsOf(options), ...modelOf(options), definition },
     });
     const seed = options.number("seed");
     const draws = options.flag("smoke") ? 20 : options.number("draws");
-    const reports = evaluateRanking(data, trained, { draws, seed });
+    const reports = reportHeads(heads, { draws, seed });
     const rows = data.train.reduce((sum, tie) => sum + tie.length, 0);
     const seconds = (performance.now() - startMs) / 1_000;
     say(`trained on ${rows} rows, judged on ${data.test.length}, ${seconds.toFixed(1)} s\n`);

@@ -3,9 +3,11 @@ import { noRow } from "../../models/core/bytes.ts";
 import { Random } from "../../models/core/random.ts";
 import definition from "../../models/definition/examples/kuairand.ts";
 import { featureCatalog } from "../../models/features/catalog.ts";
+import { comparedModels } from "../../models/ranking/model-types.ts";
 import { epoch, offlineBatchMax } from "../../models/training/offline.ts";
 import type { Sample } from "../../models/training/sample.ts";
 import { labelRows } from "./label-rows.ts";
+import { judgedModel } from "./model-run.ts";
 import { evaluateRanking, rankingData, trainRanking } from "./ranking-run.ts";
 import type { HistoryTie, PlacedEvent } from "./read-history.ts";
 import { syntheticHistory } from "./synthetic-history.ts";
@@ -172,6 +174,23 @@ test("training finds what a made-up history holds, the same for a seed", () => {
     expect(click?.count).toBe(1_200);
     expect(click?.figures.auc?.value).toBeGreaterThan(0.7);
     expect(judge()[0]?.figures.auc?.value).toBe(click?.figures.auc?.value ?? 0);
+  } finally {
+    data.replay.close();
+  }
+});
+
+test("every model can be judged on the same data; single-task trains each head alone", () => {
+  const data = rankingData(syntheticHistory(definition, 2), { definition });
+  try {
+    const admission = { users: 255, items: 255 };
+    const rest = { epochs: 1, batch: 128, learningRate: 0.002, seed: 4, average: 1, admission };
+    const names = definition.heads.map(({ name }) => name);
+    const clicks = comparedModels.map((model) => {
+      const heads = judgedModel(data, { ...rest, definition, model });
+      expect(heads.map(({ name }) => name)).toEqual(names);
+      return heads[0]?.predictions[0];
+    });
+    expect(new Set(clicks).size).toBe(comparedModels.length);
   } finally {
     data.replay.close();
   }

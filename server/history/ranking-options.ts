@@ -1,6 +1,7 @@
 import { RecError } from "../../models/core/errors.ts";
 import { parseRfc3339 } from "../../models/core/schema-text.ts";
 import type { RecommenderDefinition } from "../../models/definition/define.ts";
+import { type ComparedModel, comparedModels } from "../../models/ranking/model-types.ts";
 import type { OptionSpec, ParsedOptions } from "../commands/options.ts";
 import { namedSource } from "../import/named-source.ts";
 import type { HistoryPart } from "./read-history.ts";
@@ -44,6 +45,21 @@ export const rankingSpecs: Readonly<Record<string, OptionSpec>> = {
   },
   json: { kind: "flag", help: "the figures as JSON" },
 };
+
+/** The model that `evaluate ranking` judges. */
+export const modelSpecs: Readonly<Record<string, OptionSpec>> = {
+  model: { kind: "text", help: `${comparedModels.join(", ")}; else the definition's own` },
+};
+
+/** What `--model` names. */
+export function modelOf(options: ParsedOptions): { model?: ComparedModel } {
+  const name = options.text("model");
+  if (name === undefined) return {};
+  const model = comparedModels.find((one) => one === name);
+  return model === undefined
+    ? refuse(`no model ${name}`, `one of ${comparedModels.join(", ")}`)
+    : { model };
+}
 
 export const rankingNotes = `PATH is a folder or a file; .gz is read as it is. History is replayed
 in its own time through the counters that serve, and a row's features say only what was strictly

@@ -10,7 +10,6 @@ import {
 import { scoreSamples } from "../../models/evaluation/score-samples.ts";
 import { lossWeightsOf, rankerShapeOf } from "../../models/ranking/definition-shape.ts";
 import { createRanker, type Ranker } from "../../models/ranking/ranker.ts";
-import { sharedBottomShape } from "../../models/ranking/shared-bottom.ts";
 import { epoch, offlineBatchMax, type Tie } from "../../models/training/offline.ts";
 import type { Sample } from "../../models/training/sample.ts";
 import { RankTrainer, trainerDefaults } from "../../models/training/trainer.ts";
@@ -71,8 +70,6 @@ export interface TrainOptions {
   readonly average: number;
   /** Occurrences, over all epochs, before an id's embedding is learned. */
   readonly admission: { readonly users: number; readonly items: number };
-  /** One trunk for all heads in place of the mixture: the baseline. */
-  readonly sharedBottom?: boolean;
   /** Told after each epoch. */
   readonly afterEpoch?: (epoch: number, trained: TrainedRanker) => void;
 }
@@ -91,8 +88,7 @@ export function trainRanking(data: RankingData, options: TrainOptions): TrainedR
   const { userEmbeddings: users, itemEmbeddings: items } = data.replay.state;
   // What an earlier training on the same data has left there.
   for (const table of [users, items]) emptyTable(table);
-  const shape = rankerShapeOf(definition);
-  const ranker = createRanker(options.sharedBottom === true ? sharedBottomShape(shape) : shape);
+  const ranker = createRanker(rankerShapeOf(definition));
   const initial = new Float32Array(ranker.floats);
   ranker.initialise(new Random(seed), initial);
   const { optimizer, userEmbedding, itemEmbedding } = trainerDefaults;
