@@ -10,7 +10,14 @@ export {
 } from "./graph-index.ts";
 export { IdTable, type IdTableOptions } from "./id-table.ts";
 export type * from "./kernel-set.ts";
-export { inputClip, mmoeLayersMax, mmoeWorkspace, packMmoeShape, padded } from "./kernel-set.ts";
+export {
+  inputClip,
+  logSecondsMax,
+  mmoeLayersMax,
+  mmoeWorkspace,
+  packMmoeShape,
+  padded,
+} from "./kernel-set.ts";
 export { type InstructionSet, instructionSets, nativeKernels } from "./kernels.ts";
 export { refuseConnections } from "./listening.ts";
 export { loadNative, nativeObjects } from "./load.ts";

@@ -72,14 +72,11 @@ function scorer(ranker: Ranker, weights: Float32Array, inputs: MmoeInputs) {
 }
 
 /** The largest difference of a probability, or of seconds as a share of 1 + seconds. */
-export function furthest(ours: Float32Array, theirs: Float32Array, heads: number): number {
-  const rows = ours.length / heads;
+export function furthest(ours: Float32Array, theirs: Float32Array): number {
   let worst = ours.length === theirs.length ? 0 : Number.NaN;
-  for (let h = 0; h < heads; h++) {
-    for (let r = 0; r < rows; r++) {
-      const [a, b] = [ours[h * rows + r] ?? Number.NaN, theirs[r * heads + h] ?? Number.NaN];
-      worst = Math.max(worst, Math.abs(a - b) / (1 + Math.max(0, Math.abs(b) - 1)));
-    }
+  for (let i = 0; i < ours.length; i++) {
+    const [a, b] = [ours[i] ?? Number.NaN, theirs[i] ?? Number.NaN];
+    worst = Math.max(worst, Math.abs(a - b) / Math.max(1, Math.abs(b)));
   }
   return worst;
 }
@@ -108,7 +105,7 @@ async function openPeers(contest: Contest, inputs: MmoeInputs, ours: Float32Arra
     assert(layout.model === "mmoe", "the peer is a mixture");
     const model = onnxMmoe(layout, contest.weights, form);
     const peer = await OnnxMmoe.open(model, form, inputs);
-    const fault = furthest(ours, await peer.score(), contest.ranker.shape.heads.length);
+    const fault = furthest(ours, await peer.score());
     if (!(fault <= 1e-4)) throw new Error(`${contest.name}: the peer differs by ${fault}`);
     peers.set(form, peer);
   }

@@ -28,6 +28,12 @@ export class ProtobufWriter {
     return this.bytes(field, inner.finish());
   }
 
+  /** Everything that another writer holds, behind what is here. */
+  append(other: ProtobufWriter): this {
+    this.#parts.push(...other.#parts);
+    return this;
+  }
+
   finish(): Uint8Array {
     const out = new Uint8Array(this.#parts.reduce((sum, part) => sum + part.length, 0));
     let at = 0;
