@@ -102,6 +102,15 @@ function roleSettings(machine: Machine) {
       allowed: "the path of a module whose default export is a definition",
       help: "Your own recommender; without one the video feed.",
     }),
+    rankEngine: word("RANK_ENGINE", ["native", "onnx"], {
+      fallback: "native",
+      help: "What runs the ranker: our own kernels, or ONNX Runtime.",
+    }),
+    rankOnnx: pattern("RANK_ONNX", /^$|\.onnx$/, {
+      fallback: "",
+      allowed: "the path of an .onnx file",
+      help: "A model from elsewhere as the ranker, with RANK_ENGINE=onnx; the trainer then rests.",
+    }),
     publishEvery: count("PUBLISH_EVERY", [1, 1_000_000], {
       fallback: "100",
       help: "Samples between two model swaps.",
@@ -203,6 +212,13 @@ function namesFor(bindAddress: string, more: readonly string[]): readonly string
   return names.length === 0 ? null : [...names, bindAddress.toLowerCase()];
 }
 
+/** A model that nothing would run must not look as if it served. */
+function engineOf(rankEngine: "native" | "onnx", rankOnnx: string) {
+  if (rankEngine === "onnx" || rankOnnx === "") return { rankEngine, rankOnnx };
+  const message = `RANK_ONNX is "${rankOnnx}", but RANK_ENGINE is native`;
+  throw new RecError("REC_CONFIG_VALUE", message, { path: "RANK_ONNX", fix: "RANK_ENGINE=onnx" });
+}
+
 /** The checked settings. Throws REC_CONFIG_* with the name, the value and what is allowed. */
 export function readConfig(sources: ConfigSources): Config {
   const settings = settingsFor(sources.machine ?? { cores: navigator.hardwareConcurrency });
@@ -227,6 +243,7 @@ export function readConfig(sources: ConfigSources): Config {
     featureStoreUrl: take(settings.featureStoreUrl),
     vectorIndexUrl: take(settings.vectorIndexUrl),
     definition: take(settings.definition),
+    ...engineOf(take(settings.rankEngine), take(settings.rankOnnx)),
     publishEvery: take(settings.publishEvery),
     joinerEmitAfterMs: take(settings.joinerEmitAfterMs),
     detailsPrefetch: take(settings.detailsPrefetch),

@@ -26,6 +26,10 @@ const commands: Readonly<Record<string, Command>> = {
     summary: "a ranker from history, for a server to start with",
     load: () => import("./commands/train.ts"),
   },
+  export: {
+    summary: "a trained ranker as a file for other runtimes: export onnx",
+    load: () => import("./commands/export.ts"),
+  },
   evaluate: {
     summary: "how good a ranker is that is trained on the past of a history",
     load: () => import("./commands/evaluate.ts"),

@@ -18,6 +18,8 @@ export interface RoleInit {
   readonly definitionPath: string | null;
   readonly handles: SharedHandles;
   readonly publishEvery: number;
+  /** False: the trainer makes its newest snapshot live and learns nothing. */
+  readonly trains: boolean;
   /** How long a slate's samples wait for their labels; null for the joiner's default. */
   readonly joinerEmitAfterMs: number | null;
   readonly seed: number;

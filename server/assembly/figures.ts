@@ -8,6 +8,9 @@ const names = { counters: counterNames, histograms: histogramNames, help: metric
 
 /** What is true now, beside what has been counted. */
 export interface Gauges {
+  readonly modelVersion: number;
+  /** Whether the trainer learns; it rests while a model from a file serves. */
+  readonly trains: boolean;
   readonly indexGeneration: number;
   readonly queuedRequests: number;
   readonly rankWorkersReplaced: number;
@@ -19,11 +22,7 @@ export interface Gauges {
 export function exposition(state: SharedState, gauges: Gauges): string {
   const gauge = (name: string, help: string, value: number): Gauge => ({ name, help, value });
   return prometheusText(names, state.metrics.read(), [
-    gauge(
-      "rec_model_published_version",
-      "Version that answers now.",
-      state.slots.current().version,
-    ),
+    gauge("rec_model_published_version", "Version that answers now.", gauges.modelVersion),
     gauge("rec_recall_generation", "Index generation that answers now.", gauges.indexGeneration),
     gauge("rec_ranking_queued_requests", "Requests that wait or run.", gauges.queuedRequests),
     gauge("rec_ranking_replaced_workers", "Threads replaced.", gauges.rankWorkersReplaced),
@@ -58,7 +57,8 @@ export function statusFigures(
     samplesTotal: gauges.samplesEnd,
     swapsTotal: counter("rec_model_swaps_total"),
     swapsRefusedTotal: counter("rec_model_publishes_refused_total"),
-    modelVersion: state.slots.current().version,
+    modelVersion: gauges.modelVersion,
+    trains: gauges.trains ? 1 : 0,
     indexGeneration: gauges.indexGeneration,
     recommendMsP50: quantile(0.5, "rec_http_recommend_latency_ms"),
     recommendMsP99: quantile(0.99, "rec_http_recommend_latency_ms"),

@@ -42,6 +42,7 @@ export function startRoles(options: RolesOptions): Supervisor {
     durability: config.durability,
     definitionPath: config.definition === "" ? null : config.definition,
     publishEvery: config.publishEvery,
+    trains: config.rankOnnx === "",
     joinerEmitAfterMs: config.joinerEmitAfterMs === 0 ? null : config.joinerEmitAfterMs,
   });
   const supervisor = new Supervisor({

@@ -1,7 +1,10 @@
+import { basename } from "node:path";
 import { utf8 } from "../../models/core/bytes.ts";
+import type { RecommenderDefinition } from "../../models/definition/define.ts";
 import type { IndexGeneration } from "../../models/recall/generation.ts";
 import { loadDefinition } from "../../workers/load-definition.ts";
 import { until } from "../../workers/loop.ts";
+import { checkEngine, type RankEngine } from "../../workers/ranking/open-ranker.ts";
 import type { RankingPool } from "../../workers/ranking/pool.ts";
 import { startRankingPool } from "../../workers/ranking/start.ts";
 import type { RankingWork } from "../../workers/ranking/work.ts";
@@ -35,14 +38,27 @@ const stopMsMax = 20_000;
 /** Everything behind the door, gathered so that ports can be made from it. */
 interface Parts {
   readonly config: Config;
+  readonly engine: RankEngine;
   readonly storage: Storage;
   readonly pool: RankingPool<RankingWork>;
   readonly roles: Supervisor;
   generation: number;
 }
 
-function rankingWork(config: Config, storage: Storage): RankingWork {
+/** Before anything else is opened: what cannot serve is refused at the start. */
+async function engineOf(config: Config, definition: RecommenderDefinition, log: Log) {
+  const { rankEngine, rankOnnx } = config;
+  if (rankEngine === "native") return { kind: "native" } as const;
+  const engine = await checkEngine(rankOnnx === "" ? null : rankOnnx, definition);
+  if (engine.kind !== "file") return engine;
+  const { path, version } = engine;
+  log.info("a model from a file serves, the trainer rests", { path, version });
+  return engine;
+}
+
+function rankingWork(config: Config, storage: Storage, engine: RankEngine): RankingWork {
   return {
+    engine,
     definitionPath: config.definition === "" ? null : config.definition,
     handles: storage.state.handles,
     eventLogUrl: config.eventLogUrl,
@@ -80,9 +96,19 @@ function documentsPort({ storage, pool }: Parts): Documents {
   };
 }
 
-function modelsPort(roles: Supervisor): Models {
-  const ask = async (command: Parameters<Supervisor["command"]>[1]) =>
-    utf8(await roles.command("trainer", command));
+/** What answers now: a version that the trainer published, or that of a file. */
+function servingOf(engine: RankEngine, { state }: Storage) {
+  const version = engine.kind === "file" ? engine.version : state.slots.current().version;
+  return { engine: engine.kind === "native" ? "native" : "onnx", version };
+}
+
+function modelsPort({ engine, storage, roles }: Parts): Models {
+  const ask = async (command: Parameters<Supervisor["command"]>[1]) => {
+    const answer: Record<string, unknown> = JSON.parse(await roles.command("trainer", command));
+    const file = engine.kind === "file" ? { file: basename(engine.path) } : {};
+    const serving = { ...servingOf(engine, storage), ...file };
+    return utf8(JSON.stringify({ serving, trains: engine.kind !== "file", ...answer }));
+  };
   return {
     list: () => ask({ name: "list" }),
     promote: (version) => ask({ name: "promote", version }),
@@ -90,8 +116,10 @@ function modelsPort(roles: Supervisor): Models {
   };
 }
 
-function gaugesOf({ pool, storage, generation }: Parts): Gauges {
+function gaugesOf({ engine, pool, storage, generation }: Parts): Gauges {
   return {
+    modelVersion: servingOf(engine, storage).version,
+    trains: engine.kind !== "file",
     indexGeneration: generation,
     queuedRequests: pool.queueLength,
     rankWorkersReplaced: pool.replaced,
@@ -108,7 +136,7 @@ function portsOf(parts: Parts): DoorPorts {
     ranking: pool,
     ingest: ingest.events,
     documents: documentsPort(parts),
-    models: modelsPort(roles),
+    models: modelsPort(parts),
     metrics: state.metrics,
     readiness() {
       const waitingFor: string[] = [...roles.notReady];
@@ -126,6 +154,7 @@ export async function startServer(config: Config, log: Log): Promise<RunningServ
   if (config.durability === "async") {
     log.warn("DURABILITY=async: a power loss may lose events that were acknowledged");
   }
+  const engine = await engineOf(config, definition, log);
   const storage = await openStorage({
     ...{ definition, clock: systemClock, warn: (text) => log.warn(text) },
     dataDir: config.dataDir,
@@ -136,13 +165,13 @@ export async function startServer(config: Config, log: Log): Promise<RunningServ
   const pool = startRankingPool({
     workers: config.rankWorkers,
     state: storage.state,
-    work: rankingWork(config, storage),
+    work: rankingWork(config, storage, engine),
     clock: systemClock,
     onLoss: (worker, reason) => log.error("a ranking thread was replaced", { worker, reason }),
   });
   let adopt: (generation: IndexGeneration) => void = () => {};
   const roles = startRoles({ config, storage, log, onGeneration: (one) => adopt(one) });
-  const parts: Parts = { config, storage, pool, roles, generation: 0 };
+  const parts: Parts = { config, engine, storage, pool, roles, generation: 0 };
   adopt = (generation) => {
     parts.generation = generation.generation;
     pool.publishGeneration(generation);

@@ -78,12 +78,12 @@ function reportOf(context: FeedContext): StageReport[] {
 
 /** The answer of a request that went through its stages. */
 export function answerOf(context: FeedContext, names: AnswerNames): Answer {
-  const { candidates, request, modelVersion, lease, ranked } = context;
+  const { candidates, request, lease, ranked } = context;
   const length = candidates.selectedCount;
   const answer = {
     requestId: id128ToHex(request.requestId),
     items: Array.from({ length }, (_, position) => itemOf(context, position, names)),
-    model: ranked.scored ? modelVersion : null,
+    model: ranked.scored ? ranked.version : null,
     index: lease?.generation.generation ?? null,
     degraded: [...context.degraded],
   };

@@ -18,7 +18,7 @@ import { ItemToItemSource } from "./sources/item-to-item.ts";
 import type { RecallSource } from "./sources/query.ts";
 import { TrendingSource } from "./sources/trending.ts";
 import { VectorSource } from "./sources/vector.ts";
-import type { Generations, Metrics, ServedLog } from "./state.ts";
+import type { Generations, Metrics, ScoringRanker, ServedLog } from "./state.ts";
 
 export interface EngineOptions {
   readonly definition: RecommenderDefinition;
@@ -36,6 +36,8 @@ export interface EngineOptions {
   /** Reader numbers of this thread. Default: number 0 alone. */
   readonly readers?: readonly number[];
   readonly rules?: SlateRules;
+  /** Default: the definition's, on the native kernels. */
+  readonly ranker?: ScoringRanker;
   /** Default: the process's. */
   readonly metrics?: Metrics;
   /** Null in virtual time: nothing is ever late, and answers wait for their served record. */
@@ -63,7 +65,7 @@ export function createRankingEngine(options: EngineOptions): RankingEngine {
   return new RankingEngine({
     ...{ definition, state, clock, random, log, generations, metrics },
     encoder: new FeatureEncoder(definition),
-    ranker: createRanker(rankerShapeOf(definition)),
+    ranker: options.ranker ?? createRanker(rankerShapeOf(definition)),
     routes: recallRoutes(options),
     servedPartition: options.servedPartition ?? 0,
     waitsForServed: timer === null,

@@ -98,6 +98,8 @@ export class Ranked {
   encoded = false;
   /** The heads are in. */
   scored = false;
+  /** The version whose heads they are. */
+  version = 0;
 
   constructor(definition: RecommenderDefinition, encoder: FeatureEncoder) {
     const capacity = Math.max(definition.rankedMax, limits.rankItemsMax);
@@ -204,6 +206,7 @@ export class FeedContext implements PipelineContext {
     this.user.reset();
     this.ranked.encoded = false;
     this.ranked.scored = false;
+    this.ranked.version = 0;
     this.slot = -1;
     this.modelVersion = 0;
     this.lease = null;

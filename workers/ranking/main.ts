@@ -9,6 +9,7 @@ import { systemClock } from "../system-clock.ts";
 import { armTestFaults } from "../test-faults.ts";
 import { createRankingEngine } from "./build.ts";
 import type { Answer, BootMessage } from "./messages.ts";
+import { openRanker } from "./open-ranker.ts";
 import { type CallHandler, serveCalls } from "./thread.ts";
 import { warmUp } from "./warm-up.ts";
 import type { RankingWork } from "./work.ts";
@@ -30,6 +31,7 @@ async function build(boot: BootMessage<RankingWork>): Promise<CallHandler> {
   const generations = new GenerationHolder(readerBase);
   const options = {
     ...{ definition, state, generations, log, servedPartition, documents },
+    ranker: await openRanker(work.engine, definition),
     detailsPrefetch: work.detailsPrefetch,
     clock: systemClock,
     random: new Random(work.seed + worker),

@@ -87,6 +87,8 @@ export interface ScoreInputs {
 
 /** The serving side of the ranker. */
 export interface ScoringRanker {
+  /** Of a model that came from elsewhere; without it answers name the pinned slot's version. */
+  readonly version?: number;
   /** Writes heads[head * count + candidate]. */
   score(inputs: ScoreInputs, heads: Float32Array): void;
 }

@@ -1,5 +1,6 @@
 import type { SharedHandles } from "../shared-state.ts";
 import type { Topics } from "../stores/embedded/control.ts";
+import type { RankEngine } from "./open-ranker.ts";
 
 /** What a ranking thread needs to open the same state and the same log; plain data. */
 export interface RankingWork {
@@ -13,5 +14,6 @@ export interface RankingWork {
   readonly durability: "fsync" | "async";
   /** Documents of likely items are fetched while the model runs. */
   readonly detailsPrefetch: boolean;
+  readonly engine: RankEngine;
   readonly seed: number;
 }

@@ -20,6 +20,8 @@ export interface TrainerParts {
   /** Null: no snapshots. */
   readonly dataDir: string | null;
   readonly publishEvery: number;
+  /** Default: yes. */
+  readonly trains?: boolean;
   readonly seed: number;
   readonly warn: (text: string) => void;
   /** Default: the system's. */
@@ -50,5 +52,6 @@ export async function makeTrainerRole(parts: TrainerParts): Promise<TrainerRole>
           users,
           items,
         });
-  return await TrainerRole.open({ log, trainer, snapshots, clock, metrics, warn });
+  const rests = parts.trains === false;
+  return await TrainerRole.open({ log, trainer, snapshots, clock, metrics, warn, rests });
 }

@@ -17,6 +17,8 @@ export interface TrainerRoleOptions {
   readonly clock: Clock;
   readonly metrics: SharedMetrics;
   readonly warn: (text: string) => void;
+  /** Another model serves: the newest snapshot goes live for its embeddings, and stands still. */
+  readonly rests?: boolean;
   readonly readBytes?: number;
   readonly snapshotEveryMs?: number;
 }
@@ -39,7 +41,7 @@ export class TrainerRole {
     snapshots?.restoreNewest(trainer);
     role.#savedOffset = trainer.offset;
     trainer.catchingUp = true;
-    while ((await role.step()) > 0);
+    while (options.rests !== true && (await role.step()) > 0);
     trainer.catchingUp = false;
     trainer.publishNow();
     return role;
@@ -101,9 +103,13 @@ export class TrainerRole {
 
   /** Answers a command of the models' routes with JSON text. */
   async command(command: RoleCommand): Promise<string> {
-    const { trainer, snapshots } = this.#options;
+    const { trainer, snapshots, rests } = this.#options;
     const manifests = snapshots?.list() ?? [];
     if (command.name === "list") return this.#list();
+    if (rests === true) {
+      const message = "a model from a file serves (RANK_ONNX); its versions are not the trainer's";
+      throw new RecError("REC_MODEL_CONFLICT", message);
+    }
     const version = command.name === "promote" ? command.version : manifests[1]?.version;
     if (version === undefined || snapshots === null) {
       throw new RecError("REC_MODEL_UNKNOWN", "there is no earlier snapshot to go back to");
@@ -143,4 +149,9 @@ export async function runTrainer(role: TrainerRole, stop: StopSignal): Promise<v
     else await new Promise((resolve) => setImmediate(resolve));
   }
   role.close();
+}
+
+/** Learns nothing until it is told to stop. */
+export async function restTrainer(stop: StopSignal): Promise<void> {
+  while (!stop.stopped) await stop.sleep(60_000);
 }

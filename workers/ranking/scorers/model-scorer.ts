@@ -22,6 +22,7 @@ export function modelScorer(state: RankingState, ranker: ScoringRanker): Scorer<
       const inputs = { weights, userDense, itemDense, userVector, itemVectors, count };
       ranker.score(inputs, ranked.heads);
       ranked.scored = true;
+      ranked.version = ranker.version ?? modelVersion;
       return undefined;
     },
   };

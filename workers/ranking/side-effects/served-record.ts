@@ -118,7 +118,7 @@ function servedOf(context: FeedContext, timeMs: number): ServedRecord {
   return {
     requestId: request.requestId,
     userRow: user.row < 0 ? noRow : user.row,
-    modelVersion: context.modelVersion,
+    modelVersion: ranked.scored ? ranked.version : context.modelVersion,
     indexGeneration: context.lease?.generation.generation ?? 0,
     timeMs,
     asOfMs: context.nowMs,

@@ -1,0 +1,49 @@
+import { RecError } from "../../models/core/errors.ts";
+import type { RecommenderDefinition } from "../../models/definition/define.ts";
+import { rankerShapeOf } from "../../models/ranking/definition-shape.ts";
+import { createRanker } from "../../models/ranking/ranker.ts";
+import type { ScoringRanker } from "./state.ts";
+
+/** What scores candidates; plain data. */
+export type RankEngine =
+  /** The definition's ranker on the native kernels, from the pinned slot. */
+  | { readonly kind: "native" }
+  /** The same ranker and slots on ONNX Runtime. */
+  | { readonly kind: "onnx" }
+  /** A model from elsewhere; `version` is of its content. */
+  | { readonly kind: "file"; readonly path: string; readonly version: number };
+
+/** The ranker of one thread. ONNX Runtime is loaded only where it is asked for. */
+export async function openRanker(
+  engine: RankEngine,
+  definition: RecommenderDefinition,
+): Promise<ScoringRanker> {
+  const native = createRanker(rankerShapeOf(definition));
+  if (engine.kind === "native") return native;
+  if (engine.kind === "onnx") {
+    const { SlotOnnxRanker } = await import("./onnx/slot-ranker.ts");
+    return new SlotOnnxRanker(native.layout);
+  }
+  const { FileRanker } = await import("./onnx/file-ranker.ts");
+  const ranker = new FileRanker(engine.path, definition);
+  if (ranker.version === engine.version) return ranker;
+  throw new RecError("REC_ONNX_CHANGED", `${engine.path} is another model than at the start`, {
+    ...{ path: engine.path, fix: "restart, or put the old file back" },
+  });
+}
+
+/** Checks at the start that the engine can serve: throws what threads would meet. */
+export async function checkEngine(
+  path: string | null,
+  definition: RecommenderDefinition,
+): Promise<RankEngine> {
+  if (path === null) {
+    const { SlotOnnxRanker } = await import("./onnx/slot-ranker.ts");
+    new SlotOnnxRanker(createRanker(rankerShapeOf(definition)).layout).close();
+    return { kind: "onnx" };
+  }
+  const { FileRanker } = await import("./onnx/file-ranker.ts");
+  const ranker = new FileRanker(path, definition);
+  ranker.close();
+  return { kind: "file", path, version: ranker.version };
+}
