@@ -80,7 +80,7 @@ export function bindOnnx(
   throw new RecError(
     "REC_ONNX_BINDING",
     `${path} does not fit the definition "${definition.name}":${faults}`,
-    { path, fix: "export the model again, or say in " + `${notePath(path)} what its inputs are` },
+    { path, fix: `export the model again, or say in ${notePath(path)} what its inputs are` },
   );
 }
 

@@ -17,6 +17,12 @@ const shapes: readonly [string, RankerShape][] = [
   ["the default mixture", mmoe],
   ["the mixture of the kuairand definition", rankerShapeOf(kuairand)],
   ["a shared bottom", sharedBottomShape(mmoe, 2)],
+  ["PLE of two levels", { ...mmoe, model: "ple", experts: 2 }],
+  ["PLE of one level", { ...mmoe, model: "ple", levels: 1, headExperts: 2, towerLayers: [] }],
+  [
+    "PLE of three levels and odd widths",
+    { ...mmoe, ...odd, model: "ple", levels: 3, headExperts: 2, experts: 3 },
+  ],
   ["widths that are no multiple of 16", { ...plain, ...odd, userEmbedding: 3, itemEmbedding: 5 }],
   ["one layer of experts, no towers", { ...mmoe, expertLayers: [16], towerLayers: [] }],
   ["no embeddings", { ...mmoe, userEmbedding: 0, itemEmbedding: 0 }],

@@ -2,9 +2,10 @@ import { assert } from "../core/assert.ts";
 import type { RecommenderDefinition } from "../definition/define.ts";
 import type { RankerLayout } from "../ranking/layout.ts";
 import { OnnxGraph } from "./graph.ts";
+import { GraphLayers } from "./graph-layers.ts";
 import { ConstantWeights, FedWeights, type WeightInput } from "./graph-weights.ts";
 import { noteOf, type OnnxNote } from "./note.ts";
-import { type LayerOneForm, RankerGraph } from "./ranker-graph.ts";
+import { addRanker, type LayerOneForm } from "./ranker-graph.ts";
 
 /** The key of the note among a file's metadata. */
 export const noteKey = "recmaster";
@@ -34,7 +35,7 @@ export function graphOf(
   form: LayerOneForm,
 ): OnnxGraph {
   const graph = new OnnxGraph();
-  new RankerGraph(layout, graph, new ConstantWeights(graph, weights)).build(form);
+  addRanker(new GraphLayers(graph, new ConstantWeights(graph, weights)), layout, form);
   return graph;
 }
 
@@ -45,6 +46,6 @@ export function weightlessRanker(layout: RankerLayout): {
 } {
   const graph = new OnnxGraph();
   const weights = new FedWeights(graph);
-  new RankerGraph(layout, graph, weights).build("split");
+  addRanker(new GraphLayers(graph, weights), layout, "split");
   return { file: graph.finish(), weights: weights.inputs };
 }
