@@ -5,7 +5,6 @@ import feed from "../definition/default.ts";
 import kuairand from "../definition/examples/kuairand.ts";
 import { rankerShapeOf } from "../ranking/definition-shape.ts";
 import { createRanker, type Ranker, type RankerShape } from "../ranking/ranker.ts";
-import { sharedBottomShape } from "../ranking/shared-bottom.ts";
 import { exportRanker, graphOf } from "./export.ts";
 import { parseNote } from "./note.ts";
 import { blockNames, type LayerOneForm } from "./ranker-graph.ts";
@@ -16,7 +15,7 @@ const odd = { experts: 3, expertLayers: [19, 9, 5], towerLayers: [7, 3] };
 const shapes: readonly [string, RankerShape][] = [
   ["the default mixture", mmoe],
   ["the mixture of the kuairand definition", rankerShapeOf(kuairand)],
-  ["a shared bottom", sharedBottomShape(mmoe, 2)],
+  ["a shared bottom", { ...mmoe, model: "shared-bottom", experts: 1, expertLayers: [128, 64] }],
   ["PLE of two levels", { ...mmoe, model: "ple", experts: 2 }],
   ["PLE of one level", { ...mmoe, model: "ple", levels: 1, headExperts: 2, towerLayers: [] }],
   [
