@@ -28,9 +28,9 @@ const specs: Readonly<Record<string, OptionSpec>> = {
   help: { kind: "flag", help: "this text" },
 };
 
-const notes = `Writes FILE (opset ${opset}) and FILE.json, which says what its inputs and outputs are:
-features in the order of the columns, raw, since the file normalises them. The file is then run
-beside the native engine on made-up candidates. A server may run; its newest snapshot is taken.`;
+const notes = `Writes FILE (opset ${opset}) and FILE.json, which says what its inputs and outputs
+are: features in the order of the columns, raw, since the file normalises them. The file is then
+run beside the native engine on made-up candidates. A server may run on the folder.`;
 
 export interface ExportHooks {
   readonly write?: (text: string) => void;

@@ -8,8 +8,8 @@ import { OnnxSession, type Tensor, tensor } from "./session.ts";
 type Feeds = Record<string, Tensor>;
 
 /**
- * The definition's own ranker, run by ONNX Runtime. Its weights are inputs of the graph and are fed
- * from the slot where they lie: one session serves every version, a swap creates and copies nothing.
+ * The definition's own ranker, run by ONNX Runtime. Its weights are inputs of the graph, fed from
+ * the slot where they lie: one session serves every version, a swap makes and copies nothing.
  */
 export class SlotOnnxRanker implements ScoringRanker {
   readonly #layout: RankerLayout;
