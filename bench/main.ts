@@ -14,6 +14,7 @@ const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   soak: async () => (await import("./soak.ts")).bench,
   stop: async () => (await import("./stop.ts")).bench,
   failures: async () => (await import("./failures.ts")).bench,
+  skew: async () => (await import("./skew.ts")).bench,
   crash: async () => (await import("./crash.ts")).bench,
   offline: async () => (await import("./offline.ts")).bench,
   quality: async () => (await import("./virtual-quality.ts")).bench,

@@ -14,6 +14,8 @@ export interface MixedLoadOptions {
   readonly events: number;
   readonly slates: number;
   readonly documents: number;
+  /** Items of a slate; default 10. */
+  readonly slateItems?: number;
 }
 
 export interface LoadCounts {
@@ -157,11 +159,11 @@ export class MixedLoad {
   }
 
   async #askSlate(client: KeptConnection, random: Random): Promise<Reply> {
-    const { name, ledger } = this.#options;
+    const { name, ledger, slateItems = 10 } = this.#options;
     const newest = `${name}-u${this.#nextUser - 1}`;
     const user = random.int(3) === 0 && this.#nextUser > 0 ? newest : `u${random.int(users)}`;
     const details = random.int(4) === 0;
-    const body = { user, n: 10, details, deadlineMs: 1_000 };
+    const body = { user, n: slateItems, details, deadlineMs: 1_000 };
     const reply = await client.send("POST", "/v1/recommend", body);
     if (reply.kind === "answered" && reply.status === 200) {
       const answer: { requestId: string; items: { id: string }[]; degraded: string[] } = JSON.parse(

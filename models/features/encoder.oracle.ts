@@ -37,8 +37,9 @@ function scope(definition: RecommenderDefinition, name: ScopeName, counts: Plain
       if (feature.kind === "logCount") return Math.log(1 + hits);
       if (feature.kind === "meanValue") return Math.log1p(hits / 64 / (shown + 2));
       const { rate, weight } = feature.prior ?? { rate: 0.1, weight: 10 };
-      const smoothed = (hits + rate * weight) / (Math.max(shown, hits) + weight);
-      return Math.log(smoothed / (1 - smoothed));
+      const misses = Math.max(0, shown - hits);
+      // The logit of (hits + rate weight) / (shown + weight), without the loss of 1 - p.
+      return Math.log(hits + rate * weight) - Math.log(misses + weight * (1 - rate));
     });
 }
 
@@ -58,7 +59,7 @@ export function encodePlainly(definition: RecommenderDefinition, inputs: PlainIn
     Math.cos((2 * Math.PI * hours) / 24),
     share(last10, isClick),
     share(recent, isClick),
-    newest === undefined ? 0 : Math.log1p((asOfMs - newest.timeMs) / 1_000),
+    newest === undefined ? 0 : Math.log1p(Math.max(0, asOfMs - newest.timeMs) / 1_000),
   ];
   const itemDense = inputs.items.flatMap((item) => {
     const none = [{ row: -1, counts: {}, pair: {} }];
@@ -73,7 +74,7 @@ export function encodePlainly(definition: RecommenderDefinition, inputs: PlainIn
     return [
       ...scope(definition, "item", item.counts),
       ...(shared[0] ?? []).map((_, j) => mean(shared.map((values) => values[j] ?? 0))),
-      publishedAtMs > 0 ? Math.log1p((asOfMs - publishedAtMs) / 3_600_000) : 0,
+      publishedAtMs > 0 ? Math.log1p(Math.max(0, asOfMs - publishedAtMs) / 3_600_000) : 0,
       publishedAtMs > 0 ? 1 : 0,
       durationSeconds > 0 ? Math.log1p(durationSeconds) : 0,
       durationSeconds > 0 ? 1 : 0,

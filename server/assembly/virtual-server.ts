@@ -43,6 +43,8 @@ export interface VirtualServerOptions {
   /** Samples of a batch, and of a model version. */
   readonly publishEvery?: number;
   readonly warn?: (text: string) => void;
+  /** Drops nothing of the log: for a check of all that was served. */
+  readonly keepsLog?: boolean;
 }
 
 /** Room for a simulated world: address space is cheap, but a seed must not cost gigabytes of it. */
@@ -56,6 +58,10 @@ const capacities = {
 } as const;
 /** The log lives in memory: what every role has long read goes. */
 const retention = { ageMsMax: 20 * 60_000 } as const;
+const retentions = {
+  ...{ events: retention, served: retention, samples: retention, items: retention },
+  commits: retention,
+} as const;
 const segmentBytes = 4 << 20;
 /** Slates' rows that wait for late conversions, and ids that are known again. */
 const joinerRowsMax = 300_000;
@@ -168,6 +174,11 @@ export class VirtualServer implements RecommenderUnderTest {
     return { version: slots.current().version, swaps };
   }
 
+  /** What the roles read and write. */
+  get log(): TailedLog {
+    return this.#parts.log;
+  }
+
   async close(): Promise<void> {
     const { recall, log, state, ingest, closeStore } = this.#parts;
     await ingest.settle();
@@ -195,10 +206,7 @@ async function openParts(options: VirtualServerOptions): Promise<Parts> {
   const log = openEventLog("embedded:", {
     ...{ dataDir: "/virtual", topics, durability: "async", clock, segmentBytes },
     ...{ fileSystem: memoryFileSystem(), lingerMs: 0 },
-    retention: {
-      ...{ events: retention, served: retention, samples: retention, items: retention },
-      commits: retention,
-    },
+    retention: options.keepsLog ? {} : retentions,
   });
   const modelFloats = createRanker(rankerShapeOf(definition)).floats;
   const state = createSharedState(definition, { dataDir: null, modelFloats, limits: capacities });

@@ -2,6 +2,7 @@ import { noRow } from "../../models/core/bytes.ts";
 import { eventAt, readEventCategories } from "../../models/core/event.ts";
 import type { RecommenderDefinition, ScopeName } from "../../models/definition/define.ts";
 import { impressionIndex, secondsScale } from "../../models/features/catalog.ts";
+import { updateOffset } from "../../models/features/window.ts";
 import { limits } from "../../models/limits.ts";
 import {
   servedCategories,
@@ -43,6 +44,8 @@ export class WindowsReplay {
   /** Row of a (user, category) pair in `tables.userCategory`, by `pairKey`. */
   readonly pairs = new Map<number, number>();
   readonly recent = new Map<number, RecentOne[]>();
+  /** Offset at which a user's recent sequence last changed. */
+  readonly recentOffsets = new Map<number, number>();
   readonly #definition: RecommenderDefinition;
   readonly #impression: number;
   readonly #countsServed: boolean;
@@ -53,13 +56,22 @@ export class WindowsReplay {
     counters: new Uint8Array(1),
     deltas: new Uint32Array(1),
     times: new Float64Array(1),
-    offsets: new Float64Array(1).fill(-1),
+    offsets: new Float64Array(1),
     count: 1,
     watermarkMs: 0,
   };
   readonly #late: Uint32Array;
+  readonly #beforeUpdate: (offset: number) => void;
+  /** Of the next update of the record that is being taken in. */
+  #offset = -1;
 
-  constructor(definition: RecommenderDefinition, recentLength: number) {
+  /** `beforeUpdate` is told the row offset of each update before any row shows it. */
+  constructor(
+    definition: RecommenderDefinition,
+    recentLength: number,
+    beforeUpdate: (offset: number) => void = () => {},
+  ) {
+    this.#beforeUpdate = beforeUpdate;
     const { windows, interactions } = definition;
     this.#definition = definition;
     this.#impression = impressionIndex(definition);
@@ -78,6 +90,11 @@ export class WindowsReplay {
   /** Slates make impressions: topic `served` counts too. */
   get readsServed(): boolean {
     return this.#countsServed;
+  }
+
+  /** The sequence number of the record that is given next, where commits say it. */
+  begin(sequence: number): void {
+    this.#offset = updateOffset(sequence, 0);
   }
 
   event(source: ReplaySource, view: DataView, at: number): void {
@@ -109,10 +126,10 @@ export class WindowsReplay {
     const userRow = servedUserRow(view, at);
     const count = servedCount(view, at);
     const fact = { counter: this.#impression, delta: 1, timeMs, watermarkMs };
+    if (userRow !== noRow && count > 0) this.#add("user", userRow, { ...fact, delta: count });
     for (let index = 0; index < count; index++) {
       const itemRow = servedItemRow(view, at, count, index);
       const categories = servedCategories(view, at, { count, index }, this.#categories);
-      if (userRow !== noRow) this.#add("user", userRow, fact);
       this.#addItem({ userRow, itemRow, categories }, fact);
     }
   }
@@ -145,17 +162,28 @@ export class WindowsReplay {
     update.deltas[0] = fact.delta;
     update.times[0] = fact.timeMs;
     update.watermarkMs = fact.watermarkMs;
+    update.offsets[0] = this.#nextOffset();
     this.tables[scope].apply(update, this.#late);
+  }
+
+  /** -1, which always applies, where no numbers are given. */
+  #nextOffset(): number {
+    if (this.#offset < 0) return -1;
+    this.#beforeUpdate(this.#offset);
+    return this.#offset++;
   }
 
   /** In event-time order, equal times in order of arrival; the oldest leaves. */
   #addRecent(userRow: number, one: RecentOne): void {
+    const offset = this.#nextOffset();
     const list = this.recent.get(userRow) ?? [];
-    this.recent.set(userRow, list);
     let place = list.length;
     while (place > 0 && list[place - 1]!.timeMs > one.timeMs) place--;
+    if (place === 0 && list.length === this.#recentLength) return;
     list.splice(place, 0, one);
     if (list.length > this.#recentLength) list.shift();
+    this.recent.set(userRow, list);
+    this.recentOffsets.set(userRow, offset);
   }
 }
 
