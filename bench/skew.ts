@@ -56,9 +56,9 @@ async function checkSkewOf(dataDir: string): Promise<SkewVerdict & { readonly ou
 }
 
 async function run({ options, smoke, seed, say }: BenchContext): Promise<Record<string, Figure>> {
-  const rows = smoke ? 2_000 : options.number("rows");
+  const rows = smoke ? 4_000 : options.number("rows");
   const rounds = smoke ? 2 : options.number("rounds");
-  const slateItems = options.number("slate");
+  const slateItems = smoke ? 20 : options.number("slate");
   const dataDir = mkdtempSync(join(tmpdir(), "recmaster-skew-"));
   const random = new Random(seed);
   try {
