@@ -21,7 +21,7 @@ taste   prints slates and similar items by title; see check taste --help.`;
 
 type Write = (text: string) => void;
 
-/** `check state`: whether what a start would rebuild is what the log says; `check skew`, `check taste`. */
+/** `check`: whether what is stored, served and learned is what the log says. */
 export async function run(
   args: readonly string[],
   write: Write = (text) => void process.stdout.write(text),
