@@ -51,19 +51,21 @@ export function notePath(modelPath: string): string {
   return `${modelPath}.json`;
 }
 
+const fix = "see models/onnx/README.md for what a note holds";
+
 /** Reads a note; throws REC_ONNX_NOTE with the place of the fault. */
 export function parseNote(path: string, text: string): OnnxNote {
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
   } catch (cause) {
-    throw new RecError("REC_ONNX_NOTE", `${path} is no JSON: ${messageOf(cause)}`, { path });
+    throw new RecError("REC_ONNX_NOTE", `${path} is no JSON: ${messageOf(cause)}`, { path, fix });
   }
   const note = noteSchema.read(parsed);
   if (!(note instanceof Fault)) return note;
   throw new RecError("REC_ONNX_NOTE", `${path}: ${note.path} ${note.message}`, {
     path: note.path,
-    fix: "see models/onnx/README.md for what a note holds",
+    fix,
   });
 }
 
