@@ -17,6 +17,8 @@ const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   skew: async () => (await import("./skew.ts")).bench,
   crash: async () => (await import("./crash.ts")).bench,
   offline: async () => (await import("./offline.ts")).bench,
+  replay: async () => (await import("./replay.ts")).bench,
+  selection: async () => (await import("./selection.ts")).bench,
   quality: async () => (await import("./virtual-quality.ts")).bench,
 };
 

@@ -17,7 +17,11 @@ import { createRankingEngine } from "../../workers/ranking/build.ts";
 import type { RankingEngine } from "../../workers/ranking/engine.ts";
 import { sharedItemCatalog } from "../../workers/recall/item-catalog.ts";
 import { RecallRole } from "../../workers/recall/worker.ts";
-import { createSharedState, type SharedState } from "../../workers/shared-state.ts";
+import {
+  createSharedState,
+  type SharedCapacities,
+  type SharedState,
+} from "../../workers/shared-state.ts";
 import type {
   ClientEvent,
   ItemDocument,
@@ -33,8 +37,10 @@ import type { TrainerRole } from "../../workers/trainer/worker.ts";
 import { Trending } from "../../workers/windows/trending.ts";
 import { WindowsCore } from "../../workers/windows/windows.ts";
 import { WindowsRole } from "../../workers/windows/worker.ts";
+import type { DoorPorts } from "../http/ports.ts";
 import { createIngest, type IngestAssembly } from "../ingest/create-ingest.ts";
 import { itemBatch } from "../ingest/document-schemas.ts";
+import { virtualPorts } from "./virtual-ports.ts";
 
 export interface VirtualServerOptions {
   readonly definition: RecommenderDefinition;
@@ -42,6 +48,12 @@ export interface VirtualServerOptions {
   readonly seed: number;
   /** Samples of a batch, and of a model version. */
   readonly publishEvery?: number;
+  /** Holds model snapshots under `models/`. Default: none are kept. */
+  readonly modelsIn?: string;
+  /** Room for more than a simulated world has. */
+  readonly capacities?: Partial<SharedCapacities>;
+  /** Virtual milliseconds between two turns of recall; Infinity: never. */
+  readonly recallEveryMs?: number;
   readonly warn?: (text: string) => void;
   /** Drops nothing of the log: for a check of all that was served. */
   readonly keepsLog?: boolean;
@@ -67,7 +79,7 @@ const segmentBytes = 4 << 20;
 const joinerRowsMax = 300_000;
 const dedupIdsMax = 400_000;
 /** How often each role gets its turn, virtual milliseconds. Windows: whenever time moves. */
-const everyMs = { joiner: 1_000, recall: 20_000 } as const;
+const everyMs = { joiner: 1_000, recall: 20_000 };
 /** Steps of a role in one turn: more than a turn's records need. */
 const stepsMax = 64;
 /** The model reader and graph holder of the one ranking engine. */
@@ -82,6 +94,7 @@ interface Roles {
 
 interface Parts extends Roles {
   readonly clock: Clock;
+  readonly recallEveryMs: number;
   readonly engine: RankingEngine;
   readonly ingest: IngestAssembly;
   readonly log: TailedLog;
@@ -106,7 +119,7 @@ export class VirtualServer implements RecommenderUnderTest {
   private constructor(parts: Parts) {
     this.#parts = parts;
     this.#joinerDueMs = parts.clock.nowMs() + everyMs.joiner;
-    this.#recallDueMs = parts.clock.nowMs() + everyMs.recall;
+    this.#recallDueMs = parts.clock.nowMs() + parts.recallEveryMs;
   }
 
   static async open(options: VirtualServerOptions): Promise<VirtualServer> {
@@ -137,7 +150,7 @@ export class VirtualServer implements RecommenderUnderTest {
 
   /** Gives each role the turns that are due by then. The clock stands there already. */
   async advanceTo(timeMs: number): Promise<void> {
-    const { windows, joiner, trainer, recall } = this.#parts;
+    const { windows, joiner, trainer, recall, recallEveryMs } = this.#parts;
     if (!this.#windowsFrozen) await catchUp(windows);
     if (timeMs >= this.#joinerDueMs) {
       this.#joinerDueMs = timeMs + everyMs.joiner;
@@ -147,7 +160,7 @@ export class VirtualServer implements RecommenderUnderTest {
       }
     }
     if (timeMs >= this.#recallDueMs) {
-      this.#recallDueMs = timeMs + everyMs.recall;
+      this.#recallDueMs = timeMs + recallEveryMs;
       if (!this.#windowsFrozen) await catchUp(recall);
     }
   }
@@ -165,6 +178,19 @@ export class VirtualServer implements RecommenderUnderTest {
   /** Per head, over the latest samples before they were learned. */
   progressive(): HeadMetrics[] {
     return this.#parts.progressive();
+  }
+
+  /** What a door hands requests to: over it the server is asked like any other. */
+  ports(): DoorPorts {
+    return virtualPorts(this.#parts);
+  }
+
+  /** Ids in the order of their rows. */
+  ids(): { readonly users: readonly string[]; readonly items: readonly string[] } {
+    const { users, items } = this.#parts.state;
+    const ids = (table: { size: number; id(row: number): string }) =>
+      Array.from({ length: table.size }, (_, row) => table.id(row));
+    return { users: ids(users), items: ids(items) };
   }
 
   /** The version that answers now, and how often one went live. */
@@ -201,7 +227,7 @@ function requestIdFrom(random: Random): Id128 {
 }
 
 async function openParts(options: VirtualServerOptions): Promise<Parts> {
-  const { definition, clock, seed } = options;
+  const { definition, clock, seed, recallEveryMs = everyMs.recall } = options;
   const topics = { events: 1, served: 1, samples: 1, items: 1, commits: 1 } as const;
   const log = openEventLog("embedded:", {
     ...{ dataDir: "/virtual", topics, durability: "async", clock, segmentBytes },
@@ -209,7 +235,8 @@ async function openParts(options: VirtualServerOptions): Promise<Parts> {
     retention: options.keepsLog ? {} : retentions,
   });
   const modelFloats = createRanker(rankerShapeOf(definition)).floats;
-  const state = createSharedState(definition, { dataDir: null, modelFloats, limits: capacities });
+  const limits = { ...capacities, ...options.capacities };
+  const state = createSharedState(definition, { dataDir: null, modelFloats, limits });
   const store = openDocumentStore({ dataDir: null });
   const ingest = createIngest({ definition, state, log, store, clock });
   const generations = new GenerationHolder(reader);
@@ -220,7 +247,7 @@ async function openParts(options: VirtualServerOptions): Promise<Parts> {
   const roles = await openRoles(options, { state, log, generations });
   const closeStore = () => store.close();
   const random = new Random(seed + 2);
-  return { clock, engine, ingest, log, state, random, closeStore, ...roles };
+  return { clock, recallEveryMs, engine, ingest, log, state, random, closeStore, ...roles };
 }
 
 interface Stores {
@@ -237,7 +264,8 @@ async function openRoles(options: VirtualServerOptions, stores: Stores) {
     ...{ rowsMax: joinerRowsMax, dedupIdsMax },
   });
   const trainer = await makeTrainerRole({
-    ...{ definition, state, log, dataDir: null, publishEvery, seed, warn, clock },
+    ...{ definition, state, log, publishEvery, seed, warn, clock },
+    dataDir: options.modelsIn ?? null,
   });
   return {
     windows: await openWindows(options, stores),

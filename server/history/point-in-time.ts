@@ -96,12 +96,9 @@ export class PointInTime {
   #sampleTie(rows: readonly HistoryRow[], of: { held: boolean; timeMs: number }): SampleTie {
     const samples: Sample[] = [];
     const users: number[] = [];
-    for (const [user, page] of Map.groupBy(rows, (row) => row.user)) {
-      for (let from = 0; from < page.length; from += limits.rankItemsMax) {
-        const part = page.slice(from, from + limits.rankItemsMax);
-        samples.push(...this.#page(user, part, of.timeMs));
-        for (const _ of part) users.push(this.state.users.find(user));
-      }
+    for (const { user, page } of pagesOf(rows)) {
+      samples.push(...this.#page(user, page, of.timeMs));
+      for (const _ of page) users.push(this.state.users.find(user));
     }
     return { held: of.held, samples, users };
   }
@@ -170,6 +167,19 @@ export class PointInTime {
   close(): void {
     this.state.release();
   }
+}
+
+/** Rows of one moment as requests would ask for them: by user, at most as many as one may name. */
+export function pagesOf(
+  rows: readonly HistoryRow[],
+): { readonly user: string; readonly page: readonly HistoryRow[] }[] {
+  return [...Map.groupBy(rows, (row) => row.user)].flatMap(([user, all]) => {
+    const pages = Math.ceil(all.length / limits.rankItemsMax);
+    return Array.from({ length: pages }, (_, i) => {
+      const page = all.slice(i * limits.rankItemsMax, (i + 1) * limits.rankItemsMax);
+      return { user, page };
+    });
+  });
 }
 
 function capacitiesOf({ users, items, known }: PointInTimeOptions) {

@@ -6,7 +6,6 @@ import type { History, PlacedEvent } from "./read-history.ts";
 
 const users = 60;
 const items = 40;
-const rows = 6_000;
 const startMs = Date.UTC(2026, 0, 5);
 const stepMs = 20_000;
 
@@ -14,7 +13,11 @@ const stepMs = 20_000;
  * A small made-up history in which users and items differ in how readily they lead to each
  * interaction, so that a ranker has something to find. The last fifth is held.
  */
-export function syntheticHistory(definition: RecommenderDefinition, seed: number): History {
+export function syntheticHistory(
+  definition: RecommenderDefinition,
+  seed: number,
+  rows = 6_000,
+): History {
   const random = new Random(seed);
   const tastes = Array.from({ length: users }, () => random.normal());
   const draws = Array.from({ length: items }, () => random.normal());
