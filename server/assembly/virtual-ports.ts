@@ -26,7 +26,8 @@ async function bytesOf(answer: Promise<Answer>): Promise<Uint8Array> {
 export function virtualPorts({ engine, ingest, log, state, trainer }: VirtualParts): DoorPorts {
   const recent = new RecentQuantiles();
   const gauges = (): Gauges => ({
-    ...{ indexGeneration: 0, queuedRequests: 0, rankWorkersReplaced: 0 },
+    ...{ indexGeneration: 0, queuedRequests: 0, rankWorkersReplaced: 0, trains: true },
+    modelVersion: state.slots.current().version,
     eventLogEnd: log.endOffset("events", 0),
     samplesEnd: log.endOffset("samples", 0),
   });
