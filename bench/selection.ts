@@ -162,7 +162,7 @@ async function onHistory(context: BenchContext): Promise<Figures> {
 
 export const bench: Bench = {
   name: "selection",
-  about: `ESMM's conversion rate beside models of clicks: on the simulator, or on a history (--data).
+  about: `ESMM's conversion rate beside models of clicks: on the simulator, or on a history.
 ${rankingNotes}`,
   options: {
     ...rankingSpecs,
