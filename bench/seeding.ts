@@ -63,7 +63,8 @@ export async function seedServer(port: number, sizes: SeedSizes): Promise<void> 
 /** 1 would be even; with 3 the first tenth of the items gets nearly half of the interest. */
 const interestSkew = 3;
 
-function itemsByCategory(world: World): number[][] {
+/** Item numbers by the number of their first category; no list is empty. */
+export function itemsByCategory(world: World): number[][] {
   const out: number[][] = Array.from({ length: world.options.categories }, () => []);
   world.category.forEach((category, slot) => {
     out[category]!.push(slot);

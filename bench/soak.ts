@@ -2,18 +2,19 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { Random } from "../models/core/random.ts";
 import { limits } from "../models/limits.ts";
+import { World } from "../workers/simulator/world.ts";
 import type { Bench, BenchContext, Figure } from "./harness.ts";
 import { memoryMb } from "./process-figures.ts";
 import { seedServer } from "./seeding.ts";
 import { type ServerProcess, startServer } from "./server-process.ts";
-import { fillDedup } from "./soak/fill.ts";
+import { fillStores } from "./soak/fill.ts";
 import { SoakLoad } from "./soak/load.ts";
 import { type Reading, slopePerHour } from "./soak/slope.ts";
 import { percentile } from "./statistics.ts";
 
 /**
  * Method: a server is filled until the bounded stores that take longest are full (the ids that
- * deduplication remembers, the interactions that recall reads), then takes an hour of mixed load
+ * deduplication remembers, the interactions that recall reads, counters of user x category), then takes an hour of mixed load
  * from a population that stays the same: slates with and without details, the events of those who
  * see them, batches of other events, documents, similar items. Every few seconds the memory that
  * has no file behind it is read (RssAnon + RssShmem), with the open descriptors and the objects
@@ -121,11 +122,14 @@ async function run(context: BenchContext): Promise<Record<string, Figure>> {
   const definition = join(import.meta.dir, "survival", "short-attribution.ts");
   const env = { REC_DEFINITION: definition, JOINER_EMIT_AFTER_MS: "1000", RANK_WORKERS: "1" };
   const server = await startServer({ env });
-  const load = new SoakLoad({ port: server.port, random: new Random(sizes.seed), ...sizes });
+  // The world that the server is seeded with.
+  const world = new World({ ...sizes, startMs: Date.now() });
+  const random = new Random(sizes.seed);
+  const load = new SoakLoad({ port: server.port, random, world, ...sizes });
   try {
     await seedServer(server.port, { ...sizes, eventsPerUser: 6 });
-    context.say(`  ${sizes.fillEvents} events fill what deduplication remembers`);
-    await fillDedup(server.port, sizes);
+    context.say(`  ${sizes.fillEvents} events fill the bounded stores`);
+    await fillStores(server.port, { ...sizes, world });
     await load.start();
     const before = await metrics(server.port);
     const readings = await readAll(server, sizes, context.say);

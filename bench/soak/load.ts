@@ -1,10 +1,12 @@
 import type { Random } from "../../models/core/random.ts";
 import { isRecord } from "../../models/core/schema.ts";
+import type { World } from "../../workers/simulator/world.ts";
 import { type Answer, httpRequest, LoadClient } from "../open-loop.ts";
 
 export interface SoakOptions {
   readonly port: number;
   readonly random: Random;
+  readonly world: World;
   readonly users: number;
   readonly items: number;
   readonly slatesPerSecond: number;
@@ -128,10 +130,10 @@ export class SoakLoad {
   }
 
   #document(): void {
-    const item = this.#item();
-    const categories = [`c${this.#options.random.int(12)}`];
-    const document = { title: `version ${this.#documents++ % 1_000}`, categories };
-    this.#send(httpRequest("PUT", `/v1/items/${item}`, document));
+    const { random, world, items } = this.#options;
+    const { id, ...document } = world.documentOf(random.int(items));
+    const title = `version ${this.#documents++ % 1_000}`;
+    this.#send(httpRequest("PUT", `/v1/items/${id}`, { ...document, title }));
   }
 
   #similar(): void {
