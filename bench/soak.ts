@@ -14,12 +14,13 @@ import { percentile } from "./statistics.ts";
 
 /**
  * Method: a server is filled until the bounded stores that take longest are full (the ids that
- * deduplication remembers, the interactions that recall reads, counters of user x category), then takes an hour of mixed load
- * from a population that stays the same: slates with and without details, the events of those who
- * see them, batches of other events, documents, similar items. Every few seconds the memory that
- * has no file behind it is read (RssAnon + RssShmem), with the open descriptors and the objects
- * that native code holds. After the first quarter a line is fitted; its slope is the figure.
- * Attribution takes a second, so that slates waiting for conversions do not fill memory for a day.
+ * deduplication remembers, the interactions that recall reads, counters of user x category), then
+ * takes an hour of mixed load from a population that stays the same: slates with and without
+ * details, the events of those who see them, batches of other events, documents, similar items.
+ * Every few seconds the memory that has no file behind it is read (RssAnon + RssShmem), with the
+ * open descriptors and the objects that native code holds. After the first quarter a line is
+ * fitted; its slope is the figure. Attribution takes a second, so that slates waiting for
+ * conversions do not fill memory for a day.
  */
 
 interface Sizes {
