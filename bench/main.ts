@@ -21,6 +21,7 @@ const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   selection: async () => (await import("./selection.ts")).bench,
   parity: async () => (await import("./parity.ts")).bench,
   quality: async () => (await import("./virtual-quality.ts")).bench,
+  windows: async () => (await import("./windows.ts")).bench,
 };
 
 async function main(args: readonly string[]): Promise<number> {

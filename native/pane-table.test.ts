@@ -87,6 +87,50 @@ test("equals its twin on random streams with disorder, late events and odd shape
   }
 });
 
+test("equals its twin where most rows hold a few counts", () => {
+  for (let seed = 1; seed <= 4; seed++) {
+    compare(seed + 400, { rows: 150, counters: 6, windows });
+    compare(seed + 500, { rows: 90, counters: 3, windows: [{ paneMs: 1, panes: 5 }] });
+  }
+});
+
+/** Fills the windows of a row with more than its slot has room for. */
+function fill(table: PaneTable, row: number, fromMs: number): void {
+  for (let i = 0; i < 40; i++) single(table, { row, time: fromMs + 10 * i, counter: i % 2 });
+}
+
+test("rows over the room for full ones: the least recently used gives way, and is counted", () => {
+  const long = { rows: 50, counters: 2, windows: [{ paneMs: 10, panes: 100 }], fullRows: 3 };
+  const table = PaneTable.create(long);
+  const read = (row: number, asOfMs: number) => {
+    const out = new Uint32Array(table.width);
+    table.read(Int32Array.of(row), 1, asOfMs, { out, offsets: null });
+    return [...out];
+  };
+  for (let row = 0; row < 3; row++) fill(table, row, 1_000 * row);
+  expect([table.fullRowsUsed, table.evicted]).toEqual([3, 0]);
+  fill(table, 7, 5_000);
+  // Row 0 was over: nothing is lost but what no reader of now could see.
+  expect([table.fullRowsUsed, table.evicted]).toEqual([3, 0]);
+  expect(read(0, 5_390)).toEqual([0, 0, 20, 20]);
+  expect(read(7, 5_390)).toEqual([20, 20, 20, 20]);
+  fill(table, 8, 5_100);
+  fill(table, 9, 5_200);
+  expect(table.evicted).toBe(0);
+  fill(table, 10, 5_300);
+  expect([table.fullRowsUsed, table.evicted]).toEqual([3, 1]);
+  expect(read(7, 5_690)).toEqual([0, 0, 20, 20]);
+  expect(read(10, 5_690)).toEqual([20, 20, 20, 20]);
+  // It comes back with what happens from then on.
+  single(table, { row: 7, time: 5_700 });
+  expect(read(7, 5_700)).toEqual([1, 0, 21, 20]);
+  table.clear();
+  expect([table.fullRowsUsed, table.evicted]).toEqual([0, 0]);
+  fill(table, 1, 9_000);
+  expect(read(1, 9_390)).toEqual([20, 20, 20, 20]);
+  table.release();
+});
+
 const one = { rows: 4, counters: 2, windows: [{ paneMs: 10, panes: 3 }] };
 
 function single(table: PaneTable, event: Partial<Event>, watermark = 0): Uint32Array {
@@ -138,6 +182,10 @@ test("saved rows continue identically", () => {
   const bytes = new Uint8Array(9 * first.rowBytes);
   first.save(0, 9, bytes);
   second.load(0, 9, bytes);
+  expect(first.fullRowsUsed).toBeGreaterThan(2);
+  const full = new Uint8Array(first.fullRowsUsed * first.fullRowBytes);
+  first.saveFull(0, first.fullRowsUsed, full);
+  second.loadFull(0, first.fullRowsUsed, full);
   for (const { updates } of batches.slice(10)) {
     first.apply(updates, late);
     second.apply(updates, late);

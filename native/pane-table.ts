@@ -1,8 +1,9 @@
 import { loadNative } from "./load.ts";
 
 interface Functions {
-  paneTableCreate(rows: number, counters: number, windows: Uint32Array): number;
+  paneTableCreate(rows: number, counters: number, windows: Uint32Array, fullRows: number): number;
   paneTableShape(handle: number, out: Uint32Array): void;
+  paneTableUsage(handle: number, out: Uint32Array): void;
   paneTableWindow(handle: number, index: number, out: Uint32Array): void;
   paneTableApply(
     handle: number,
@@ -25,6 +26,8 @@ interface Functions {
   ): void;
   paneTableSave(handle: number, firstRow: number, count: number, out: Uint8Array): void;
   paneTableLoad(handle: number, firstRow: number, count: number, data: Uint8Array): void;
+  paneTableSaveFull(handle: number, firstRow: number, count: number, out: Uint8Array): void;
+  paneTableLoadFull(handle: number, firstRow: number, count: number, data: Uint8Array): void;
   paneTableClear(handle: number): void;
   sharedRelease(handle: number): void;
 }
@@ -40,6 +43,8 @@ export interface PaneTableOptions {
   readonly counters: number;
   /** At most 8. */
   readonly windows: readonly PaneWindow[];
+  /** Rows that may have more panes than fit into their slot; default: all. */
+  readonly fullRows?: number;
 }
 
 /** Update i adds `deltas[i]` to counter `counters[i]` of row `rows[i]` at `times[i]`. */
@@ -75,6 +80,10 @@ export interface PaneCounters {
  * Sliding-window counters: per window a ring of panes + 1 panes, the sum of the newest `panes`
  * kept with them, and totals. Counters are u32 and wrap. One writer at a time a row; readers never
  * block it and always see a row between two updates.
+ *
+ * A row is a slot with room for a few counts; only a row with more of them has rings, a full row.
+ * When `fullRows` are in use, the one that was used least recently (of a few that are looked at)
+ * gives its windows up and keeps its totals; `evicted` counts those that lost something.
  */
 export class PaneTable implements PaneCounters {
   readonly handle: number;
@@ -82,23 +91,29 @@ export class PaneTable implements PaneCounters {
   readonly counters: number;
   readonly windows: readonly PaneWindow[];
   readonly width: number;
-  /** Bytes of a row in memory and in `save`. */
+  /** Bytes of a slot in memory and in `save`. */
   readonly rowBytes: number;
+  /** Bytes of a full row in memory and in `saveFull`. */
+  readonly fullRowBytes: number;
   readonly #native = loadNative<Functions>();
 
   private constructor(handle: number) {
-    const shape = new Uint32Array(4);
+    const shape = new Uint32Array(5);
     this.#native.paneTableShape(handle, shape);
     this.handle = handle;
-    [this.rows, this.counters, , this.rowBytes] = [...shape] as [number, number, number, number];
+    this.rows = shape[0];
+    this.counters = shape[1];
+    this.rowBytes = shape[3];
+    this.fullRowBytes = shape[4];
     this.windows = Array.from({ length: shape[2] }, (_, index) => this.#window(handle, index));
     this.width = (this.windows.length + 1) * this.counters;
   }
 
   static create(options: PaneTableOptions): PaneTable {
     const windows = Uint32Array.from(options.windows.flatMap((w) => [w.paneMs, w.panes]));
-    const { rows, counters } = options;
-    return new PaneTable(loadNative<Functions>().paneTableCreate(rows, counters, windows));
+    const { rows, counters, fullRows = rows } = options;
+    const native = loadNative<Functions>();
+    return new PaneTable(native.paneTableCreate(rows, counters, windows, fullRows));
   }
 
   static attach(handle: number): PaneTable {
@@ -140,14 +155,39 @@ export class PaneTable implements PaneCounters {
     this.#native.paneTableRead(this.handle, rows, count, asOfMs, into.out, into.offsets);
   }
 
-  /** Writes `count` rows of `rowBytes` bytes. */
+  /** Full rows in use. */
+  get fullRowsUsed(): number {
+    return this.#usage()[0];
+  }
+
+  /** Rows that gave up windows which could still be read, because full rows ran out. */
+  get evicted(): number {
+    return this.#usage()[1];
+  }
+
+  #usage(): Uint32Array {
+    const out = new Uint32Array(2);
+    this.#native.paneTableUsage(this.handle, out);
+    return out;
+  }
+
+  /** Writes `count` slots of `rowBytes` bytes. Full rows that they have are saved apart. */
   save(firstRow: number, count: number, out: Uint8Array): void {
     this.#native.paneTableSave(this.handle, firstRow, count, out);
   }
 
-  /** Takes rows that `save` wrote for a table of the same shape. */
+  /** Takes slots that `save` wrote for a table of the same shape. */
   load(firstRow: number, count: number, data: Uint8Array): void {
     this.#native.paneTableLoad(this.handle, firstRow, count, data);
+  }
+
+  /** Writes `count` full rows, `fullRowsUsed` at most, of `fullRowBytes` bytes. */
+  saveFull(firstRow: number, count: number, out: Uint8Array): void {
+    this.#native.paneTableSaveFull(this.handle, firstRow, count, out);
+  }
+
+  loadFull(firstRow: number, count: number, data: Uint8Array): void {
+    this.#native.paneTableLoadFull(this.handle, firstRow, count, data);
   }
 
   clear(): void {

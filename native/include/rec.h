@@ -63,11 +63,15 @@ typedef struct {
   double watermark_ms;
 } rec_pane_updates;
 
+/* At most `full_rows` rows have more panes than fit into their slot; the least recently used of them
+   gives its windows up when another needs room. */
 int32_t rec_pane_table_create(uint32_t rows, uint32_t counters, const rec_window* windows,
-                              uint32_t window_count);
-/* shape[0..3] = rows, counters, windows, bytes of a row. */
+                              uint32_t window_count, uint32_t full_rows);
+/* shape[0..4] = rows, counters, windows, bytes of a slot, bytes of a full row. */
 int32_t rec_pane_table_shape(int32_t handle, uint32_t* shape);
 int32_t rec_pane_table_window(int32_t handle, uint32_t index, rec_window* out);
+/* usage[0..1] = full rows in use, rows that gave up windows which could still be read. */
+int32_t rec_pane_table_usage(int32_t handle, uint32_t* usage);
 /* late_out[w] = updates that came too late for window w. Returns how many applied. */
 int64_t rec_pane_table_apply(int32_t handle, const rec_pane_updates* updates, uint32_t* late_out,
                              size_t late_length);
@@ -79,6 +83,11 @@ int32_t rec_pane_table_save(int32_t handle, uint32_t first, uint32_t count, uint
                             size_t out_length);
 int32_t rec_pane_table_load(int32_t handle, uint32_t first, uint32_t count, const uint8_t* data,
                             size_t data_length);
+/* Full rows; slots and full rows that were saved together belong together. */
+int32_t rec_pane_table_save_full(int32_t handle, uint32_t first, uint32_t count, uint8_t* out,
+                                 size_t out_length);
+int32_t rec_pane_table_load_full(int32_t handle, uint32_t first, uint32_t count,
+                                 const uint8_t* data, size_t data_length);
 int32_t rec_pane_table_clear(int32_t handle);
 
 /* ---- sequence table: the last `length` records of `words` u32 of each row. ---- */

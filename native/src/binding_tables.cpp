@@ -4,15 +4,26 @@
 namespace rec {
 namespace {
 
-// paneTableCreate(rows, counters, windows: Uint32Array of paneMs, panes, paneMs, panes ...)
+// paneTableCreate(rows, counters, windows: Uint32Array of paneMs, panes, paneMs, panes ..., fullRows)
 napi_value pane_create(Call& call) {
   const auto flat = call.array<uint32_t>(2, "windows");
   static_assert(sizeof(rec_window) == 8);
   return done(call,
               rec_pane_table_create(call.u32(0, "rows"), call.u32(1, "counters"),
                                     reinterpret_cast<const rec_window*>(flat.data),
-                                    static_cast<uint32_t>(flat.length / 2)),
+                                    static_cast<uint32_t>(flat.length / 2),
+                                    call.u32(3, "fullRows")),
               "PaneTable");
+}
+
+napi_value pane_shape(Call& call) {
+  const auto out = call.array<uint32_t>(1, "out", 5);
+  return done(call, rec_pane_table_shape(call.i32(0, "handle"), out.data), "shape");
+}
+
+napi_value pane_usage(Call& call) {
+  const auto out = call.array<uint32_t>(1, "out", 2);
+  return done(call, rec_pane_table_usage(call.i32(0, "handle"), out.data), "usage");
 }
 
 napi_value pane_window(Call& call) {
@@ -124,12 +135,15 @@ napi_value row_read(Call& call) {
 
 void register_tables(napi_env env, napi_value exports) {
   define<pane_create>(env, exports, "paneTableCreate");
-  define<shape_of<rec_pane_table_shape>>(env, exports, "paneTableShape");
+  define<pane_shape>(env, exports, "paneTableShape");
+  define<pane_usage>(env, exports, "paneTableUsage");
   define<pane_window>(env, exports, "paneTableWindow");
   define<pane_apply>(env, exports, "paneTableApply");
   define<pane_read>(env, exports, "paneTableRead");
   define<save_of<rec_pane_table_save>>(env, exports, "paneTableSave");
   define<load_of<rec_pane_table_load>>(env, exports, "paneTableLoad");
+  define<save_of<rec_pane_table_save_full>>(env, exports, "paneTableSaveFull");
+  define<load_of<rec_pane_table_load_full>>(env, exports, "paneTableLoadFull");
   define<clear_of<rec_pane_table_clear>>(env, exports, "paneTableClear");
   define<sequence_create>(env, exports, "sequenceTableCreate");
   define<shape_of<rec_sequence_table_shape>>(env, exports, "sequenceTableShape");

@@ -1,99 +1,21 @@
-// Sliding-window counters. For each window a row holds a ring of panes + 1 panes and the sum over
-// the newest `panes` of them; the pane indices follow from the row's newest event time, so none is
-// stored. All words are 64 bits wide (two u32 counters each); u32 sums wrap and do not depend on
-// the order of the events.
-//
-//   sequence u32 | 0 | time + 1 | offset + 1 | sums[windows] | total | ring of window 0 | 1 | ...
-//   `------- header: 3 words -------'          each sum, total and pane: counters, padded to even
+// Sliding-window counters: see pane_table.h for the rows.
+#include "pane_table.h"
+
 #include <cmath>
 #include <memory>
 #include <new>
+#include <numeric>
 
-#include "shared_memory.h"
+#include "pane_read.h"
 
 namespace rec {
 namespace {
 
-constexpr uint32_t kWindowsMax = 8;
-constexpr uint32_t kCountersMax = 64;
-constexpr uint32_t kPanesMax = 4096;
-constexpr uint32_t kHeaderWords = 3;
 constexpr double kTimeMax = 4503599627370496.0;  // 2^52
+// Full rows that are looked at to find the one that was used least recently.
+constexpr uint32_t kLookedAt = 32;
 
-struct Window {
-  uint64_t pane_ms;
-  int64_t panes;
-  uint32_t sum_at;   // word of the sum
-  uint32_t ring_at;  // word of the ring
-};
-
-struct PaneTable {
-  uint32_t rows = 0;
-  uint32_t counters = 0;
-  uint32_t window_count = 0;
-  uint32_t lanes = 0;  // words of one pane
-  uint32_t total_at = 0;
-  uint32_t row_words = 0;
-  uint32_t used = 0;  // atomic
-  Window windows[kWindowsMax];
-  Region region;
-
-  uint64_t* row_at(uint32_t row) const {
-    return reinterpret_cast<uint64_t*>(region.data()) + uint64_t{row} * row_words;
-  }
-};
-
-uint32_t* sequence_of(uint64_t* row) { return reinterpret_cast<uint32_t*>(row); }
-
-void add_lane(uint64_t* words, uint32_t counter, uint32_t delta) {
-  uint64_t* word = words + counter / 2;
-  uint32_t halves[2];
-  const uint64_t old = load(word);
-  memcpy(halves, &old, 8);
-  halves[counter & 1] += delta;
-  uint64_t changed;
-  memcpy(&changed, halves, 8);
-  store(word, changed);
-}
-
-// Lane by lane, no carry from the low counter into the high one.
-uint64_t plus(uint64_t a, uint64_t b) {
-  return (((a >> 32) + (b >> 32)) << 32) | static_cast<uint32_t>(a + b);
-}
-
-uint64_t minus(uint64_t a, uint64_t b) {
-  return (((a >> 32) - (b >> 32)) << 32) | static_cast<uint32_t>(a - b);
-}
-
-// The pane with index `newest - age`, 0 <= age <= panes.
-uint64_t* pane_at(const PaneTable& table, const Window& window, uint64_t* row, int64_t newest,
-                  int64_t age) {
-  const int64_t ring = window.panes + 1;
-  int64_t slot = newest % ring - age;
-  if (slot < 0) slot += ring;
-  return row + window.ring_at + static_cast<uint64_t>(slot) * table.lanes;
-}
-
-void zero(uint64_t* words, uint64_t count) {
-  for (uint64_t i = 0; i < count; i++) store(words + i, uint64_t{0});
-}
-
-// Moves a window's newest pane forward: panes that leave are taken out of the sum.
-void advance(const PaneTable& table, const Window& window, uint64_t* row, int64_t from,
-             int64_t to) {
-  const uint32_t lanes = table.lanes;
-  if (to - from > window.panes) {
-    zero(row + window.sum_at, lanes);
-    zero(row + window.ring_at, static_cast<uint64_t>(window.panes + 1) * lanes);
-    return;
-  }
-  uint64_t* sum = row + window.sum_at;
-  for (int64_t pane = from + 1; pane <= to; pane++) {
-    const uint64_t* leaving = pane_at(table, window, row, pane, window.panes);
-    for (uint32_t i = 0; i < lanes; i++) store(sum + i, minus(load(sum + i), load(leaving + i)));
-    zero(pane_at(table, window, row, pane, 0), lanes);
-  }
-}
+// ---- applying ----
 
 struct Update {
   uint32_t counter;
@@ -102,33 +24,216 @@ struct Update {
   double watermark_ms;
 };
 
-// Counts the update in one window; false when it came too late for it.
-bool count_in(const PaneTable& table, const Window& window, uint64_t* row, const Update& update,
-              int64_t newest) {
-  const int64_t pane = static_cast<int64_t>(update.time / window.pane_ms);
-  const int64_t age = newest - pane;
-  const double pane_end = static_cast<double>((pane + 1) * static_cast<int64_t>(window.pane_ms));
-  if (pane_end <= update.watermark_ms || age > window.panes) return false;
-  add_lane(pane_at(table, window, row, newest, age), update.counter, update.delta);
-  if (age < window.panes) add_lane(row + window.sum_at, update.counter, update.delta);
+// Where the newest event of a row and an update lie, window by window.
+struct Places {
+  uint64_t newest_time;
+  int64_t newest[kWindowsMax];
+  int64_t age[kWindowsMax];
+  uint32_t windows;  // those that take the update
+};
+
+// Pane of a time; most times fall into the pane of the one before.
+class PaneClock {
+ public:
+  uint64_t pane(const Window& window, uint64_t time) {
+    if (time - start_ >= window.pane_ms) {
+      pane_ = time / window.pane_ms;
+      start_ = pane_ * window.pane_ms;
+    }
+    return pane_;
+  }
+
+ private:
+  uint64_t start_ = ~uint64_t{0};
+  uint64_t pane_ = 0;
+};
+
+struct Clocks {
+  PaneClock update[kWindowsMax];
+  PaneClock newest[kWindowsMax];
+};
+
+Places place(const PaneTable& table, Clocks& clocks, uint64_t last, const Update& update,
+             uint32_t* late_out) {
+  Places places;
+  places.newest_time = last > update.time + 1 ? last - 1 : update.time;
+  places.windows = 0;
+  for (uint32_t w = 0; w < table.window_count; w++) {
+    const Window& window = table.windows[w];
+    const auto pane = static_cast<int64_t>(clocks.update[w].pane(window, update.time));
+    const auto newest = static_cast<int64_t>(clocks.newest[w].pane(window, places.newest_time));
+    places.newest[w] = newest;
+    places.age[w] = newest - pane;
+    const auto pane_end = static_cast<double>((pane + 1) * static_cast<int64_t>(window.pane_ms));
+    if (pane_end <= update.watermark_ms || places.age[w] > window.panes) {
+      late_out[w]++;
+    } else {
+      places.windows |= 1u << w;
+    }
+  }
+  return places;
+}
+
+// True while some window that the entry counts in still keeps its pane.
+bool is_kept(const PaneTable& table, uint64_t entry, const Places& places) {
+  for (uint32_t w = 0; w < table.window_count; w++) {
+    if ((entry_windows(entry) >> w & 1) == 0) continue;
+    const int64_t pane = entry_unit(entry) / table.windows[w].units;
+    if (places.newest[w] - pane <= table.windows[w].panes) return true;
+  }
+  return false;
+}
+
+// Entries that nothing can read any more make room; returns how many are left.
+uint32_t drop_expired(const PaneTable& table, uint64_t* entries, uint32_t count,
+                      const Places& places) {
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    const uint64_t entry = load(entries + i);
+    if (is_kept(table, entry, places)) store(entries + kept++, entry);
+  }
+  zero(entries + kept, count - kept);
+  return kept;
+}
+
+// False where the update does not fit into the list.
+bool add_entry(const PaneTable& table, uint64_t* slot, const Update& update,
+               const Places& places) {
+  if (update.delta == 0 || places.windows == 0) return true;
+  const uint64_t unit = update.time / table.unit_ms;
+  if (unit >> 32 || update.delta >> kAmountBits) return false;
+  const uint64_t added = entry_of(unit, update.delta, update.counter, places.windows);
+  uint64_t* entries = slot + table.entries_at;
+  const uint32_t room = table.slot_words - table.entries_at;
+  uint32_t count = 0;
+  for (; count < room; count++) {
+    const uint64_t entry = load(entries + count);
+    if (entry == 0) break;
+    if (entry_key(entry) != entry_key(added)) continue;
+    const uint32_t amount = entry_amount(entry) + update.delta;
+    if (amount >> kAmountBits) continue;
+    store(entries + count, entry_of(unit, amount, update.counter, places.windows));
+    return true;
+  }
+  if (count == room) count = drop_expired(table, entries, count, places);
+  if (count == room) return false;
+  store(entries + count, added);
   return true;
 }
 
-void apply_one(const PaneTable& table, uint64_t* row, const Update& update, uint32_t* late_out) {
-  const uint64_t last = load(row + 1);
-  const uint64_t newest_time = last > update.time + 1 ? last - 1 : update.time;
+// Whether every pane of a row has left all windows as of `places`.
+bool is_over(const PaneTable& table, uint64_t last, const Places& places) {
   for (uint32_t w = 0; w < table.window_count; w++) {
     const Window& window = table.windows[w];
-    const int64_t newest = static_cast<int64_t>(newest_time / window.pane_ms);
-    if (last != 0 && newest_time >= last) {
-      const int64_t before = static_cast<int64_t>((last - 1) / window.pane_ms);
-      if (newest > before) advance(table, window, row, before, newest);
+    const auto newest = static_cast<int64_t>((last - 1) / window.pane_ms);
+    if (places.newest[w] - newest <= window.panes) return false;
+  }
+  return true;
+}
+
+// Takes the full row away from its owner, who keeps its total; false while another thread writes
+// the owner.
+bool take_from_owner(PaneTable& table, uint32_t index, const Places& places) {
+  const uint64_t owner = load(table.full_at(index));
+  if (owner == 0) return true;
+  uint64_t* slot = table.slot_at(static_cast<uint32_t>(owner - 1));
+  uint32_t even = 0;
+  if (!try_begin_write(sequence_of(slot), even)) return false;
+  if (load(full_index_of(slot)) == index + 1) {
+    if (!is_over(table, load(slot + 1), places)) {
+      __atomic_fetch_add(&table.evicted, 1, __ATOMIC_RELAXED);
     }
-    if (!count_in(table, window, row, update, newest)) late_out[w]++;
+    store(full_index_of(slot), 0u);
+    zero(slot + table.entries_at, table.slot_words - table.entries_at);
+  }
+  end_write(sequence_of(slot), even);
+  return true;
+}
+
+// The newest event time of a full row's owner; 0 where it has none.
+uint64_t last_used(const PaneTable& table, uint32_t index) {
+  const uint64_t owner = load(table.full_at(index));
+  return owner == 0 ? 0 : load(table.slot_at(static_cast<uint32_t>(owner - 1)) + 1);
+}
+
+// Of the next full rows that is given up whose row was used least recently. Index + 1, or 0.
+uint32_t give_way(PaneTable& table, const Places& places) {
+  for (uint32_t attempt = 0; attempt < 4; attempt++) {
+    uint32_t best = table.full_max;
+    uint64_t best_time = 0;
+    for (uint32_t i = 0; i < kLookedAt; i++) {
+      const uint32_t index = table.hand;
+      table.hand = table.hand + 1 == table.full_max ? 0 : table.hand + 1;
+      const uint64_t time = last_used(table, index);
+      if (best != table.full_max && time >= best_time) continue;
+      best = index;
+      best_time = time;
+    }
+    if (best != table.full_max && take_from_owner(table, best, places)) return best + 1;
+  }
+  return 0;
+}
+
+// Gives a row a full row that holds what its entries say. Null where all are taken for good.
+uint64_t* widen(PaneTable& table, uint64_t* slot, const Places& places) {
+  std::lock_guard<std::mutex> lock(table.giving);
+  uint32_t index = 0;
+  if (table.full_used < table.full_max) {
+    index = table.full_used + 1;
+    store(&table.full_used, index);
+  } else {
+    index = give_way(table, places);
+  }
+  if (index == 0) return nullptr;
+  uint64_t* full = table.full_at(index - 1);
+  zero(full, table.full_words);
+  const uint64_t row = static_cast<uint64_t>(slot - table.slot_at(0)) / table.slot_words;
+  store(full, row + 1);
+  uint64_t* entries = slot + table.entries_at;
+  for (uint32_t i = 0; i < table.slot_words - table.entries_at; i++) {
+    const uint64_t entry = load(entries + i);
+    for (uint32_t w = 0; w < table.window_count; w++) {
+      if ((entry_windows(entry) >> w & 1) == 0) continue;
+      const int64_t pane = entry_unit(entry) / table.windows[w].units;
+      const int64_t age = places.newest[w] - pane;
+      if (age > table.windows[w].panes) continue;
+      add_to_ring(table, table.windows[w], full, entry_counter(entry), entry_amount(entry),
+                  places.newest[w], age);
+    }
+  }
+  zero(entries, table.slot_words - table.entries_at);
+  store(full_index_of(slot), index);
+  return full;
+}
+
+void apply_one(PaneTable& table, Clocks& clocks, uint64_t* slot, const Update& update,
+               uint32_t* late_out) {
+  const uint64_t last = load(slot + 1);
+  const Places places = place(table, clocks, last, update, late_out);
+  uint64_t* full = full_of(table, slot);
+  if (full == nullptr) {
+    if (!add_entry(table, slot, update, places)) {
+      full = widen(table, slot, places);
+      if (full == nullptr) __atomic_fetch_add(&table.evicted, 1, __ATOMIC_RELAXED);
+    }
+  } else if (places.newest_time >= last) {
+    for (uint32_t w = 0; w < table.window_count; w++) {
+      const auto before = static_cast<int64_t>((last - 1) / table.windows[w].pane_ms);
+      if (places.newest[w] > before) {
+        advance(table, table.windows[w], full, before, places.newest[w]);
+      }
+    }
+  }
+  if (full != nullptr) {
+    for (uint32_t w = 0; w < table.window_count; w++) {
+      if ((places.windows >> w & 1) == 0) continue;
+      add_to_ring(table, table.windows[w], full, update.counter, update.delta, places.newest[w],
+                  places.age[w]);
+    }
   }
   REC_RACE_POINT();
-  add_lane(row + table.total_at, update.counter, update.delta);
-  store(row + 1, newest_time + 1);
+  add_lane(slot + kHeaderWords, update.counter, update.delta);
+  store(slot + 1, places.newest_time + 1);
 }
 
 bool valid(const PaneTable& table, const rec_pane_updates& updates) {
@@ -143,144 +248,57 @@ bool valid(const PaneTable& table, const rec_pane_updates& updates) {
   return !std::isnan(updates.watermark_ms);
 }
 
-// ---- reading ----
-
-struct AsOf {
-  double time;
-  int64_t pane[kWindowsMax];
-  uint64_t start[kWindowsMax];  // first millisecond of that pane, + 1
-};
-
-AsOf as_of(const PaneTable& table, double time) {
-  AsOf result;
-  result.time = time;
-  for (uint32_t w = 0; w < table.window_count; w++) {
-    const uint64_t pane_ms = table.windows[w].pane_ms;
-    const uint64_t pane = time < 0 ? 0 : static_cast<uint64_t>(time) / pane_ms;
-    result.pane[w] = time < 0 ? -1 : static_cast<int64_t>(pane);
-    result.start[w] = pane * pane_ms + 1;
-  }
-  return result;
-}
-
-template <class Combine>
-void fold(const PaneTable& table, const Window& window, uint64_t* row, uint64_t* out,
-          int64_t newest, int64_t age_from, int64_t age_to, Combine combine) {
-  for (int64_t age = age_from; age <= age_to; age++) {
-    const uint64_t* pane = pane_at(table, window, row, newest, age);
-    for (uint32_t i = 0; i < table.lanes; i++) out[i] = combine(out[i], load(pane + i));
-  }
-}
-
-// The window as of a pane other than the row's newest one.
-void read_moved(const PaneTable& table, const Window& window, uint64_t* row, uint64_t* out,
-                int64_t newest, int64_t ahead) {
-  const int64_t panes = window.panes;
-  for (uint32_t i = 0; i < table.lanes; i++) out[i] = 0;
-  if (ahead >= panes || ahead < -panes) return;
-  if (ahead > 0 && ahead <= panes / 2) {
-    // Fewer panes have left than stayed: take those out of the sum.
-    for (uint32_t i = 0; i < table.lanes; i++) out[i] = load(row + window.sum_at + i);
-    fold(table, window, row, out, newest, panes - ahead, panes - 1, minus);
-    return;
-  }
-  const int64_t youngest = ahead < 0 ? -ahead : 0;
-  const int64_t oldest = ahead < 0 ? panes : panes - 1 - ahead;
-  fold(table, window, row, out, newest, youngest, oldest, plus);
-}
-
-// Windows and total of one row into `out` ((windows + 1) x lanes words); returns offset + 1.
-uint64_t read_row(const PaneTable& table, uint64_t* row, const AsOf& at, uint64_t* out) {
-  const uint64_t last = load(row + 1);
+// What an update of a full row touches, once its slot is in the cache.
+void prefetch_full(const PaneTable& table, Clocks& clocks, const rec_pane_updates& updates,
+                   size_t i) {
+  uint64_t* slot = table.slot_at(static_cast<uint32_t>(updates.rows[i]));
+  uint64_t* full = full_of(table, slot);
+  if (full == nullptr) return;
+  const auto time = static_cast<uint64_t>(updates.times[i]);
   for (uint32_t w = 0; w < table.window_count; w++) {
     const Window& window = table.windows[w];
-    uint64_t* values = out + uint64_t{w} * table.lanes;
-    if (last - at.start[w] < window.pane_ms && at.pane[w] >= 0) {
-      for (uint32_t i = 0; i < table.lanes; i++) values[i] = load(row + window.sum_at + i);
-    } else if (last == 0 || at.pane[w] < 0) {
-      for (uint32_t i = 0; i < table.lanes; i++) values[i] = 0;
-    } else {
-      const int64_t newest = static_cast<int64_t>((last - 1) / window.pane_ms);
-      read_moved(table, window, row, values, newest, at.pane[w] - newest);
-    }
-  }
-  uint64_t* total = out + uint64_t{table.window_count} * table.lanes;
-  for (uint32_t i = 0; i < table.lanes; i++) total[i] = load(row + table.total_at + i);
-  return load(row + 2);
-}
-
-// The part of a row that every read touches: header, sums, total.
-void prefetch_row(const PaneTable& table, uint32_t row) {
-  const auto* from = reinterpret_cast<const uint8_t*>(table.row_at(row));
-  const uint32_t bytes = 8 * (table.total_at + table.lanes);
-  for (uint32_t at = 0; at < bytes; at += 64) __builtin_prefetch(from + at);
-  __builtin_prefetch(from + bytes - 1);
-}
-
-// The panes of windows whose newest pane is not current, once the header is in the cache.
-void prefetch_panes(const PaneTable& table, uint32_t row, const AsOf& at) {
-  uint64_t* words = table.row_at(row);
-  const uint64_t last = load(words + 1);
-  if (last == 0) return;
-  for (uint32_t w = 0; w < table.window_count; w++) {
-    const Window& window = table.windows[w];
-    if (last - at.start[w] < window.pane_ms) continue;
-    const int64_t newest = static_cast<int64_t>((last - 1) / window.pane_ms);
-    const int64_t ahead = at.pane[w] - newest;
-    if (ahead <= 0 || ahead >= window.panes) continue;
-    const bool by_leaving = ahead <= window.panes / 2;
-    const int64_t from = by_leaving ? window.panes - ahead : 0;
-    const int64_t to = by_leaving ? window.panes - 1 : window.panes - 1 - ahead;
-    __builtin_prefetch(pane_at(table, window, words, newest, from));
-    __builtin_prefetch(pane_at(table, window, words, newest, to));
-  }
-}
-
-void unpack(const PaneTable& table, const uint64_t* lanes, uint32_t* out) {
-  for (uint32_t w = 0; w <= table.window_count; w++) {
-    memcpy(out + uint64_t{w} * table.counters, lanes + uint64_t{w} * table.lanes,
-           4 * table.counters);
-  }
-}
-
-void read_rows(const PaneTable& table, const int32_t* rows, size_t count, double as_of_ms,
-               uint32_t* out, double* offsets_out) {
-  constexpr size_t kAhead = 12;
-  constexpr size_t kPanesAhead = 5;
-  const AsOf at = as_of(table, as_of_ms);
-  const size_t width = size_t{table.window_count + 1} * table.counters;
-  for (size_t i = 0; i < count; i++) {
-    if (i + kAhead < count && rows[i + kAhead] >= 0) {
-      prefetch_row(table, static_cast<uint32_t>(rows[i + kAhead]));
-    }
-    if (i + kPanesAhead < count && rows[i + kPanesAhead] >= 0) {
-      prefetch_panes(table, static_cast<uint32_t>(rows[i + kPanesAhead]), at);
-    }
-    uint64_t offset = 0;
-    if (rows[i] < 0) {
-      memset(out + i * width, 0, 4 * width);
-    } else {
-      uint64_t lanes[(kWindowsMax + 1) * kCountersMax / 2];
-      uint64_t* row = table.row_at(static_cast<uint32_t>(rows[i]));
-      read_consistent(sequence_of(row), [&] { offset = read_row(table, row, at, lanes); });
-      unpack(table, lanes, out + i * width);
-    }
-    if (offsets_out != nullptr) offsets_out[i] = static_cast<double>(offset) - 1;
+    const auto pane = static_cast<int64_t>(clocks.update[w].pane(window, time));
+    __builtin_prefetch(full + window.sum_at + updates.counters[i] / 2, 1);
+    __builtin_prefetch(pane_at(table, window, full, pane, 0) + updates.counters[i] / 2, 1);
   }
 }
 
 bool lay_out(PaneTable& table, const rec_window* windows) {
   table.lanes = (table.counters + 1) / 2;
-  table.total_at = kHeaderWords + table.window_count * table.lanes;
-  uint32_t at = table.total_at + table.lanes;
+  table.entries_at = kHeaderWords + table.lanes;
+  table.slot_words = (table.entries_at + kEntriesLeast + 7) & ~7u;
   for (uint32_t w = 0; w < table.window_count; w++) {
     if (windows[w].pane_ms == 0 || windows[w].panes == 0 || windows[w].panes > kPanesMax) {
       return false;
     }
-    table.windows[w] = {windows[w].pane_ms, windows[w].panes, kHeaderWords + w * table.lanes, at};
+    table.unit_ms = std::gcd(table.unit_ms, uint64_t{windows[w].pane_ms});
+  }
+  uint32_t at = 1 + table.window_count * table.lanes;
+  for (uint32_t w = 0; w < table.window_count; w++) {
+    const uint64_t pane_ms = windows[w].pane_ms;
+    table.windows[w] = {pane_ms, windows[w].panes,
+                        static_cast<uint32_t>(pane_ms / table.unit_ms), 1 + w * table.lanes, at};
     at += (windows[w].panes + 1) * table.lanes;
   }
-  table.row_words = at;
+  table.full_words = at;
+  return true;
+}
+
+// Whether the bytes of a saved slot can be one of this table.
+bool loadable(const PaneTable& table, const uint8_t* from) {
+  uint64_t words[kHeaderWords];
+  memcpy(words, from, sizeof words);
+  if (words[0] >> 32 > table.full_max || words[1] > (1ull << 52) + 1 ||
+      words[2] > (1ull << 53) + 1) {
+    return false;
+  }
+  for (uint32_t at = table.entries_at; at < table.slot_words; at++) {
+    uint64_t entry = 0;
+    memcpy(&entry, from + 8 * at, 8);
+    if (entry_counter(entry) >= table.counters || entry_windows(entry) >> table.window_count) {
+      return false;
+    }
+  }
   return true;
 }
 
@@ -292,9 +310,10 @@ PaneTable* table_of(int32_t handle) { return lookup<PaneTable>(handle, kPaneTabl
 using rec::PaneTable;
 
 int32_t rec_pane_table_create(uint32_t rows, uint32_t counters, const rec_window* windows,
-                              uint32_t window_count) {
+                              uint32_t window_count, uint32_t full_rows) {
   if (rows == 0 || rows > INT32_MAX || counters == 0 || counters > rec::kCountersMax ||
-      window_count == 0 || window_count > rec::kWindowsMax) {
+      window_count == 0 || window_count > rec::kWindowsMax || full_rows == 0 ||
+      full_rows > INT32_MAX) {
     return REC_BAD_ARGUMENT;
   }
   std::unique_ptr<PaneTable> table(new (std::nothrow) PaneTable());
@@ -302,8 +321,12 @@ int32_t rec_pane_table_create(uint32_t rows, uint32_t counters, const rec_window
   table->rows = rows;
   table->counters = counters;
   table->window_count = window_count;
+  table->full_max = full_rows < rows ? full_rows : rows;
   if (!rec::lay_out(*table, windows)) return REC_BAD_ARGUMENT;
-  if (!table->region.reserve_dense(size_t{8} * table->row_words * rows)) return REC_NO_MEMORY;
+  if (!table->slots.reserve_dense(size_t{8} * table->slot_words * rows) ||
+      !table->full.reserve_dense(size_t{8} * table->full_words * table->full_max)) {
+    return REC_NO_MEMORY;
+  }
   return rec::adopt(rec::kPaneTable, table.release());
 }
 
@@ -313,7 +336,8 @@ int32_t rec_pane_table_shape(int32_t handle, uint32_t* shape) {
   shape[0] = table->rows;
   shape[1] = table->counters;
   shape[2] = table->window_count;
-  shape[3] = 8 * table->row_words;
+  shape[3] = 8 * table->slot_words;
+  shape[4] = 8 * table->full_words;
   return REC_OK;
 }
 
@@ -326,32 +350,44 @@ int32_t rec_pane_table_window(int32_t handle, uint32_t index, rec_window* out) {
   return REC_OK;
 }
 
+int32_t rec_pane_table_usage(int32_t handle, uint32_t* usage) {
+  const PaneTable* table = rec::table_of(handle);
+  if (table == nullptr) return REC_BAD_HANDLE;
+  usage[0] = rec::load(&table->full_used);
+  usage[1] = rec::load(&table->evicted);
+  return REC_OK;
+}
+
 int64_t rec_pane_table_apply(int32_t handle, const rec_pane_updates* updates, uint32_t* late_out,
                              size_t late_length) {
-  constexpr size_t kAhead = 8;
+  constexpr size_t kAhead = 16;
+  constexpr size_t kFullAhead = 6;
   PaneTable* table = rec::table_of(handle);
   if (table == nullptr) return REC_BAD_HANDLE;
   if (late_length < table->window_count || !rec::valid(*table, *updates)) return REC_BAD_ARGUMENT;
   int64_t applied = 0;
+  rec::Clocks clocks;
+  rec::Clocks ahead;
   memset(late_out, 0, 4 * table->window_count);
   for (size_t i = 0; i < updates->count; i++) {
-    if (i + kAhead < updates->count) {
-      rec::prefetch_row(*table, static_cast<uint32_t>(updates->rows[i + kAhead]));
+    if (i + kAhead < updates->count) rec::prefetch_slot(*table, updates->rows[i + kAhead]);
+    if (i + kFullAhead < updates->count) {
+      rec::prefetch_full(*table, ahead, *updates, i + kFullAhead);
     }
-    const uint32_t index = static_cast<uint32_t>(updates->rows[i]);
-    uint64_t* row = table->row_at(index);
-    const uint32_t even = rec::begin_write(rec::sequence_of(row));
+    const auto index = static_cast<uint32_t>(updates->rows[i]);
+    uint64_t* slot = table->slot_at(index);
+    const uint32_t even = rec::begin_write(rec::sequence_of(slot));
     const double offset = updates->offsets[i];
-    const bool fresh = offset < 0 || static_cast<uint64_t>(offset) + 1 > rec::load(row + 2);
+    const bool fresh = offset < 0 || static_cast<uint64_t>(offset) + 1 > rec::load(slot + 2);
     if (fresh) {
-      if (offset >= 0) rec::store(row + 2, static_cast<uint64_t>(offset) + 1);
-      rec::apply_one(*table, row,
+      if (offset >= 0) rec::store(slot + 2, static_cast<uint64_t>(offset) + 1);
+      rec::apply_one(*table, clocks, slot,
                      {updates->counters[i], updates->deltas[i],
                       static_cast<uint64_t>(updates->times[i]), updates->watermark_ms},
                      late_out);
       applied++;
     }
-    rec::end_write(rec::sequence_of(row), even);
+    rec::end_write(rec::sequence_of(slot), even);
     rec::raise_to(&table->used, index + 1);
   }
   return applied;
@@ -375,16 +411,16 @@ int32_t rec_pane_table_save(int32_t handle, uint32_t first, uint32_t count, uint
                             size_t out_length) {
   const PaneTable* table = rec::table_of(handle);
   if (table == nullptr) return REC_BAD_HANDLE;
-  const size_t row_bytes = size_t{8} * table->row_words;
+  const size_t row_bytes = size_t{8} * table->slot_words;
   if (!rec::range_in(first, count, table->rows) || out_length / row_bytes < count) {
     return REC_BAD_ARGUMENT;
   }
   for (uint32_t i = 0; i < count; i++) {
-    uint64_t* row = table->row_at(first + i);
+    uint64_t* slot = table->slot_at(first + i);
     uint8_t* to = out + i * row_bytes;
-    rec::read_consistent(rec::sequence_of(row),
-                         [&] { rec::copy_out(to + 8, row + 1, table->row_words - 1); });
-    memset(to, 0, 8);
+    rec::read_consistent(rec::sequence_of(slot),
+                         [&] { rec::copy_out(to, slot, table->slot_words); });
+    memset(to, 0, 4);
   }
   return REC_OK;
 }
@@ -393,22 +429,55 @@ int32_t rec_pane_table_load(int32_t handle, uint32_t first, uint32_t count, cons
                             size_t data_length) {
   PaneTable* table = rec::table_of(handle);
   if (table == nullptr) return REC_BAD_HANDLE;
-  const size_t row_bytes = size_t{8} * table->row_words;
+  const size_t row_bytes = size_t{8} * table->slot_words;
   if (!rec::range_in(first, count, table->rows) || data_length / row_bytes < count) {
     return REC_BAD_ARGUMENT;
   }
   for (uint32_t i = 0; i < count; i++) {
-    uint64_t header[rec::kHeaderWords];
-    memcpy(header, data + i * row_bytes, sizeof header);
-    if (header[1] > (1ull << 52) + 1 || header[2] > (1ull << 53) + 1) return REC_BAD_ARGUMENT;
+    if (!rec::loadable(*table, data + i * row_bytes)) return REC_BAD_ARGUMENT;
   }
   for (uint32_t i = 0; i < count; i++) {
-    uint64_t* row = table->row_at(first + i);
-    const uint32_t even = rec::begin_write(rec::sequence_of(row));
-    rec::copy_in(row + 1, data + i * row_bytes + 8, table->row_words - 1);
-    rec::end_write(rec::sequence_of(row), even);
+    const uint8_t* from = data + i * row_bytes;
+    uint64_t* slot = table->slot_at(first + i);
+    uint32_t full = 0;
+    memcpy(&full, from + 4, 4);
+    const uint32_t even = rec::begin_write(rec::sequence_of(slot));
+    rec::store(rec::full_index_of(slot), full);
+    rec::copy_in(slot + 1, from + 8, table->slot_words - 1);
+    rec::end_write(rec::sequence_of(slot), even);
   }
   if (count > 0) rec::raise_to(&table->used, first + count);
+  return REC_OK;
+}
+
+int32_t rec_pane_table_save_full(int32_t handle, uint32_t first, uint32_t count, uint8_t* out,
+                                 size_t out_length) {
+  const PaneTable* table = rec::table_of(handle);
+  if (table == nullptr) return REC_BAD_HANDLE;
+  const size_t row_bytes = size_t{8} * table->full_words;
+  if (!rec::range_in(first, count, rec::load(&table->full_used)) ||
+      out_length / row_bytes < count) {
+    return REC_BAD_ARGUMENT;
+  }
+  rec::copy_out(out, table->full_at(first), size_t{count} * table->full_words);
+  return REC_OK;
+}
+
+int32_t rec_pane_table_load_full(int32_t handle, uint32_t first, uint32_t count,
+                                 const uint8_t* data, size_t data_length) {
+  PaneTable* table = rec::table_of(handle);
+  if (table == nullptr) return REC_BAD_HANDLE;
+  const size_t row_bytes = size_t{8} * table->full_words;
+  if (!rec::range_in(first, count, table->full_max) || data_length / row_bytes < count) {
+    return REC_BAD_ARGUMENT;
+  }
+  for (uint32_t i = 0; i < count; i++) {
+    uint64_t owner = 0;
+    memcpy(&owner, data + i * row_bytes, 8);
+    if (owner > table->rows) return REC_BAD_ARGUMENT;
+  }
+  rec::copy_in(table->full_at(first), data, size_t{count} * table->full_words);
+  if (count > 0) rec::raise_to(&table->full_used, first + count);
   return REC_OK;
 }
 
@@ -417,10 +486,13 @@ int32_t rec_pane_table_clear(int32_t handle) {
   if (table == nullptr) return REC_BAD_HANDLE;
   const uint32_t used = rec::load(&table->used);
   for (uint32_t i = 0; i < used; i++) {
-    uint64_t* row = table->row_at(i);
-    const uint32_t even = rec::begin_write(rec::sequence_of(row));
-    rec::zero(row + 1, table->row_words - 1);
-    rec::end_write(rec::sequence_of(row), even);
+    uint64_t* slot = table->slot_at(i);
+    const uint32_t even = rec::begin_write(rec::sequence_of(slot));
+    rec::store(rec::full_index_of(slot), 0u);
+    rec::zero(slot + 1, table->slot_words - 1);
+    rec::end_write(rec::sequence_of(slot), even);
   }
+  rec::store(&table->full_used, 0u);
+  rec::store(&table->evicted, 0u);
   return REC_OK;
 }

@@ -91,6 +91,18 @@ inline uint32_t begin_write(uint32_t* sequence) {
   }
 }
 
+// The same, or false at once where another thread is writing the row.
+inline bool try_begin_write(uint32_t* sequence, uint32_t& even) {
+  even = load(sequence);
+  if (even & 1) return false;
+  if (!__atomic_compare_exchange_n(sequence, &even, even + 1, false, __ATOMIC_ACQUIRE,
+                                   __ATOMIC_RELAXED)) {
+    return false;
+  }
+  __atomic_thread_fence(__ATOMIC_RELEASE);
+  return true;
+}
+
 inline void end_write(uint32_t* sequence, uint32_t even) {
   __atomic_store_n(sequence, even + 2, __ATOMIC_RELEASE);
 }

@@ -8,7 +8,7 @@ int main() {
   constexpr int kUpdates = 30000;
   // One window that never expires and one that does at nearly every step.
   const rec_window windows[2] = {{1000000, 4000}, {10, 4}};
-  const int32_t table = rec_pane_table_create(4, 3, windows, 2);
+  const int32_t table = rec_pane_table_create(4, 3, windows, 2, 4);
   CHECK(table > 0);
   std::atomic<double> time{0};
   race(3, 2000, [&] {
@@ -47,7 +47,7 @@ int main() {
     CHECK(offsets[1] == -1);
   });
   uint8_t saved[4 * 100000];
-  uint32_t shape[4];
+  uint32_t shape[5];
   CHECK(rec_pane_table_shape(table, shape) == REC_OK);
   CHECK(rec_pane_table_save(table, 0, 1, saved, sizeof saved) == REC_OK);
   CHECK(rec_release(table) == REC_OK);

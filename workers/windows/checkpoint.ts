@@ -3,7 +3,7 @@ import { text, utf8 } from "../../models/core/bytes.ts";
 import { RecError } from "../../models/core/errors.ts";
 import { type CheckpointSection, sectionOf } from "../stores/checkpoint-store.ts";
 import { type SavedSource, savedOf, savedSource } from "../stores/log-source.ts";
-import type { PairRows, SavedRows } from "./tables.ts";
+import type { CounterTable, PairRows, SavedRows } from "./tables.ts";
 import type { WindowsCore } from "./windows.ts";
 
 /** The part of a checkpoint that is not rows. */
@@ -52,10 +52,24 @@ export function saveWindows(core: WindowsCore): CheckpointSection[] {
     { name: "recent.newest", bytes: core.recent.saveNewest() },
     rowsSection("recent", core.recent.table, core.recent.rowsUsed),
     ...(core.seen === null ? [] : [rowsSection("seen", core.seen.table, core.seen.rowsUsed)]),
-    ...scopeNames.map((name) =>
-      rowsSection(name, core.scopes[name].table, core.scopes[name].rowsUsed),
-    ),
+    ...scopeNames.flatMap((name) => {
+      const { table, rowsUsed } = core.scopes[name];
+      const full = fullRowsOf(table);
+      return [
+        rowsSection(name, table, rowsUsed),
+        rowsSection(`${name}.full`, full, table.fullRowsUsed),
+      ];
+    }),
   ];
+}
+
+/** The full rows of a table, as rows of their own. */
+function fullRowsOf(table: CounterTable): SavedTable {
+  return {
+    rowBytes: table.fullRowBytes,
+    save: (first, count, out) => table.saveFull(first, count, out),
+    load: (first, count, data) => table.loadFull(first, count, data),
+  };
 }
 
 function loadRows(table: SavedTable, bytes: Uint8Array, name: string): number {
@@ -125,6 +139,8 @@ export function restoreWindows(
   }
   for (const name of scopeNames) {
     const buffer = core.scopes[name];
+    const full = fullRowsOf(buffer.table);
+    loadRows(full, sectionOf(sections, `${name}.full`), `${name}.full`);
     buffer.rowsUsed = loadRows(buffer.table, sectionOf(sections, name), name);
   }
   return true;

@@ -31,6 +31,8 @@ function loadRows(
 /** Counters by (window, pane, counter) in plain maps: nothing expires, so any time can be read. */
 export class FakePaneTable implements CounterTable {
   readonly rowBytes = rowBytes;
+  readonly fullRowBytes = 8;
+  readonly fullRowsUsed = 0;
   readonly rows = new Map<number, Map<string, number>>();
   readonly #windows: readonly WindowDefinition[];
 
@@ -80,6 +82,10 @@ export class FakePaneTable implements CounterTable {
       this.rows.set(row, new Map(Object.entries(value)));
     });
   }
+
+  saveFull(): void {}
+
+  loadFull(): void {}
 
   clear(): void {
     this.rows.clear();

@@ -22,6 +22,11 @@ export interface SavedRows {
 
 export interface CounterTable extends SavedRows {
   apply(updates: CounterUpdates, lateOut: Uint32Array): void;
+  /** Rows with more counts than their slot holds have a full row beside, saved on its own. */
+  readonly fullRowBytes: number;
+  readonly fullRowsUsed: number;
+  saveFull(firstRow: number, count: number, out: Uint8Array): void;
+  loadFull(firstRow: number, count: number, data: Uint8Array): void;
 }
 
 /** Writes at or below the offset that a row has taken in are skipped. */

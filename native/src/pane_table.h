@@ -1,0 +1,141 @@
+// The rows of a pane table. A row is a slot of one or two cache lines, which is all that most rows
+// ever need: with Zipf's law the median row sees a handful of events. What an event counted for is
+// kept as a list of entries; a row that has more of them than fit gets a full row beside: for each
+// window a ring of panes + 1 panes and the sum over the newest `panes` of them. The pane indices of
+// a ring follow from the row's newest event time, so none is stored.
+//
+//   slot      sequence u32 | full row + 1 u32 | time + 1 | offset + 1 | total | entries
+//   full row  owner + 1 | sums[windows] | ring of window 0 | 1 | ...
+//   entry     time / unit u32 | amount 18 bits | counter 6 | windows 8, 0 where there is none
+//
+// All words are 64 bits wide; sums, totals and panes hold two u32 counters a word, padded to even.
+// Sums of u32 wrap and do not depend on the order of the events.
+#pragma once
+#include <mutex>
+
+#include "shared_memory.h"
+
+namespace rec {
+
+constexpr uint32_t kWindowsMax = 8;
+constexpr uint32_t kCountersMax = 64;
+constexpr uint32_t kPanesMax = 4096;
+constexpr uint32_t kHeaderWords = 3;
+constexpr uint32_t kEntriesLeast = 8;
+constexpr uint32_t kAmountBits = 18;
+
+struct Window {
+  uint64_t pane_ms;
+  int64_t panes;
+  uint32_t units;    // of time, a pane
+  uint32_t sum_at;   // word of the sum in a full row
+  uint32_t ring_at;  // word of the ring in a full row
+};
+
+struct PaneTable {
+  uint32_t rows = 0;
+  uint32_t counters = 0;
+  uint32_t window_count = 0;
+  uint32_t lanes = 0;  // words of one pane
+  uint32_t entries_at = 0;
+  uint32_t slot_words = 0;
+  uint32_t full_words = 0;
+  uint32_t full_max = 0;
+  uint64_t unit_ms = 0;  // divides all panes
+  uint32_t used = 0;       // atomic: slots
+  uint32_t full_used = 0;  // atomic: full rows
+  uint32_t evicted = 0;    // atomic: rows that gave up windows which could still be read
+  uint32_t hand = 0;       // where the search for a row to give way goes on
+  std::mutex giving;       // over full_used and hand
+  Window windows[kWindowsMax];
+  Region slots;
+  Region full;
+
+  uint64_t* slot_at(uint32_t row) const {
+    return reinterpret_cast<uint64_t*>(slots.data()) + uint64_t{row} * slot_words;
+  }
+  uint64_t* full_at(uint32_t index) const {
+    return reinterpret_cast<uint64_t*>(full.data()) + uint64_t{index} * full_words;
+  }
+};
+
+inline uint32_t* sequence_of(uint64_t* slot) { return reinterpret_cast<uint32_t*>(slot); }
+inline uint32_t* full_index_of(uint64_t* slot) { return reinterpret_cast<uint32_t*>(slot) + 1; }
+
+// The full row of a slot, or null. A racing reader may see any index that the table has given out.
+inline uint64_t* full_of(const PaneTable& table, uint64_t* slot) {
+  const uint32_t index = load(full_index_of(slot));
+  return index == 0 ? nullptr : table.full_at(index - 1);
+}
+
+inline void zero(uint64_t* words, uint64_t count) {
+  for (uint64_t i = 0; i < count; i++) store(words + i, uint64_t{0});
+}
+
+inline void add_lane(uint64_t* words, uint32_t counter, uint32_t delta) {
+  uint32_t* half = reinterpret_cast<uint32_t*>(words) + counter;
+  store(half, load(half) + delta);
+}
+
+// Lane by lane, no carry from the low counter into the high one.
+inline uint64_t plus(uint64_t a, uint64_t b) {
+  return (((a >> 32) + (b >> 32)) << 32) | static_cast<uint32_t>(a + b);
+}
+
+inline uint64_t minus(uint64_t a, uint64_t b) {
+  return (((a >> 32) - (b >> 32)) << 32) | static_cast<uint32_t>(a - b);
+}
+
+inline void prefetch_slot(const PaneTable& table, int32_t row) {
+  const auto* from = table.slot_at(static_cast<uint32_t>(row));
+  for (uint32_t at = 0; at < table.slot_words; at += 8) __builtin_prefetch(from + at);
+}
+
+// ---- entries ----
+
+inline uint64_t entry_of(uint64_t unit, uint32_t amount, uint32_t counter, uint32_t windows) {
+  return unit << 32 | uint64_t{amount} << 14 | counter << 8 | windows;
+}
+inline uint32_t entry_unit(uint64_t entry) { return static_cast<uint32_t>(entry >> 32); }
+inline uint32_t entry_amount(uint64_t entry) {
+  return static_cast<uint32_t>(entry >> 14) & ((1u << kAmountBits) - 1);
+}
+inline uint32_t entry_counter(uint64_t entry) { return (entry >> 8) & 63; }
+inline uint32_t entry_windows(uint64_t entry) { return entry & 255; }
+inline uint64_t entry_key(uint64_t entry) { return entry & ~(((1ull << kAmountBits) - 1) << 14); }
+
+// ---- rings ----
+
+// The pane with index `newest - age`, 0 <= age <= panes.
+inline uint64_t* pane_at(const PaneTable& table, const Window& window, uint64_t* full,
+                         int64_t newest, int64_t age) {
+  const uint32_t ring = static_cast<uint32_t>(window.panes) + 1;
+  int64_t at = static_cast<int64_t>(static_cast<uint64_t>(newest) % ring) - age;
+  if (at < 0) at += ring;
+  return full + window.ring_at + static_cast<uint64_t>(at) * table.lanes;
+}
+
+// Moves a window's newest pane forward: panes that leave are taken out of the sum.
+inline void advance(const PaneTable& table, const Window& window, uint64_t* full, int64_t from,
+                    int64_t to) {
+  const uint32_t lanes = table.lanes;
+  if (to - from > window.panes) {
+    zero(full + window.sum_at, lanes);
+    zero(full + window.ring_at, static_cast<uint64_t>(window.panes + 1) * lanes);
+    return;
+  }
+  uint64_t* sum = full + window.sum_at;
+  for (int64_t pane = from + 1; pane <= to; pane++) {
+    const uint64_t* leaving = pane_at(table, window, full, pane, window.panes);
+    for (uint32_t i = 0; i < lanes; i++) store(sum + i, minus(load(sum + i), load(leaving + i)));
+    zero(pane_at(table, window, full, pane, 0), lanes);
+  }
+}
+
+inline void add_to_ring(const PaneTable& table, const Window& window, uint64_t* full,
+                        uint32_t counter, uint32_t delta, int64_t newest, int64_t age) {
+  add_lane(pane_at(table, window, full, newest, age), counter, delta);
+  if (age < window.panes) add_lane(full + window.sum_at, counter, delta);
+}
+
+}  // namespace rec
