@@ -22,6 +22,7 @@ const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   parity: async () => (await import("./parity.ts")).bench,
   quality: async () => (await import("./virtual-quality.ts")).bench,
   windows: async () => (await import("./windows.ts")).bench,
+  join: async () => (await import("./join.ts")).bench,
 };
 
 async function main(args: readonly string[]): Promise<number> {

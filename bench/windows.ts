@@ -1,11 +1,12 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { RecError } from "../models/core/errors.ts";
 import feed from "../models/definition/default.ts";
 import type { RecommenderDefinition } from "../models/definition/define.ts";
 import { rankerShapeOf } from "../models/ranking/definition-shape.ts";
 import { createRanker } from "../models/ranking/ranker.ts";
-import { IdTable, PaneTable, SequenceTable } from "../native/index.ts";
+import { IdTable, PaneTable } from "../native/index.ts";
 import { createSharedState } from "../workers/shared-state.ts";
 import { openEventLog } from "../workers/stores/open.ts";
 import { systemClock } from "../workers/system-clock.ts";
@@ -27,6 +28,7 @@ interface Sizes {
 const perSecond = 20_000;
 /** About what one read of the log brings. */
 const batchEvents = 2_500;
+const turnEvents = 20_000;
 const startMs = Date.UTC(2026, 2, 1);
 
 /** What Flink counts beside: user, item and category in the last minute, by panes of 10 s. */
@@ -49,23 +51,42 @@ function tablesOf(definition: RecommenderDefinition, sizes: Sizes) {
     category: panes(sizes.categories),
     userCategory: panes(1),
     pairs: IdTable.create({ capacity: 1, bytesMax: 0 }),
-    recent: SequenceTable.create({ rows: sizes.users, length: 1, words: 4 }),
+    recent: null,
   };
+}
+
+/** A figure of events that did not count would be none. */
+function requireCounted({ counts }: WindowsCore, events: number): void {
+  const { duplicates, unknown, impressionsIgnored } = counts;
+  if (counts.events === events && duplicates + unknown + impressionsIgnored === 0) return;
+  throw new RecError("REC_BENCH_METHOD", `not all of ${events}: ${JSON.stringify(counts)}`);
+}
+
+function bytesUnder(folder: string): number {
+  return readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .map((name) => statSync(join(folder, name)))
+    .reduce((sum, entry) => sum + (entry.isFile() ? entry.size : 0), 0);
 }
 
 /** The engine alone: batches as the log gives them, from memory. */
 function measureEngine(definition: RecommenderDefinition, sizes: Sizes): Record<string, Figure> {
   const tables = tablesOf(definition, sizes);
   const partitions = { events: 1, served: 1 };
-  const core = new WindowsCore({ definition, tables, partitions, recentLength: 1 });
+  const core = new WindowsCore({ definition, tables, partitions });
   const [source] = core.sources;
   const stream = new EventStream(definition, { ...sizes, startMs, perSecond });
   const meter = new Meter();
-  for (let done = 0; done < sizes.events && source !== undefined; done += batchEvents) {
-    const batch = batchOf(stream.records(batchEvents), done);
-    meter.time(batchEvents, () => core.apply(source, batch));
+  for (let done = 0; done < sizes.events && source !== undefined; done += turnEvents) {
+    // Made before the clock starts, so that making them is not measured.
+    const batches = Array.from({ length: turnEvents / batchEvents }, (_, i) =>
+      batchOf(stream.records(batchEvents), done + i * batchEvents),
+    );
+    meter.time(turnEvents, () => {
+      for (const batch of batches) core.apply(source, batch);
+    });
   }
-  for (const table of Object.values(tables)) table.release();
+  requireCounted(core, sizes.events);
+  for (const table of Object.values(tables)) table?.release();
   return {
     eventsPerSecondThreeScopes: meter.perCpuSecond(),
     eventsPerSecondThreeScopesWall: meter.perSecond(),
@@ -95,7 +116,9 @@ async function measureRole(sizes: Sizes): Promise<Record<string, Figure>> {
       while (!role.caughtUp) await role.step();
       await role.close();
     });
+    requireCounted(role.core, sizes.events);
     return {
+      checkpointBytes: { value: bytesUnder(join(dataDir, "checkpoints")), unit: "bytes" },
       eventsPerSecondDefinition: meter.perCpuSecond(),
       eventsPerSecondDefinitionWall: meter.perSecond(),
     };
@@ -108,8 +131,9 @@ async function measureRole(sizes: Sizes): Promise<Record<string, Figure>> {
 
 async function run({ options, smoke, seed }: BenchContext): Promise<Record<string, Figure>> {
   const of = (name: string, tiny: number) => (smoke ? tiny : options.number(name));
+  const events = Math.ceil(of("events", 20_000) / turnEvents) * turnEvents;
   const sizes = {
-    ...{ events: of("events", 20_000), users: of("users", 500), items: of("items", 500), seed },
+    ...{ events, users: of("users", 500), items: of("items", 500), seed },
     categories: of("categories", 10),
   };
   return { ...measureEngine(threeScopes, sizes), ...(await measureRole(sizes)) };

@@ -42,6 +42,8 @@ export const limits = {
   categoriesMax: 65_536,
   userCategoryPairsMax: 16_000_000,
   itemCategoriesMax: 4,
+  /** Rows of a scope that have more panes than fit into their slot: about 1.4 KB each. */
+  paneFullRowsMax: 524_288,
   readersMax: 64,
   modelSlots: 4,
   // pipeline

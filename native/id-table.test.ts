@@ -38,6 +38,32 @@ test("ids that share a beginning, an end or a length stay apart", () => {
   table.release();
 });
 
+test("pairs in a batch: one row each, new ones in order, and a full table says so", () => {
+  const table = IdTable.create({ capacity: 5_000, bytesMax: 0 });
+  const expected = new Map<string, number>();
+  for (let batch = 0; batch < 12; batch++) {
+    const as = Uint32Array.from({ length: 600 }, (_, i) => (i * 7 + batch * 3) % 90);
+    const bs = Uint32Array.from({ length: 600 }, (_, i) => (i * 11 + batch) % 77);
+    const out = new Uint32Array(600);
+    let refused = 0;
+    const want = Array.from(as, (a, i) => {
+      const key = `${a}/${bs[i]}`;
+      const known = expected.get(key);
+      if (known !== undefined) return known;
+      if (expected.size === 5_000) {
+        refused++;
+        return 0xffff_ffff;
+      }
+      expected.set(key, expected.size);
+      return expected.size - 1;
+    });
+    expect(table.internPairs(as, bs, 600, out)).toBe(refused);
+    expect([...out]).toEqual(want);
+  }
+  expect(table.size).toBe(5_000);
+  table.release();
+});
+
 test("pairs of rows", () => {
   const table = IdTable.create({ capacity: 20_000, bytesMax: 0 });
   for (let a = 0; a < 200; a++) {

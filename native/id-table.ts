@@ -7,6 +7,13 @@ interface Functions {
   idTableFind(handle: number, id: string): number;
   idTableId(handle: number, row: number): string;
   idTableInternPair(handle: number, a: number, b: number): number;
+  idTableInternPairs(
+    handle: number,
+    as: Uint32Array,
+    bs: Uint32Array,
+    count: number,
+    out: Uint32Array,
+  ): number;
   idTableFindPairs(
     handle: number,
     a: number,
@@ -69,6 +76,14 @@ export class IdTable {
   /** As `intern`, for a pair of rows (u32 each). */
   internPair(a: number, b: number): number {
     return this.#native.idTableInternPair(this.handle, a, b);
+  }
+
+  /**
+   * `out[i]` = row of the pair (as[i], bs[i]), new ones in the order in which they come; 0xffffffff
+   * where no room is left. Returns how many found none.
+   */
+  internPairs(as: Uint32Array, bs: Uint32Array, count: number, out: Uint32Array): number {
+    return this.#native.idTableInternPairs(this.handle, as, bs, count, out);
   }
 
   /** `out[i]` = row of the pair (a, bs[i]), or -1 where there is none or `bs[i]` is no row. */

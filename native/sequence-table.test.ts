@@ -61,13 +61,49 @@ test("keeps the newest records, as an array would", () => {
   }
 });
 
+test("a batch takes its place in the order of time, equal times as they come", () => {
+  const random = seededRandom(11);
+  const table = SequenceTable.create({ rows: 5, length: 6, words: 3 });
+  const expected: { id: number; time: number }[][] = Array.from({ length: 5 }, () => []);
+  for (let batch = 0; batch < 80; batch++) {
+    const count = Math.floor(random() * 30);
+    const rows = Uint32Array.from({ length: count }, () => Math.floor(random() * 5));
+    const records = new Uint32Array(3 * count);
+    for (let i = 0; i < count; i++) {
+      const one = { id: batch * 100 + i, time: batch + Math.floor(random() * 8) / 2 };
+      records[3 * i] = one.id;
+      records.set(new Uint32Array(Float64Array.of(one.time).buffer), 3 * i + 1);
+      const list = expected[rows[i]];
+      list.splice(list.findLastIndex(({ time }) => time <= one.time) + 1, 0, one);
+      if (list.length > 6) list.shift();
+    }
+    const offsets = new Float64Array(count).fill(-1);
+    table.pushAll(rows, records, count, { timeAt: 1, offsets });
+    expected.forEach((list, row) => {
+      const ids = contents(table, row).filter((_, i) => i % 3 === 0);
+      expect(ids).toEqual(list.map(({ id }) => id));
+    });
+  }
+  table.clear();
+  table.pushAll(Uint32Array.of(1, 1), Uint32Array.of(1, 2, 3, 4, 5, 6), 2);
+  expect(contents(table, 1)).toEqual([1, 2, 3, 4, 5, 6]);
+  const again = (offset: number) => {
+    const order = { timeAt: 1, offsets: Float64Array.of(offset) };
+    table.pushAll(Uint32Array.of(2), Uint32Array.of(7, 0, 0), 1, order);
+  };
+  for (const offset of [5, 5, 4, 6]) again(offset);
+  expect(contents(table, 2)).toEqual([7, 0, 0, 7, 0, 0]);
+  table.release();
+});
+
 test("saved rows continue identically, cleared rows are empty", () => {
   const table = SequenceTable.create({ rows: 3, length: 3, words: 1 });
   const other = SequenceTable.create({ rows: 3, length: 3, words: 1 });
   for (let i = 0; i < 5; i++) table.push(1, Uint32Array.of(i), i);
   const bytes = new Uint8Array(3 * table.rowBytes);
-  table.save(0, 3, bytes);
-  other.load(0, 3, bytes);
+  const used = table.save(0, 3, bytes);
+  expect(used).toBe(3 * 12 + 3 * 4);
+  expect(other.load(0, bytes.subarray(0, used))).toBe(3);
   expect(other.push(1, Uint32Array.of(9), 4)).toBe(false);
   expect(other.push(1, Uint32Array.of(9), 5)).toBe(true);
   expect(contents(other, 1)).toEqual([3, 4, 9]);
@@ -107,9 +143,17 @@ test("wrong arguments throw", () => {
   expect(() => table.replace(0, record, 2)).toThrow("short");
   expect(() => table.read(0, out.subarray(1))).toThrow("short");
   expect(() => table.read(2, out)).toThrow("range");
+  const order = (timeAt: number, offset: number) => ({
+    ...{ timeAt, offsets: Float64Array.of(offset) },
+  });
   const bad = new Uint8Array(table.rowBytes).fill(255);
-  expect(() => table.load(0, 1, bad)).toThrow("range");
-  expect(() => table.load(1, 2, new Uint8Array(2 * table.rowBytes))).toThrow("range");
+  expect(() => table.load(0, bad)).toThrow("range");
+  expect(() => table.load(0, new Uint8Array(13))).toThrow("range");
+  expect(() => table.load(1, new Uint8Array(2 * 12))).toThrow("range");
+  expect(() => table.pushAll(Uint32Array.of(0, 2), new Uint32Array(4), 2)).toThrow("range");
+  expect(() => table.pushAll(Uint32Array.of(0), new Uint32Array(1), 1)).toThrow("range");
+  expect(() => table.pushAll(Uint32Array.of(0), record, 1, order(1, -1))).toThrow("range");
+  expect(() => table.pushAll(Uint32Array.of(0), record, 1, order(0, -2))).toThrow("range");
   const rows = RowTable.create({ rows: 2, rowBytes: 8 });
   expect(() => rows.write(2, new Uint8Array(8))).toThrow("range");
   expect(() => rows.write(0, new Uint8Array(7))).toThrow("short");

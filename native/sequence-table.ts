@@ -4,6 +4,14 @@ interface Functions {
   sequenceTableCreate(rows: number, length: number, words: number): number;
   sequenceTableShape(handle: number, out: Uint32Array): void;
   sequenceTablePush(handle: number, row: number, record: Uint32Array, offset: number): number;
+  sequenceTablePushAll(
+    handle: number,
+    rows: Uint32Array,
+    count: number,
+    records: Uint32Array,
+    timeAt: number,
+    offsets: Float64Array | null,
+  ): void;
   sequenceTableReplace(
     handle: number,
     row: number,
@@ -17,8 +25,8 @@ interface Functions {
     out: Uint32Array,
     offsetOut: Float64Array | null,
   ): number;
-  sequenceTableSave(handle: number, firstRow: number, count: number, out: Uint8Array): void;
-  sequenceTableLoad(handle: number, firstRow: number, count: number, data: Uint8Array): void;
+  sequenceTableSave(handle: number, firstRow: number, count: number, out: Uint8Array): number;
+  sequenceTableLoad(handle: number, firstRow: number, data: Uint8Array): number;
   sequenceTableClear(handle: number): void;
   sharedRelease(handle: number): void;
 }
@@ -31,13 +39,21 @@ export interface SequenceTableOptions {
   readonly words: number;
 }
 
+/** How `pushAll` orders records, and which it skips. */
+export interface RecordOrder {
+  /** By the float64 in the words `timeAt` and `timeAt + 1`, behind equal ones. */
+  readonly timeAt: number;
+  /** One for each record; by the same rule as `push`. */
+  readonly offsets: Float64Array;
+}
+
 /** Per row the last `length` records of `words` u32 each. Any thread writes, any thread reads. */
 export class SequenceTable {
   readonly handle: number;
   readonly rows: number;
   readonly length: number;
   readonly words: number;
-  /** Bytes of a row in memory and in `save`. */
+  /** Bytes that a row takes in `save`, at most. */
   readonly rowBytes: number;
   readonly #native = loadNative<Functions>();
 
@@ -69,6 +85,20 @@ export class SequenceTable {
   }
 
   /**
+   * Record i of `records` becomes the newest of row `rows[i]`; or takes its place in an order, where
+   * one that is older than all of a full row is left out. A refused batch changes nothing.
+   */
+  pushAll(
+    rows: Uint32Array,
+    records: Uint32Array,
+    count: number,
+    order: RecordOrder | null = null,
+  ): void {
+    const { timeAt = -1, offsets = null } = order ?? {};
+    this.#native.sequenceTablePushAll(this.handle, rows, count, records, timeAt, offsets);
+  }
+
+  /**
    * Replaces the row's records at once by `count` records, oldest first; skipped, with `false`, by
    * the same rule as `push`.
    */
@@ -84,14 +114,14 @@ export class SequenceTable {
     return this.#native.sequenceTableRead(this.handle, row, out, offsetOut);
   }
 
-  /** Writes `count` rows of `rowBytes` bytes. */
-  save(firstRow: number, count: number, out: Uint8Array): void {
-    this.#native.sequenceTableSave(this.handle, firstRow, count, out);
+  /** Writes the records of `count` rows one after the other; returns the bytes used. */
+  save(firstRow: number, count: number, out: Uint8Array): number {
+    return this.#native.sequenceTableSave(this.handle, firstRow, count, out);
   }
 
-  /** Takes rows that `save` wrote for a table of the same shape. */
-  load(firstRow: number, count: number, data: Uint8Array): void {
-    this.#native.sequenceTableLoad(this.handle, firstRow, count, data);
+  /** Takes rows that `save` wrote for a table of the same shape; returns how many they were. */
+  load(firstRow: number, data: Uint8Array): number {
+    return this.#native.sequenceTableLoad(this.handle, firstRow, data);
   }
 
   clear(): void {

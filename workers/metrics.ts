@@ -39,6 +39,7 @@ export const counterNames = [
   'rec_limit_reached_total{limit="idempotencyKeysMax"}',
   'rec_limit_reached_total{limit="inFlightRequestsMax"}',
   'rec_limit_reached_total{limit="joinerLiveMax"}',
+  'rec_limit_reached_total{limit="paneFullRowsMax"}',
   'rec_limit_reached_total{limit="rankingInFlightMax"}',
   'rec_limit_reached_total{limit="recallItemsMax"}',
   'rec_limit_reached_total{limit="userCategoryPairsMax"}',

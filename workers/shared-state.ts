@@ -211,7 +211,10 @@ function createWindows(
   };
   const counters = definition.interactions.length;
   const { windows } = definition;
-  return byScope((scope) => PaneTable.create({ rows: rows[scope], counters, windows }).handle);
+  const fullRows = limits.paneFullRowsMax;
+  return byScope(
+    (scope) => PaneTable.create({ rows: rows[scope], counters, windows, fullRows }).handle,
+  );
 }
 
 function createSequences(capacities: SharedCapacities) {

@@ -120,6 +120,6 @@ export function batchOf(records: readonly Uint8Array[], firstOffset: number): Lo
     bounds[i + 1] = bounds[i]! + record.length;
   });
   const data = new Uint8Array(bounds[records.length]!);
-  records.forEach((record, i) => data.set(record, bounds[i]));
+  for (const [i, record] of records.entries()) data.set(record, bounds[i]);
   return { firstOffset, count: records.length, data, bounds };
 }

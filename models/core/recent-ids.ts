@@ -15,11 +15,16 @@ class Generation {
     this.size = 0;
   }
 
+  /** Where the probes of an id begin. */
+  home(a: number, b: number, c: number): number {
+    return ((Math.imul(a ^ (c >>> 15), 0x9e3779b1) ^ b) << 2) & (this.words.length - 4);
+  }
+
   /** Slot of the id, or of the empty place where it belongs (its four words are zero). */
   find(a: number, b: number, c: number, d: number): number {
     const words = this.words;
     const last = words.length - 4;
-    let at = ((Math.imul(a ^ (c >>> 15), 0x9e3779b1) ^ b) << 2) & last;
+    let at = this.home(a, b, c);
     while (words[at] !== a || words[at + 1] !== b || words[at + 2] !== c || words[at + 3] !== d) {
       if ((words[at] | words[at + 1] | words[at + 2] | words[at + 3]) === 0) return at;
       at = (at + 4) & last;
@@ -75,6 +80,7 @@ export class RecentIds {
   #young = new Generation();
   #old = new Generation();
   rotations = 0;
+  #touched = 0;
 
   constructor(idsMax: number) {
     assert(idsMax >= 2, "room for two ids at least");
@@ -83,6 +89,15 @@ export class RecentIds {
 
   get size(): number {
     return this.#young.size + this.#old.size;
+  }
+
+  /**
+   * Brings the places of an id into the cache. Called for a few dozen ids before they are added: the
+   * loads do not depend on each other, so the processor waits for all of them at once.
+   */
+  touch(a: number, b: number, c: number): void {
+    const young = this.#young.words[this.#young.home(a, b, c)];
+    this.#touched ^= young ^ this.#old.words[this.#old.home(a, b, c)];
   }
 
   /** True where the id is new; it is then kept. Words are unsigned. */

@@ -60,6 +60,7 @@ export interface SnapshotFile {
   write(data: Uint8Array, position: number): void;
   read(out: Uint8Array, position: number): number;
   syncNow(): void;
+  sync(): Promise<void>;
   close(): void;
 }
 

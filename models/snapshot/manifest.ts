@@ -57,14 +57,43 @@ export class SnapshotDirectory {
         writer.begin({ name, dtype, shape });
         for (const chunk of chunks) writer.write(chunk);
       }
-      const metrics = finiteOf(manifest.metrics);
-      const complete = { ...manifest, metrics, sizeBytes: writer.finish() };
-      this.#writeManifest(complete);
-      return complete;
+      return this.#finish(manifest, writer);
     } catch (error) {
       writer.discard();
       throw error;
     }
+  }
+
+  /**
+   * The same for a thread that has other work: after each chunk it waits for the disk, and whatever
+   * is due runs meanwhile. The chunks must not change until it resolves.
+   */
+  async saveInSlices(
+    manifest: Omit<Manifest, "sizeBytes">,
+    sections: Iterable<SectionSource>,
+  ): Promise<Manifest> {
+    const path = this.#path(manifest.version, "snap");
+    const writer = new SnapshotWriter(this.#files, path, manifest.definitionHash);
+    try {
+      for (const { name, dtype, shape, chunks } of sections) {
+        writer.begin({ name, dtype, shape });
+        for (const chunk of chunks) {
+          writer.write(chunk);
+          await writer.settle();
+        }
+      }
+      return this.#finish(manifest, writer);
+    } catch (error) {
+      writer.discard();
+      throw error;
+    }
+  }
+
+  #finish(manifest: Omit<Manifest, "sizeBytes">, writer: SnapshotWriter): Manifest {
+    const metrics = finiteOf(manifest.metrics);
+    const complete = { ...manifest, metrics, sizeBytes: writer.finish() };
+    this.#writeManifest(complete);
+    return complete;
   }
 
   /** Versions that have a manifest, newest first. Whether they are whole shows at opening. */

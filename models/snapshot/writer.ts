@@ -59,6 +59,11 @@ export class SnapshotWriter {
     this.#position += chunk.length;
   }
 
+  /** Resolves once what was written so far is on disk; the thread does other work meanwhile. */
+  settle(): Promise<void> {
+    return this.#file.sync();
+  }
+
   /** A whole section of one typed array. */
   add(section: SectionShape, data: ArrayBufferView): void {
     this.begin(section);

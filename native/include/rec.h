@@ -44,6 +44,10 @@ int64_t rec_id_table_intern_pair(int32_t handle, uint32_t a, uint32_t b);
 /* out[i] = row of (a, bs[i]) or -1. */
 int32_t rec_id_table_find_pairs(int32_t handle, uint32_t a, const int32_t* bs, size_t count,
                                 int32_t* out);
+/* out[i] = row of the pair (as[i], bs[i]), a new one if need be, -1 where the table is full. Returns
+   how many found no room. */
+int64_t rec_id_table_intern_pairs(int32_t handle, const int32_t* as, const int32_t* bs, size_t count,
+                                  int32_t* out);
 /* Writes both rows of a pair into out[0..1]. */
 int32_t rec_id_table_pair(int32_t handle, int32_t row, uint32_t* out);
 
@@ -92,11 +96,16 @@ int32_t rec_pane_table_clear(int32_t handle);
 
 /* ---- sequence table: the last `length` records of `words` u32 of each row. ---- */
 int32_t rec_sequence_table_create(uint32_t rows, uint32_t length, uint32_t words);
-/* shape[0..3] = rows, length, words, bytes of a row. */
+/* shape[0..3] = rows, length, words, bytes of a saved row at most. */
 int32_t rec_sequence_table_shape(int32_t handle, uint32_t* shape);
 /* 1 pushed, 0 skipped because offset <= the row's offset. */
 int32_t rec_sequence_table_push(int32_t handle, int32_t row, const uint32_t* record,
                                 size_t record_length, double offset);
+/* Record i goes to row rows[i]: as the newest, or, with time_at >= 0, in the order of the float64
+   in its words time_at and time_at + 1. offsets (may be NULL) as by push. */
+int32_t rec_sequence_table_push_all(int32_t handle, const int32_t* rows, size_t count,
+                                    const uint32_t* records, size_t records_length,
+                                    int32_t time_at, const double* offsets);
 /* Replaces all records; 1 replaced, 0 skipped as by push. */
 int32_t rec_sequence_table_replace(int32_t handle, int32_t row, const uint32_t* records,
                                    size_t records_length, uint32_t count, double offset);
@@ -104,10 +113,13 @@ int32_t rec_sequence_table_replace(int32_t handle, int32_t row, const uint32_t* 
    offset, -1 none. */
 int32_t rec_sequence_table_read(int32_t handle, int32_t row, uint32_t* out, size_t out_length,
                                 double* offset_out);
-int32_t rec_sequence_table_save(int32_t handle, uint32_t first, uint32_t count, uint8_t* out,
+/* Writes the records of `count` rows one after the other; returns the bytes used. `out` holds the
+   most that they may need. */
+int64_t rec_sequence_table_save(int32_t handle, uint32_t first, uint32_t count, uint8_t* out,
                                 size_t out_length);
-int32_t rec_sequence_table_load(int32_t handle, uint32_t first, uint32_t count,
-                                const uint8_t* data, size_t data_length);
+/* Takes what `save` wrote, from row `first` on; returns how many rows. */
+int64_t rec_sequence_table_load(int32_t handle, uint32_t first, const uint8_t* data,
+                                size_t data_length);
 int32_t rec_sequence_table_clear(int32_t handle);
 
 /* ---- row table: rows of bytes. ---- */

@@ -74,6 +74,18 @@ napi_value id_find_pairs(Call& call) {
               "findPairs");
 }
 
+// idTableInternPairs(handle, as, bs, count, out)
+napi_value id_intern_pairs(Call& call) {
+  const size_t count = count_of(call, 3);
+  const auto as = call.rows(1, "as", count);
+  const auto bs = call.rows(2, "bs", count);
+  const auto out = call.array<uint32_t>(4, "out", count);
+  return done(call,
+              rec_id_table_intern_pairs(call.i32(0, "handle"), as.data, bs.data, count,
+                                        reinterpret_cast<int32_t*>(out.data)),
+              "internPairs");
+}
+
 napi_value id_pair(Call& call) {
   const auto out = call.array<uint32_t>(2, "out", 2);
   return done(call, rec_id_table_pair(call.i32(0, "handle"), call.i32(1, "row"), out.data), "pair");
@@ -146,6 +158,7 @@ void register_shared(napi_env env, napi_value exports) {
   define<id_find>(env, exports, "idTableFind");
   define<id_text>(env, exports, "idTableId");
   define<id_intern_pair>(env, exports, "idTableInternPair");
+  define<id_intern_pairs>(env, exports, "idTableInternPairs");
   define<id_find_pairs>(env, exports, "idTableFindPairs");
   define<id_pair>(env, exports, "idTablePair");
   define<metrics_create>(env, exports, "metricsCreate");

@@ -90,6 +90,19 @@ napi_value sequence_push(Call& call) {
               "push");
 }
 
+// sequenceTablePushAll(handle, rows, count, records, timeAt, offsets | null)
+napi_value sequence_push_all(Call& call) {
+  const size_t count = count_of(call, 2);
+  Span<double> offsets = {nullptr, 0};
+  if (call.has(5)) offsets = call.array<double>(5, "offsets", count);
+  const auto rows = call.rows(1, "rows", count);
+  const auto records = call.array<uint32_t>(3, "records");
+  return done(call,
+              rec_sequence_table_push_all(call.i32(0, "handle"), rows.data, count, records.data,
+                                          records.length, call.i32(4, "timeAt"), offsets.data),
+              "pushAll");
+}
+
 napi_value sequence_replace(Call& call) {
   const auto records = call.array<uint32_t>(2, "records");
   return done(call,
@@ -107,6 +120,24 @@ napi_value sequence_read(Call& call) {
               rec_sequence_table_read(call.i32(0, "handle"), call.i32(1, "row"), out.data,
                                       out.length, offset.data),
               "read");
+}
+
+// sequenceTableSave(handle, firstRow, count, out)
+napi_value sequence_save(Call& call) {
+  const auto out = call.array<uint8_t>(3, "out");
+  return done(call,
+              rec_sequence_table_save(call.i32(0, "handle"), call.u32(1, "firstRow"),
+                                      call.u32(2, "count"), out.data, out.length),
+              "save");
+}
+
+// sequenceTableLoad(handle, firstRow, data)
+napi_value sequence_load(Call& call) {
+  const auto data = call.array<uint8_t>(2, "data");
+  return done(call,
+              rec_sequence_table_load(call.i32(0, "handle"), call.u32(1, "firstRow"), data.data,
+                                      data.length),
+              "load");
 }
 
 napi_value row_create(Call& call) {
@@ -148,10 +179,11 @@ void register_tables(napi_env env, napi_value exports) {
   define<sequence_create>(env, exports, "sequenceTableCreate");
   define<shape_of<rec_sequence_table_shape>>(env, exports, "sequenceTableShape");
   define<sequence_push>(env, exports, "sequenceTablePush");
+  define<sequence_push_all>(env, exports, "sequenceTablePushAll");
   define<sequence_replace>(env, exports, "sequenceTableReplace");
   define<sequence_read>(env, exports, "sequenceTableRead");
-  define<save_of<rec_sequence_table_save>>(env, exports, "sequenceTableSave");
-  define<load_of<rec_sequence_table_load>>(env, exports, "sequenceTableLoad");
+  define<sequence_save>(env, exports, "sequenceTableSave");
+  define<sequence_load>(env, exports, "sequenceTableLoad");
   define<clear_of<rec_sequence_table_clear>>(env, exports, "sequenceTableClear");
   define<row_create>(env, exports, "rowTableCreate");
   define<shape_of<rec_row_table_shape>>(env, exports, "rowTableShape");

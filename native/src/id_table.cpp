@@ -163,6 +163,26 @@ Key pair_key(uint32_t a, uint32_t b) {
   return {nullptr, (static_cast<uint64_t>(a) << 32) | b, hash_pair(a, b)};
 }
 
+// The slot of a pair some places ahead; of a nearer one, whose slot is there, the entry.
+void prefetch_pairs(const IdTable& table, const int32_t* as, const int32_t* bs, size_t i,
+                    size_t count) {
+  constexpr size_t kSlotAhead = 16;
+  constexpr size_t kEntryAhead = 8;
+  const uint32_t level = load(&table.state) >> 1;
+  const uint64_t mask = IdTable::level_slots(level) - 1;
+  const uint64_t* slots = table.level_at(level);
+  const auto hash_of = [&](size_t at) {
+    return hash_pair(static_cast<uint32_t>(as[at]), static_cast<uint32_t>(bs[at]));
+  };
+  if (i + kSlotAhead < count) __builtin_prefetch(slots + (hash_of(i + kSlotAhead) & mask));
+  if (i + kEntryAhead >= count) return;
+  const uint32_t hash = hash_of(i + kEntryAhead);
+  const uint64_t slot = load(slots + (hash & mask));
+  if ((slot >> 32) == hash && slot != 0) {
+    __builtin_prefetch(table.entry_at(static_cast<uint32_t>(slot) - 1));
+  }
+}
+
 bool usable(const IdTable& table, uint32_t id_bytes) {
   return !table.pairs() && id_bytes > 0 && id_bytes <= kIdBytesMax;
 }
@@ -223,6 +243,22 @@ int64_t rec_id_table_intern_pair(int32_t handle, uint32_t a, uint32_t b) {
   if (table == nullptr) return REC_BAD_HANDLE;
   if (!table->pairs()) return REC_BAD_ARGUMENT;
   return rec::intern(*table, rec::pair_key(a, b));
+}
+
+int64_t rec_id_table_intern_pairs(int32_t handle, const int32_t* as, const int32_t* bs, size_t count,
+                                  int32_t* out) {
+  IdTable* table = rec::table_of(handle);
+  if (table == nullptr) return REC_BAD_HANDLE;
+  if (!table->pairs()) return REC_BAD_ARGUMENT;
+  int64_t refused = 0;
+  for (size_t i = 0; i < count; i++) {
+    rec::prefetch_pairs(*table, as, bs, i, count);
+    const int64_t row = rec::intern(
+        *table, rec::pair_key(static_cast<uint32_t>(as[i]), static_cast<uint32_t>(bs[i])));
+    out[i] = row < 0 ? REC_NONE : static_cast<int32_t>(row);
+    if (row < 0) refused++;
+  }
+  return refused;
 }
 
 int32_t rec_id_table_find_pairs(int32_t handle, uint32_t a, const int32_t* bs, size_t count,

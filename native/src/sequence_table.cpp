@@ -49,17 +49,67 @@ void push(const SequenceTable& table, Header header, const uint32_t* record) {
   if (count < table.length) store(header.count, count + 1);
 }
 
+// Whether `offset` is new to the row; -1 always is.
+bool is_new(Header header, double offset) {
+  return offset < 0 || static_cast<uint64_t>(offset) + 1 > load(header.offset);
+}
+
+void note_offset(Header header, double offset) {
+  if (offset >= 0) store(header.offset, static_cast<uint64_t>(offset) + 1);
+}
+
 // Whether `offset` is new to the row; notes it. -1 is always new and is not noted.
 bool take_offset(Header header, double offset) {
-  if (offset < 0) return true;
-  const uint64_t next = static_cast<uint64_t>(offset) + 1;
-  if (next <= load(header.offset)) return false;
-  store(header.offset, next);
+  if (!is_new(header, offset)) return false;
+  note_offset(header, offset);
   return true;
 }
 
+double time_of(const uint32_t* record, uint32_t time_at) {
+  const uint32_t halves[2] = {load(record + time_at), load(record + time_at + 1)};
+  double time;
+  memcpy(&time, halves, 8);
+  return time;
+}
+
+// Puts a record behind the last one that is not newer: behind those of the same time. One that is
+// older than all of a full row is left out: false.
+bool insert(const SequenceTable& table, Header header, const uint32_t* record, uint32_t time_at) {
+  const uint32_t count = load(header.count);
+  const uint32_t next = load(header.next);
+  const double time = time_of(record, time_at);
+  uint32_t newer = 0;
+  uint32_t at = next;
+  for (; newer < count; newer++) {
+    at = at == 0 ? table.length - 1 : at - 1;
+    if (!(time_of(header.records + uint64_t{at} * table.words, time_at) > time)) break;
+  }
+  if (newer == table.length) return false;
+  push(table, header, record);
+  uint32_t to = next;
+  for (uint32_t i = 0; i < newer; i++) {
+    const uint32_t from = to == 0 ? table.length - 1 : to - 1;
+    uint32_t* moved = header.records + uint64_t{from} * table.words;
+    for (uint32_t w = 0; w < table.words; w++) {
+      store(header.records + uint64_t{to} * table.words + w, load(moved + w));
+    }
+    write_record(table, header, from, record);
+    to = from;
+  }
+  return true;
+}
+
+// The header of a row, then, once that is in the cache, the place that is written next.
+void prefetch(const SequenceTable& table, int32_t header_row, int32_t record_row) {
+  if (header_row >= 0) __builtin_prefetch(table.row_at(static_cast<uint32_t>(header_row)), 1);
+  if (record_row < 0) return;
+  const Header header = header_of(table.row_at(static_cast<uint32_t>(record_row)));
+  __builtin_prefetch(header.records + uint64_t{load(header.next)} * table.words, 1);
+}
+
 // What a reader copies may be a mixture; the bounds hold for any values it can see.
-uint32_t copy_records(const SequenceTable& table, uint32_t* row, uint32_t* out) {
+uint32_t copy_records(const SequenceTable& table, uint32_t* row, void* out) {
+  auto* to = static_cast<uint8_t*>(out);
   const Header header = header_of(row);
   uint32_t count = load(header.count);
   const uint32_t next = load(header.next);
@@ -67,10 +117,35 @@ uint32_t copy_records(const SequenceTable& table, uint32_t* row, uint32_t* out) 
   uint64_t at = (uint64_t{next} + table.length - count) % table.length;
   for (uint32_t r = 0; r < count; r++) {
     const uint32_t* from = header.records + at * table.words;
-    for (uint32_t i = 0; i < table.words; i++) *out++ = load(from + i);
+    for (uint32_t i = 0; i < table.words; i++, to += 4) {
+      const uint32_t word = load(from + i);
+      memcpy(to, &word, 4);
+    }
     if (++at == table.length) at = 0;
   }
   return count;
+}
+
+// A saved row: u64 offset + 1, u32 count, and that many records, oldest first.
+constexpr size_t kSavedHeaderBytes = 12;
+
+// Rows in what `save` wrote; -1 where it is of another shape.
+int64_t saved_rows(const SequenceTable& table, const uint8_t* data, size_t length) {
+  int64_t rows = 0;
+  for (size_t at = 0; at < length; rows++) {
+    if (length - at < kSavedHeaderBytes) return -1;
+    uint64_t offset = 0;
+    uint32_t count = 0;
+    memcpy(&offset, data + at, 8);
+    memcpy(&count, data + at + 8, 4);
+    at += kSavedHeaderBytes;
+    if (offset > (1ull << 53) + 1 || count > table.length ||
+        length - at < size_t{4} * count * table.words) {
+      return -1;
+    }
+    at += size_t{4} * count * table.words;
+  }
+  return rows;
 }
 
 SequenceTable* table_of(int32_t handle) { return lookup<SequenceTable>(handle, kSequenceTable); }
@@ -90,7 +165,7 @@ int32_t rec_sequence_table_create(uint32_t rows, uint32_t length, uint32_t words
   table->length = length;
   table->words = words;
   table->row_words = (rec::kHeaderWords32 + length * words + 1) & ~1u;
-  if (!table->region.reserve(size_t{4} * table->row_words * rows)) return REC_NO_MEMORY;
+  if (!table->region.reserve_dense(size_t{4} * table->row_words * rows)) return REC_NO_MEMORY;
   return rec::adopt(rec::kSequenceTable, table.release());
 }
 
@@ -100,7 +175,7 @@ int32_t rec_sequence_table_shape(int32_t handle, uint32_t* shape) {
   shape[0] = table->rows;
   shape[1] = table->length;
   shape[2] = table->words;
-  shape[3] = 4 * table->row_words;
+  shape[3] = static_cast<uint32_t>(rec::kSavedHeaderBytes) + 4 * table->length * table->words;
   return REC_OK;
 }
 
@@ -121,6 +196,47 @@ int32_t rec_sequence_table_push(int32_t handle, int32_t row, const uint32_t* rec
   rec::end_write(words, even);
   rec::raise_to(&table->used, index + 1);
   return fresh ? 1 : 0;
+}
+
+int32_t rec_sequence_table_push_all(int32_t handle, const int32_t* rows, size_t count,
+                                    const uint32_t* records, size_t records_length,
+                                    int32_t time_at, const double* offsets) {
+  constexpr size_t kAhead = 16;
+  constexpr size_t kRecordAhead = 6;
+  SequenceTable* table = rec::table_of(handle);
+  if (table == nullptr) return REC_BAD_HANDLE;
+  if (records_length / table->words < count || time_at < -1 ||
+      (time_at >= 0 && static_cast<uint32_t>(time_at) + 2 > table->words)) {
+    return REC_BAD_ARGUMENT;
+  }
+  for (size_t i = 0; i < count; i++) {
+    if (!rec::row_in(rows[i], table->rows) ||
+        (offsets != nullptr && offsets[i] != -1 && !rec::is_index(offsets[i]))) {
+      return REC_BAD_ARGUMENT;
+    }
+  }
+  for (size_t i = 0; i < count; i++) {
+    rec::prefetch(*table, i + kAhead < count ? rows[i + kAhead] : -1,
+                  i + kRecordAhead < count ? rows[i + kRecordAhead] : -1);
+    const auto index = static_cast<uint32_t>(rows[i]);
+    uint32_t* words = table->row_at(index);
+    const uint32_t* record = records + i * table->words;
+    const double offset = offsets == nullptr ? -1 : offsets[i];
+    const rec::Header header = rec::header_of(words);
+    const uint32_t even = rec::begin_write(words);
+    if (rec::is_new(header, offset)) {
+      bool changed = true;
+      if (time_at < 0) {
+        rec::push(*table, header, record);
+      } else {
+        changed = rec::insert(*table, header, record, static_cast<uint32_t>(time_at));
+      }
+      if (changed) rec::note_offset(header, offset);
+    }
+    rec::end_write(words, even);
+    rec::raise_to(&table->used, index + 1);
+  }
+  return REC_OK;
 }
 
 int32_t rec_sequence_table_replace(int32_t handle, int32_t row, const uint32_t* records,
@@ -167,53 +283,59 @@ int32_t rec_sequence_table_read(int32_t handle, int32_t row, uint32_t* out, size
   return static_cast<int32_t>(count);
 }
 
-int32_t rec_sequence_table_save(int32_t handle, uint32_t first, uint32_t count, uint8_t* out,
+int64_t rec_sequence_table_save(int32_t handle, uint32_t first, uint32_t count, uint8_t* out,
                                 size_t out_length) {
   const SequenceTable* table = rec::table_of(handle);
   if (table == nullptr) return REC_BAD_HANDLE;
-  const size_t row_bytes = size_t{4} * table->row_words;
-  if (!rec::range_in(first, count, table->rows) || out_length / row_bytes < count) {
+  const size_t records_max = size_t{4} * table->length * table->words;
+  if (!rec::range_in(first, count, table->rows) ||
+      out_length / (rec::kSavedHeaderBytes + records_max) < count) {
     return REC_BAD_ARGUMENT;
   }
+  uint8_t* to = out;
   for (uint32_t i = 0; i < count; i++) {
     uint32_t* row = table->row_at(first + i);
-    uint8_t* to = out + i * row_bytes;
+    uint32_t kept = 0;
+    uint64_t offset = 0;
     rec::read_consistent(row, [&] {
-      for (uint32_t w = 1; w < table->row_words; w++) {
-        const uint32_t word = rec::load(row + w);
-        memcpy(to + 4 * w, &word, 4);
-      }
+      offset = rec::load(rec::header_of(row).offset);
+      kept = rec::copy_records(*table, row, to + rec::kSavedHeaderBytes);
     });
-    memset(to, 0, 4);
+    memcpy(to, &offset, 8);
+    memcpy(to + 8, &kept, 4);
+    to += rec::kSavedHeaderBytes + size_t{4} * kept * table->words;
   }
-  return REC_OK;
+  return to - out;
 }
 
-int32_t rec_sequence_table_load(int32_t handle, uint32_t first, uint32_t count,
-                                const uint8_t* data, size_t data_length) {
+int64_t rec_sequence_table_load(int32_t handle, uint32_t first, const uint8_t* data,
+                                size_t data_length) {
   SequenceTable* table = rec::table_of(handle);
   if (table == nullptr) return REC_BAD_HANDLE;
-  const size_t row_bytes = size_t{4} * table->row_words;
-  if (!rec::range_in(first, count, table->rows) || data_length / row_bytes < count) {
-    return REC_BAD_ARGUMENT;
-  }
-  for (uint32_t i = 0; i < count; i++) {
-    uint32_t header[rec::kHeaderWords32];
-    memcpy(header, data + i * row_bytes, sizeof header);
-    if (header[1] > table->length || header[4] >= table->length) return REC_BAD_ARGUMENT;
-  }
-  for (uint32_t i = 0; i < count; i++) {
-    uint32_t* row = table->row_at(first + i);
+  const int64_t rows = rec::saved_rows(*table, data, data_length);
+  if (rows < 0 || rows > table->rows || first > table->rows - rows) return REC_BAD_ARGUMENT;
+  const uint8_t* from = data;
+  for (int64_t i = 0; i < rows; i++) {
+    uint32_t* row = table->row_at(first + static_cast<uint32_t>(i));
+    const rec::Header header = rec::header_of(row);
+    uint64_t offset = 0;
+    uint32_t count = 0;
+    memcpy(&offset, from, 8);
+    memcpy(&count, from + 8, 4);
+    from += rec::kSavedHeaderBytes;
     const uint32_t even = rec::begin_write(row);
-    for (uint32_t w = 1; w < table->row_words; w++) {
-      uint32_t word;
-      memcpy(&word, data + i * row_bytes + 4 * w, 4);
-      rec::store(row + w, word);
+    for (uint32_t w = 0; w < count * table->words; w++, from += 4) {
+      uint32_t word = 0;
+      memcpy(&word, from, 4);
+      rec::store(header.records + w, word);
     }
+    rec::store(header.offset, offset);
+    rec::store(header.count, count);
+    rec::store(header.next, count == table->length ? 0u : count);
     rec::end_write(row, even);
   }
-  if (count > 0) rec::raise_to(&table->used, first + count);
-  return REC_OK;
+  if (rows > 0) rec::raise_to(&table->used, first + static_cast<uint32_t>(rows));
+  return rows;
 }
 
 int32_t rec_sequence_table_clear(int32_t handle) {

@@ -1,10 +1,13 @@
 // The writer adds to three counters in turn, at times that move by half a pane. A reader may fall
 // between two updates but never inside one: totals follow from the applied offset, the window that
 // nothing leaves equals the total, and the short window never holds more than its panes can.
+//
+// Then rows compete for fewer full rows than there are: a reader that comes while one changes hands
+// never sees the counts of another row.
 #include "race.h"
 #include "rec.h"
 
-int main() {
+static void windows_and_totals() {
   constexpr int kUpdates = 30000;
   // One window that never expires and one that does at nearly every step.
   const rec_window windows[2] = {{1000000, 4000}, {10, 4}};
@@ -52,4 +55,59 @@ int main() {
   CHECK(rec_pane_table_save(table, 0, 1, saved, sizeof saved) == REC_OK);
   CHECK(rec_release(table) == REC_OK);
   CHECK(rec_pane_table_clear(table) == REC_BAD_HANDLE);
+}
+
+static void full_rows_change_hands() {
+  constexpr int kRows = 6;
+  constexpr int kRounds = 400;
+  const rec_window window = {10, 4000};
+  const int32_t table = rec_pane_table_create(kRows, 2, &window, 1, 2);
+  CHECK(table > 0);
+  std::atomic<double> time{0};
+  race(3, 2000, [&] {
+    for (int n = 0; n < kRounds * kRows; n++) {
+      // Each row in turn gets twenty panes, more than its slot holds; row r counts in r + 1.
+      const int32_t row = n % kRows;
+      for (int i = 0; i < 20; i++) {
+        const uint8_t counter = static_cast<uint8_t>(i & 1);
+        const uint32_t delta = static_cast<uint32_t>(row) + 1;
+        const double at = 10.0 * (20 * n + i);
+        const double offset = 20.0 * n + i;
+        uint32_t late[1];
+        const rec_pane_updates updates = {&row, &counter, &delta, &at, &offset, 1, 0};
+        CHECK(rec_pane_table_apply(table, &updates, late, 1) == 1);
+        time.store(at);
+      }
+    }
+  }, [&](int) {
+    int32_t rows[kRows];
+    uint32_t out[4 * kRows];
+    double offsets[kRows];
+    for (int i = 0; i < kRows; i++) rows[i] = i;
+    CHECK(rec_pane_table_read(table, rows, kRows, time.load(), out, 4 * kRows, offsets, kRows) ==
+          REC_OK);
+    for (int i = 0; i < kRows; i++) {
+      const uint32_t* windows = out + 4 * i;
+      const uint32_t* total = windows + 2;
+      const uint32_t step = static_cast<uint32_t>(i) + 1;
+      const int64_t applied = static_cast<int64_t>(offsets[i]) + 1;
+      const int64_t rounds = applied / (20 * kRows);
+      const int64_t rest = applied == 0 ? 0 : applied - 20 * (rounds * kRows + i);
+      const int64_t updates = 20 * rounds + (rest < 0 ? 0 : rest > 20 ? 20 : rest);
+      CHECK(total[0] + total[1] == static_cast<uint32_t>(updates) * step);
+      for (int c = 0; c < 2; c++) {
+        CHECK(windows[c] <= total[c]);
+        CHECK(windows[c] % step == 0);
+      }
+    }
+  });
+  uint32_t usage[2];
+  CHECK(rec_pane_table_usage(table, usage) == REC_OK);
+  CHECK(usage[0] == 2 && usage[1] > kRounds);
+  CHECK(rec_release(table) == REC_OK);
+}
+
+int main() {
+  windows_and_totals();
+  full_rows_change_hands();
 }

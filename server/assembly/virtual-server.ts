@@ -293,7 +293,6 @@ async function openWindows(
     ...{ definition, activity: trending, dedupIdsMax },
     tables: { ...state.windows, pairs: state.userCategoryPairs, recent },
     partitions: { events: 1, served: 1 },
-    recentLength: recent.length,
   });
   return WindowsRole.open({ log, core, clock, checkpoints: null, trending });
 }

@@ -1,7 +1,7 @@
 import { noRow } from "../../models/core/bytes.ts";
 import { eventAt, readEventCategories } from "../../models/core/event.ts";
 import type { RecommenderDefinition, ScopeName } from "../../models/definition/define.ts";
-import { impressionIndex, secondsScale } from "../../models/features/catalog.ts";
+import { featuresOf, impressionIndex, secondsScale } from "../../models/features/catalog.ts";
 import { updateOffset } from "../../models/features/window.ts";
 import { limits } from "../../models/limits.ts";
 import {
@@ -49,6 +49,7 @@ export class WindowsReplay {
   readonly #definition: RecommenderDefinition;
   readonly #impression: number;
   readonly #countsServed: boolean;
+  readonly #countsPairs: boolean;
   readonly #recentLength: number;
   readonly #categories = new Int32Array(limits.itemCategoriesMax);
   readonly #update = {
@@ -77,6 +78,7 @@ export class WindowsReplay {
     this.#impression = impressionIndex(definition);
     this.#countsServed = definition.negatives === "served" && this.#impression >= 0;
     this.#recentLength = recentLength;
+    this.#countsPairs = featuresOf(definition, "userCategory").length > 0;
     this.#late = new Uint32Array(windows.length);
     const table = () =>
       ReferencePaneTable.create({ rows: maxU32, counters: interactions.length, windows });
@@ -144,7 +146,7 @@ export class WindowsReplay {
     for (let i = 0; i < of.categories; i++) {
       const category = this.#categories[i]!;
       this.#add("category", category, fact);
-      if (of.userRow === noRow) continue;
+      if (of.userRow === noRow || !this.#countsPairs) continue;
       const key = WindowsReplay.pairKey(of.userRow, category);
       let row = this.pairs.get(key);
       if (row === undefined) {

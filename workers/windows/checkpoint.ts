@@ -3,7 +3,7 @@ import { text, utf8 } from "../../models/core/bytes.ts";
 import { RecError } from "../../models/core/errors.ts";
 import { type CheckpointSection, sectionOf } from "../stores/checkpoint-store.ts";
 import { type SavedSource, savedOf, savedSource } from "../stores/log-source.ts";
-import type { CounterTable, PairRows, SavedRows } from "./tables.ts";
+import type { CounterTable, PackedRows, PairRows, SavedRows } from "./tables.ts";
 import type { WindowsCore } from "./windows.ts";
 
 /** The part of a checkpoint that is not rows. */
@@ -28,6 +28,21 @@ function rowsSection(name: string, table: SavedTable, count: number): Checkpoint
   return { name, bytes };
 }
 
+/** Rows of a table whose rows differ in length: gathered in pieces, most are far from the longest. */
+function packedSection(
+  name: string,
+  { table, rowsUsed }: { table: PackedRows; rowsUsed: number },
+): CheckpointSection {
+  const atOnce = 1_024;
+  const scratch = new Uint8Array(atOnce * table.rowBytes);
+  const pieces: Uint8Array[] = [];
+  for (let from = 0; from < rowsUsed; from += atOnce) {
+    const used = table.save(from, Math.min(atOnce, rowsUsed - from), scratch);
+    pieces.push(scratch.slice(0, used));
+  }
+  return { name, bytes: Buffer.concat(pieces) };
+}
+
 /**
  * The whole state of the role between two batches: counters, recent and seen items, pair rows,
  * known ids, and the offset and watermark of each input. Restored and continued from those offsets,
@@ -49,9 +64,8 @@ export function saveWindows(core: WindowsCore): CheckpointSection[] {
     { name: "ids.young", bytes: ids.young },
     { name: "ids.old", bytes: ids.old },
     { name: "pairs", bytes: savePairs(core.pairs) },
-    { name: "recent.newest", bytes: core.recent.saveNewest() },
-    rowsSection("recent", core.recent.table, core.recent.rowsUsed),
-    ...(core.seen === null ? [] : [rowsSection("seen", core.seen.table, core.seen.rowsUsed)]),
+    ...(core.recent === null ? [] : [packedSection("recent", core.recent)]),
+    ...(core.seen === null ? [] : [packedSection("seen", core.seen)]),
     ...scopeNames.flatMap((name) => {
       const { table, rowsUsed } = core.scopes[name];
       const full = fullRowsOf(table);
@@ -96,15 +110,17 @@ function savePairs(pairs: PairRows): Uint8Array {
 
 /** Gives the pairs of a checkpoint the rows that they had, or finds that they have them. */
 function restorePairs(pairs: PairRows, keys: Uint32Array): void {
-  for (let row = 0; 2 * row < keys.length; row++) {
-    const given = pairs.internPair(keys[2 * row], keys[2 * row + 1]);
-    assert(given === row, "pair rows never change");
-  }
+  const count = keys.length / 2;
+  const users = Uint32Array.from({ length: count }, (_, row) => keys[2 * row]);
+  const categories = Uint32Array.from({ length: count }, (_, row) => keys[2 * row + 1]);
+  const rows = new Uint32Array(count);
+  pairs.internPairs(users, categories, count, rows);
+  for (let row = 0; row < count; row++) assert(rows[row] === row, "pair rows never change");
 }
 
 /** Forgets what the tables hold: a thread that died may have left more than its checkpoint. */
 export function clearWindows(core: WindowsCore): void {
-  core.recent.table.clear();
+  core.recent?.table.clear();
   for (const name of scopeNames) core.scopes[name].table.clear();
 }
 
@@ -132,10 +148,11 @@ export function restoreWindows(
     old: sectionOf(sections, "ids.old"),
   });
   restorePairs(core.pairs, new Uint32Array(sectionOf(sections, "pairs").slice().buffer));
-  core.recent.restoreNewest(sectionOf(sections, "recent.newest"));
-  loadRows(core.recent.table, sectionOf(sections, "recent"), "recent");
+  if (core.recent !== null) {
+    core.recent.rowsUsed = core.recent.table.load(0, sectionOf(sections, "recent"));
+  }
   if (core.seen !== null) {
-    core.seen.rowsUsed = loadRows(core.seen.table, sectionOf(sections, "seen"), "seen");
+    core.seen.rowsUsed = core.seen.table.load(0, sectionOf(sections, "seen"));
   }
   for (const name of scopeNames) {
     const buffer = core.scopes[name];

@@ -28,12 +28,14 @@ serveRole(async (context) => {
 });
 
 function countReporter({ state }: RoleContext, { counts }: WindowsCore): CountReporter {
+  const evicted = () => Object.values(state.windows).reduce((sum, table) => sum + table.evicted, 0);
   return new CountReporter(state.metrics, [
     ["rec_windows_events_total", () => counts.events],
     ["rec_windows_duplicates_total", () => counts.duplicates],
     ["rec_windows_late_total", () => counts.late],
     ["rec_windows_future_total", () => counts.future],
     ["rec_windows_served_items_total", () => counts.servedItems],
+    ['rec_limit_reached_total{limit="paneFullRowsMax"}', evicted],
     ['rec_limit_reached_total{limit="userCategoryPairsMax"}', () => counts.pairsRefused],
   ]);
 }

@@ -33,7 +33,6 @@ export async function makeWindowsRole(parts: WindowsParts): Promise<WindowsRole>
     partitions: { events: log.partitions("events"), served: log.partitions("served") },
     activity: trending,
     seen: state.seen,
-    recentLength: state.recent.length,
   });
   const checkpoints = new SnapshotCheckpoints({
     files: realFileSystem(),

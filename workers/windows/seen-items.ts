@@ -1,15 +1,17 @@
+import type { PackedRows } from "./tables.ts";
+
 /** The shared table of what users have been shown; any thread may write it. */
-export interface SeenTable {
-  readonly rowBytes: number;
-  push(row: number, record: Uint32Array, offset: number): void;
-  save(firstRow: number, count: number, out: Uint8Array): void;
-  load(firstRow: number, count: number, data: Uint8Array): void;
+export interface SeenTable extends PackedRows {
+  /** Record i, one word, becomes the newest of row `rows[i]`. */
+  pushAll(rows: Uint32Array, records: Uint32Array, count: number): void;
 }
+
+const capacity = 4_096;
 
 /**
  * What users met elsewhere: imported history and interactions that follow no slate of this server.
  * Slates note their items themselves as they leave (the ranking threads), so here they are noted
- * only while the log is replayed at a start, when nobody else has.
+ * only while the log is replayed at a start, when nobody else has. Gathered until `flush`.
  */
 export class SeenItems {
   readonly table: SeenTable;
@@ -17,8 +19,11 @@ export class SeenItems {
   rowsUsed = 0;
   /** The log is being replayed: slates are noted as well. */
   replaying = true;
-  readonly #record = new Uint32Array(1);
+  readonly #users = new Uint32Array(capacity);
+  readonly #items = new Uint32Array(capacity);
+  #count = 0;
   #lastUser = -1;
+  #lastItem = -1;
 
   constructor(table: SeenTable) {
     this.table = table;
@@ -26,16 +31,24 @@ export class SeenItems {
 
   /** One item several times in a row (shown, clicked, finished) is noted once. */
   add(userRow: number, itemRow: number): void {
-    if (userRow === this.#lastUser && itemRow === this.#record[0]) return;
+    if (userRow === this.#lastUser && itemRow === this.#lastItem) return;
+    if (this.#count === capacity) this.flush();
     if (userRow >= this.rowsUsed) this.rowsUsed = userRow + 1;
     this.#lastUser = userRow;
-    this.#record[0] = itemRow;
-    this.table.push(userRow, this.#record, -1);
+    this.#lastItem = itemRow;
+    this.#users[this.#count] = userRow;
+    this.#items[this.#count++] = itemRow;
   }
 
   /** A slate's item for the user; it is in the table already but in a replay. */
   served(userRow: number, itemRow: number): void {
     if (userRow >= this.rowsUsed) this.rowsUsed = userRow + 1;
     if (this.replaying) this.add(userRow, itemRow);
+  }
+
+  flush(): void {
+    if (this.#count === 0) return;
+    this.table.pushAll(this.#users, this.#items, this.#count);
+    this.#count = 0;
   }
 }

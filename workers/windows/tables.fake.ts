@@ -1,7 +1,14 @@
+import { noRow } from "../../models/core/bytes.ts";
 import type { WindowDefinition } from "../../models/definition/define.ts";
 import { sequenceWords } from "../../models/features/sequence-record.ts";
 import { isLate } from "../../models/features/window.ts";
-import type { CounterTable, CounterUpdates, RecordTable, WindowTables } from "./tables.ts";
+import type {
+  CounterTable,
+  CounterUpdates,
+  RecordOrder,
+  RecordTable,
+  WindowTables,
+} from "./tables.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -92,6 +99,10 @@ export class FakePaneTable implements CounterTable {
   }
 }
 
+function timeOf(record: readonly number[], at: number): number {
+  return new Float64Array(Uint32Array.of(record[at] ?? 0, record[at + 1] ?? 0).buffer)[0];
+}
+
 export class FakeSequenceTable implements RecordTable {
   readonly rowBytes = rowBytes;
   readonly rows = new Map<number, number[]>();
@@ -104,15 +115,28 @@ export class FakeSequenceTable implements RecordTable {
     this.#words = words;
   }
 
-  push(row: number, record: Uint32Array, offset: number): void {
-    if (!this.#isNew(row, offset)) return;
-    const old = this.rows.get(row) ?? [];
-    this.rows.set(row, [...old, ...record].slice(-this.#length * this.#words));
+  pushAll(
+    rows: Uint32Array,
+    records: Uint32Array,
+    count: number,
+    { timeAt, offsets }: RecordOrder,
+  ): void {
+    for (let i = 0; i < count; i++) {
+      if (!this.#isNew(rows[i], offsets[i])) continue;
+      const record = [...records.subarray(i * this.#words, (i + 1) * this.#words)];
+      const old = this.#recordsOf(rows[i]);
+      const isNewer = (other: number[]) => timeOf(other, timeAt) > timeOf(record, timeAt);
+      const place = old.findLastIndex((other) => !isNewer(other)) + 1;
+      old.splice(place, 0, record);
+      this.rows.set(rows[i], old.slice(-this.#length).flat());
+    }
   }
 
-  replace(row: number, records: Uint32Array, count: number, offset: number): void {
-    if (!this.#isNew(row, offset)) return;
-    this.rows.set(row, [...records.subarray(0, count * this.#words)]);
+  #recordsOf(row: number): number[][] {
+    const words = this.rows.get(row) ?? [];
+    return Array.from({ length: words.length / this.#words }, (_, i) =>
+      words.slice(i * this.#words, (i + 1) * this.#words),
+    );
   }
 
   #isNew(row: number, offset: number): boolean {
@@ -128,20 +152,22 @@ export class FakeSequenceTable implements RecordTable {
     return words.length / this.#words;
   }
 
-  save(firstRow: number, count: number, out: Uint8Array): void {
-    const plain = (row: number) => ({
-      ...(this.rows.get(row) ?? []),
-      offset: this.#offsets.get(row) ?? -1,
-    });
-    saveRows(out, firstRow, count, plain);
+  save(firstRow: number, count: number, out: Uint8Array): number {
+    const rows = Array.from({ length: count }, (_, i) => [
+      this.#offsets.get(firstRow + i) ?? -1,
+      ...(this.rows.get(firstRow + i) ?? []),
+    ]);
+    return encoder.encodeInto(rows.map((row) => `${row.join()}\n`).join(""), out).written;
   }
 
-  load(firstRow: number, count: number, data: Uint8Array): void {
-    loadRows(data, firstRow, count, (row, value) => {
-      const { offset = -1, ...words } = value;
-      this.rows.set(row, Object.values(words));
-      this.#offsets.set(row, offset);
+  load(firstRow: number, data: Uint8Array): number {
+    const rows = decoder.decode(data).split("\n").slice(0, -1);
+    rows.forEach((row, i) => {
+      const [offset = -1, ...words] = row.split(",").map(Number);
+      this.#offsets.set(firstRow + i, offset);
+      if (words.length > 0) this.rows.set(firstRow + i, words);
     });
+    return rows.length;
   }
 
   clear(): void {
@@ -167,13 +193,20 @@ export class FakePairs {
     out.set(key.split("/").map(Number));
   }
 
-  internPair(a: number, b: number): number {
-    const known = this.rows.get(`${a}/${b}`);
-    if (known !== undefined) return known;
-    if (this.rows.size >= this.#capacity) {
-      throw Object.assign(new Error("full"), { code: "REC_IDS_FULL" });
+  internPairs(as: Uint32Array, bs: Uint32Array, count: number, out: Uint32Array): number {
+    let refused = 0;
+    for (let i = 0; i < count; i++) {
+      out[i] = this.#rowOf(`${as[i]}/${bs[i]}`);
+      if (out[i] === noRow) refused++;
     }
-    this.rows.set(`${a}/${b}`, this.rows.size);
+    return refused;
+  }
+
+  #rowOf(key: string): number {
+    const known = this.rows.get(key);
+    if (known !== undefined) return known;
+    if (this.rows.size >= this.#capacity) return noRow;
+    this.rows.set(key, this.rows.size);
     return this.rows.size - 1;
   }
 }

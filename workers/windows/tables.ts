@@ -29,17 +29,38 @@ export interface CounterTable extends SavedRows {
   loadFull(firstRow: number, count: number, data: Uint8Array): void;
 }
 
-/** Writes at or below the offset that a row has taken in are skipped. */
-export interface RecordTable extends SavedRows {
-  push(row: number, record: Uint32Array, offset: number): void;
-  replace(row: number, records: Uint32Array, count: number, offset: number): void;
-  read(row: number, out: Uint32Array): number;
+/** Rows of any length that a checkpoint holds one after the other. */
+export interface PackedRows {
+  /** Bytes that a row takes at most. */
+  readonly rowBytes: number;
+  /** Returns the bytes used. */
+  save(firstRow: number, count: number, out: Uint8Array): number;
+  /** Returns how many rows there were. */
+  load(firstRow: number, data: Uint8Array): number;
+}
+
+/** Records in the order of the float64 at `timeAt`; those at or below a row's offset are skipped. */
+export interface RecordOrder {
+  readonly timeAt: number;
+  readonly offsets: Float64Array;
+}
+
+export interface RecordTable extends PackedRows {
+  clear(): void;
+  /** Record i to row `rows[i]`. */
+  pushAll(rows: Uint32Array, records: Uint32Array, count: number, order: RecordOrder): void;
 }
 
 /** Pairs of rows to dense rows that never change, even while the role restarts. */
 export interface PairRows {
   readonly size: number;
-  internPair(userRow: number, categoryRow: number): number;
+  /** Rows of pairs into `out`, new ones as they come, `noRow` where there is no room; how many. */
+  internPairs(
+    userRows: Uint32Array,
+    categoryRows: Uint32Array,
+    count: number,
+    out: Uint32Array,
+  ): number;
   /** Both rows of a pair, into `out[0]` and `out[1]`. */
   pair(row: number, out: Uint32Array): void;
 }
@@ -51,50 +72,9 @@ export interface WindowTables {
   readonly userCategory: CounterTable;
   /** Rows of user x category; only the windows role interns them. */
   readonly pairs: PairRows;
-  /** Recent interactions by user row. */
-  readonly recent: RecordTable;
+  /** Recent interactions by user row; null: none are kept. */
+  readonly recent: RecordTable | null;
 }
 
 /** Writes the category rows of an item into `out` and returns how many it has. */
 export type CategoriesOf = (itemRow: number, out: Int32Array) => number;
-
-/** Updates of one table, gathered so that a native call carries thousands. */
-export class UpdateBuffer implements CounterUpdates {
-  readonly rows: Uint32Array;
-  readonly counters: Uint8Array;
-  readonly deltas: Uint32Array;
-  readonly times: Float64Array;
-  readonly offsets: Float64Array;
-  count = 0;
-  watermarkMs = 0;
-  /** Rows that were ever touched: 0 .. rowsUsed - 1. */
-  rowsUsed = 0;
-  readonly #table: CounterTable;
-  readonly #lateOut: Uint32Array;
-
-  constructor(table: CounterTable, options: { capacity: number; windows: number }) {
-    const { capacity } = options;
-    this.rows = new Uint32Array(capacity);
-    this.counters = new Uint8Array(capacity);
-    this.deltas = new Uint32Array(capacity);
-    this.times = new Float64Array(capacity);
-    this.offsets = new Float64Array(capacity);
-    this.#table = table;
-    this.#lateOut = new Uint32Array(options.windows);
-  }
-
-  get table(): SavedRows {
-    return this.#table;
-  }
-
-  get isFull(): boolean {
-    return this.count === this.rows.length;
-  }
-
-  flush(watermarkMs: number): void {
-    if (this.count === 0) return;
-    this.watermarkMs = watermarkMs;
-    this.#table.apply(this, this.#lateOut);
-    this.count = 0;
-  }
-}

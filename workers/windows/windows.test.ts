@@ -36,7 +36,7 @@ const perImpression: RecommenderDefinition = { ...definition, negatives: "impres
 
 function makeCore(of: RecommenderDefinition, partitions: { events: number; served: number }) {
   const tables = fakeTables(of.windows, { recentLength });
-  const options = { definition: of, tables, partitions, recentLength, ...marks };
+  const options = { definition: of, tables, partitions, ...marks };
   return { tables, core: new WindowsCore({ ...options, dedupIdsMax: 10_000 }) };
 }
 
@@ -190,7 +190,7 @@ describe("windows", () => {
   test("a full pair table costs the pair counters and is counted", async () => {
     const tables = fakeTables(definition.windows, { recentLength, pairs: 3 });
     const partitions = { events: 1, served: 1 };
-    const core = new WindowsCore({ definition, tables, partitions, recentLength });
+    const core = new WindowsCore({ definition, tables, partitions });
     const log = new FakeEventLog();
     await fill(log, fakeEvents(new Random(15), { ...shape, records: 200 }), []);
     const role = await WindowsRole.open({

@@ -3,7 +3,12 @@ import { eventAt, readEventCategories } from "../../models/core/event.ts";
 import { RecentIds } from "../../models/core/recent-ids.ts";
 import type { Watermark } from "../../models/core/watermark.ts";
 import type { RecommenderDefinition } from "../../models/definition/define.ts";
-import { impressionIndex, interactionIndex, secondsScale } from "../../models/features/catalog.ts";
+import {
+  featuresOf,
+  impressionIndex,
+  interactionIndex,
+  secondsScale,
+} from "../../models/features/catalog.ts";
 import { commonPaneMs, isLate, updateOffset } from "../../models/features/window.ts";
 import { limits } from "../../models/limits.ts";
 import {
@@ -18,7 +23,8 @@ import { type LogSource, makeSources } from "../stores/log-source.ts";
 import { emptyCounts, type WindowCounts } from "./counts.ts";
 import { RecentSequences } from "./recent-sequences.ts";
 import { SeenItems, type SeenTable } from "./seen-items.ts";
-import { type PairRows, UpdateBuffer, type WindowTables } from "./tables.ts";
+import type { PairRows, WindowTables } from "./tables.ts";
+import { PairUpdateBuffer, UpdateBuffer } from "./update-buffer.ts";
 
 export interface WindowsOptions {
   readonly definition: RecommenderDefinition;
@@ -30,7 +36,13 @@ export interface WindowsOptions {
   readonly dedupIdsMax?: number;
   readonly maxDisorderMs?: number;
   readonly futureLeadMs?: number;
-  readonly recentLength?: number;
+}
+
+export interface WindowScopes {
+  readonly user: UpdateBuffer;
+  readonly item: UpdateBuffer;
+  readonly category: UpdateBuffer;
+  readonly userCategory: PairUpdateBuffer;
 }
 
 /** Told of what makes an item trend. Times are event times. */
@@ -40,6 +52,8 @@ export interface ItemActivity {
 }
 
 const bufferRows = 8_192;
+/** Ids that are looked at together: their cache misses overlap, where one after another would add. */
+const idsAhead = 64;
 
 /**
  * Turns events into counters per user, item, category and user x category, and into each user's
@@ -61,10 +75,10 @@ const bufferRows = 8_192;
 export class WindowsCore {
   readonly sources: readonly LogSource[];
   readonly counts: WindowCounts;
-  readonly recent: RecentSequences;
+  readonly recent: RecentSequences | null;
   readonly seen: SeenItems | null;
   readonly ids: RecentIds;
-  readonly scopes: Readonly<Record<"user" | "item" | "category" | "userCategory", UpdateBuffer>>;
+  readonly scopes: WindowScopes;
   /** Records taken in, over all sources. */
   sequence = 0;
   /** Offset of the next commit of the role (commit.ts). */
@@ -83,10 +97,9 @@ export class WindowsCore {
   readonly #categories = new Int32Array(limits.itemCategoriesMax);
   #categoryCount = 0;
   #watermarkMs = 0;
-  #updateOffset = 0;
-  #counter = 0;
-  #delta = 0;
-  #timeMs = 0;
+  /** What the updates of the record in hand add. */
+  readonly #adding = { counter: 0, delta: 0, timeMs: 0, updateOffset: 0 };
+  readonly #countsPairs: boolean;
 
   constructor(options: WindowsOptions) {
     const { definition, tables, partitions } = options;
@@ -99,8 +112,8 @@ export class WindowsCore {
     this.#countsServed = definition.negatives === "served" && this.#impression >= 0;
     this.#paneMs = commonPaneMs(definition.windows);
     this.ids = new RecentIds(options.dedupIdsMax ?? limits.dedupIdsMax);
-    const length = options.recentLength ?? limits.recentInteractionsPerUser;
-    this.recent = new RecentSequences(tables.recent, length);
+    this.recent = tables.recent === null ? null : new RecentSequences(tables.recent, bufferRows);
+    this.#countsPairs = featuresOf(definition, "userCategory").length > 0;
     this.seen = options.seen === undefined ? null : new SeenItems(options.seen);
     this.scopes = scopeBuffers(tables, definition.windows.length);
     const marks = {
@@ -121,9 +134,11 @@ export class WindowsCore {
     const view = viewOf(batch.data);
     this.#watermarkMs = source.watermark.valueMs;
     for (let i = first; i < batch.count; i++) {
-      this.#updateOffset = updateOffset(this.sequence, 0);
-      if (source.topic === "events") this.#event(view, batch.bounds[i], source.watermark);
-      else this.#served(view, batch.bounds[i], source.watermark);
+      this.#adding.updateOffset = updateOffset(this.sequence, 0);
+      if (source.topic === "events") {
+        if ((i - first) % idsAhead === 0) this.#touchIds(view, batch, i);
+        this.#event(view, batch.bounds[i], source.watermark);
+      } else this.#served(view, batch.bounds[i], source.watermark);
       this.sequence++;
     }
     source.offset = Math.max(source.offset, batch.firstOffset + batch.count);
@@ -132,10 +147,27 @@ export class WindowsCore {
 
   /** Everything taken in so far is in the tables. */
   flush(): void {
+    this.#flushCounters();
+    this.recent?.flush();
+    this.seen?.flush();
+  }
+
+  #flushCounters(): void {
     this.scopes.user.flush(this.#watermarkMs);
     this.scopes.item.flush(this.#watermarkMs);
     this.scopes.category.flush(this.#watermarkMs);
     this.scopes.userCategory.flush(this.#watermarkMs);
+    this.counts.pairsRefused += this.scopes.userCategory.refused;
+    this.scopes.userCategory.refused = 0;
+  }
+
+  #touchIds(view: DataView, { bounds, count }: LogBatch, from: number): void {
+    const to = Math.min(count, from + idsAhead);
+    for (let i = from; i < to; i++) {
+      const at = bounds[i] + eventAt.id;
+      const [a, b] = [view.getUint32(at, true), view.getUint32(at + 4, true)];
+      this.ids.touch(a, b, view.getUint32(at + 8, true));
+    }
   }
 
   #event(view: DataView, at: number, watermark: Watermark): void {
@@ -170,7 +202,7 @@ export class WindowsCore {
     const timeMs = Math.max(0, watermark.observe(claimedMs, receivedMs));
     const valueMs = watermark.valueMs;
     if (Math.floor(valueMs / this.#paneMs) !== Math.floor(this.#watermarkMs / this.#paneMs)) {
-      this.flush();
+      this.#flushCounters();
     }
     this.#watermarkMs = valueMs;
     if (timeMs < valueMs) this.#countLate(timeMs);
@@ -211,7 +243,7 @@ export class WindowsCore {
     this.#categoryCount = readEventCategories(view, at, this.#categories);
     this.#count(userRow, itemRow);
     if (userRow !== noRow) {
-      this.recent.add(userRow, { itemRow, type, timeMs }, this.#updateOffset);
+      this.recent?.add(userRow, { itemRow, type, timeMs }, this.#adding.updateOffset);
       if (!hasRequest(view, at)) this.seen?.add(userRow, itemRow);
     }
     if (type === this.#click) this.#activity?.clicked(itemRow, timeMs);
@@ -230,7 +262,7 @@ export class WindowsCore {
     const count = servedCount(view, at);
     this.#begin(this.#impression, count, timeMs);
     if (count > 0 && userRow !== noRow) this.#add(this.scopes.user, userRow);
-    this.#delta = 1;
+    this.#adding.delta = 1;
     for (let i = 0; i < count; i++) {
       const itemRow = servedItemRow(view, at, count, i);
       const place = { count, index: i };
@@ -244,9 +276,9 @@ export class WindowsCore {
 
   /** What the following updates add. */
   #begin(counter: number, delta: number, timeMs: number): void {
-    this.#counter = counter;
-    this.#delta = delta;
-    this.#timeMs = timeMs;
+    this.#adding.counter = counter;
+    this.#adding.delta = delta;
+    this.#adding.timeMs = timeMs;
   }
 
   #count(userRow: number, itemRow: number): void {
@@ -259,29 +291,16 @@ export class WindowsCore {
     for (let i = 0; i < this.#categoryCount; i++) {
       const category = this.#categories[i];
       this.#add(this.scopes.category, category);
-      if (userRow === noRow) continue;
-      const pair = this.#pair(userRow, category);
-      if (pair >= 0) this.#add(this.scopes.userCategory, pair);
+      if (userRow === noRow || !this.#countsPairs) continue;
+      const { userCategory } = this.scopes;
+      if (userCategory.isFull) this.#flushCounters();
+      userCategory.addPair(userRow, category, this.#adding);
     }
-  }
-
-  /** Row of a pair, -1 where the table is full. */
-  #pair(userRow: number, categoryRow: number): number {
-    const row = internOrRefuse(this.pairs, userRow, categoryRow);
-    if (row < 0) this.counts.pairsRefused++;
-    return row;
   }
 
   #add(buffer: UpdateBuffer, row: number): void {
     if (buffer.isFull) buffer.flush(this.#watermarkMs);
-    const i = buffer.count++;
-    buffer.rows[i] = row;
-    buffer.counters[i] = this.#counter;
-    buffer.deltas[i] = this.#delta;
-    buffer.times[i] = this.#timeMs;
-    buffer.offsets[i] = this.#updateOffset;
-    if (row >= buffer.rowsUsed) buffer.rowsUsed = row + 1;
-    this.#updateOffset++;
+    buffer.add(row, this.#adding);
   }
 }
 
@@ -301,21 +320,12 @@ function isImported(view: DataView, at: number): boolean {
   );
 }
 
-function internOrRefuse(pairs: PairRows, userRow: number, category: number): number {
-  try {
-    return pairs.internPair(userRow, category);
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "REC_IDS_FULL") return -1;
-    throw error;
-  }
-}
-
-function scopeBuffers(tables: WindowTables, windows: number): WindowsCore["scopes"] {
+function scopeBuffers(tables: WindowTables, windows: number): WindowScopes {
   const options = { capacity: bufferRows, windows };
   return {
     user: new UpdateBuffer(tables.user, options),
     item: new UpdateBuffer(tables.item, options),
     category: new UpdateBuffer(tables.category, options),
-    userCategory: new UpdateBuffer(tables.userCategory, options),
+    userCategory: new PairUpdateBuffer(tables.userCategory, tables.pairs, options),
   };
 }

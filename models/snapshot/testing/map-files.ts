@@ -26,6 +26,7 @@ export class MapFiles implements SnapshotFiles {
         return part.length;
       },
       syncNow: () => {},
+      sync: async () => {},
       close: () => {},
     };
   }

@@ -1,0 +1,21 @@
+import { expect, test } from "bun:test";
+import { runBench } from "./harness.ts";
+import { bench as join } from "./join.ts";
+import { bench as windows } from "./windows.ts";
+
+test("bench windows, smoke: both parts count every event", async () => {
+  const output = await runBench(windows, ["--smoke", "--json"], () => {});
+  const value = (name: string) => output?.figures[name]?.value ?? Number.NaN;
+  expect(value("eventsPerSecondThreeScopes")).toBeGreaterThan(0);
+  expect(value("eventsPerSecondDefinition")).toBeGreaterThan(0);
+  expect(value("checkpointBytes")).toBeGreaterThan(0);
+}, 60_000);
+
+test("bench join, smoke: every served item becomes a sample, conversions follow", async () => {
+  const output = await runBench(join, ["--smoke", "--json"], () => {});
+  const value = (name: string) => output?.figures[name]?.value ?? Number.NaN;
+  expect(value("servedPerSecond")).toBeGreaterThan(0);
+  expect(value("samples")).toBe(60_000);
+  expect(value("liveItems")).toBeGreaterThan(39_000);
+  expect(value("corrections")).toBeGreaterThan(0);
+}, 60_000);
