@@ -92,7 +92,7 @@ export class RecentIds {
   }
 
   /**
-   * Brings the places of an id into the cache. Called for a few dozen ids before they are added: the
+   * Brings the places of an id into the cache. Called for dozens of ids before they are added: the
    * loads do not depend on each other, so the processor waits for all of them at once.
    */
   touch(a: number, b: number, c: number): void {

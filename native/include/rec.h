@@ -44,10 +44,10 @@ int64_t rec_id_table_intern_pair(int32_t handle, uint32_t a, uint32_t b);
 /* out[i] = row of (a, bs[i]) or -1. */
 int32_t rec_id_table_find_pairs(int32_t handle, uint32_t a, const int32_t* bs, size_t count,
                                 int32_t* out);
-/* out[i] = row of the pair (as[i], bs[i]), a new one if need be, -1 where the table is full. Returns
-   how many found no room. */
-int64_t rec_id_table_intern_pairs(int32_t handle, const int32_t* as, const int32_t* bs, size_t count,
-                                  int32_t* out);
+/* out[i] = row of the pair (as[i], bs[i]), a new one if need be, -1 where the table is full.
+   Returns how many found no room. */
+int64_t rec_id_table_intern_pairs(int32_t handle, const int32_t* as, const int32_t* bs,
+                                  size_t count, int32_t* out);
 /* Writes both rows of a pair into out[0..1]. */
 int32_t rec_id_table_pair(int32_t handle, int32_t row, uint32_t* out);
 
@@ -67,8 +67,8 @@ typedef struct {
   double watermark_ms;
 } rec_pane_updates;
 
-/* At most `full_rows` rows have more panes than fit into their slot; the least recently used of them
-   gives its windows up when another needs room. */
+/* At most `full_rows` rows have more panes than fit into their slot; the least recently used of
+   them gives its windows up when another needs room. */
 int32_t rec_pane_table_create(uint32_t rows, uint32_t counters, const rec_window* windows,
                               uint32_t window_count, uint32_t full_rows);
 /* shape[0..4] = rows, counters, windows, bytes of a slot, bytes of a full row. */

@@ -4,7 +4,7 @@
 namespace rec {
 namespace {
 
-// paneTableCreate(rows, counters, windows: Uint32Array of paneMs, panes, paneMs, panes ..., fullRows)
+// paneTableCreate(rows, counters, windows: Uint32Array of paneMs, panes, paneMs ..., fullRows)
 napi_value pane_create(Call& call) {
   const auto flat = call.array<uint32_t>(2, "windows");
   static_assert(sizeof(rec_window) == 8);

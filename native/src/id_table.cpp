@@ -245,8 +245,8 @@ int64_t rec_id_table_intern_pair(int32_t handle, uint32_t a, uint32_t b) {
   return rec::intern(*table, rec::pair_key(a, b));
 }
 
-int64_t rec_id_table_intern_pairs(int32_t handle, const int32_t* as, const int32_t* bs, size_t count,
-                                  int32_t* out) {
+int64_t rec_id_table_intern_pairs(int32_t handle, const int32_t* as, const int32_t* bs,
+                                  size_t count, int32_t* out) {
   IdTable* table = rec::table_of(handle);
   if (table == nullptr) return REC_BAD_HANDLE;
   if (!table->pairs()) return REC_BAD_ARGUMENT;

@@ -16,7 +16,7 @@ interface Meta {
   readonly counts: WindowsCore["counts"];
 }
 
-const version = 2;
+const version = 3;
 const scopeNames = ["user", "item", "category", "userCategory"] as const;
 
 type SavedTable = Omit<SavedRows, "clear">;
@@ -28,7 +28,7 @@ function rowsSection(name: string, table: SavedTable, count: number): Checkpoint
   return { name, bytes };
 }
 
-/** Rows of a table whose rows differ in length: gathered in pieces, most are far from the longest. */
+/** Rows that differ in length: gathered in pieces, as most are far from the longest. */
 function packedSection(
   name: string,
   { table, rowsUsed }: { table: PackedRows; rowsUsed: number },

@@ -52,7 +52,7 @@ export interface ItemActivity {
 }
 
 const bufferRows = 8_192;
-/** Ids that are looked at together: their cache misses overlap, where one after another would add. */
+/** Ids that are looked at together, so that their cache misses overlap and do not add up. */
 const idsAhead = 64;
 
 /**
