@@ -96,7 +96,7 @@ function measureEngine(definition: RecommenderDefinition, sizes: Sizes): Record<
 /** The role as it runs in a server: log on disk, all tables, trends, checkpoints. */
 async function measureRole(sizes: Sizes): Promise<Record<string, Figure>> {
   const dataDir = mkdtempSync(join(tmpdir(), "recmaster-windows-"));
-  const topics = { events: 1, served: 1, samples: 1, items: 1 };
+  const topics = { events: 1, served: 1, samples: 1, items: 1, commits: 1 };
   const warn = () => {};
   const log = openEventLog("embedded:", {
     ...{ dataDir, topics, durability: "async", clock: systemClock, report: warn },

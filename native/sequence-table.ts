@@ -85,8 +85,8 @@ export class SequenceTable {
   }
 
   /**
-   * Record i of `records` becomes the newest of row `rows[i]`; or takes its place in an order, where
-   * one that is older than all of a full row is left out. A refused batch changes nothing.
+   * Record i of `records` becomes the newest of row `rows[i]`; or takes its place in an order,
+   * where one that is older than all of a full row is left out. A refused batch changes nothing.
    */
   pushAll(
     rows: Uint32Array,

@@ -39,7 +39,7 @@ export interface PackedRows {
   load(firstRow: number, data: Uint8Array): number;
 }
 
-/** Records in the order of the float64 at `timeAt`; those at or below a row's offset are skipped. */
+/** Records by the float64 at `timeAt`; those at or below a row's offset are skipped. */
 export interface RecordOrder {
   readonly timeAt: number;
   readonly offsets: Float64Array;
