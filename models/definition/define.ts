@@ -18,6 +18,8 @@ export interface HeadDefinition {
   readonly kind: "binary" | "seconds";
   /** ESMM: this head is a rate given `given`; its loss is on the product of both. */
   readonly given?: string;
+  /** Where the item's duration is unknown, so is the outcome. */
+  readonly needsDuration?: boolean;
 }
 
 /** A sliding window made of panes: `panes` x `paneMs`, plus the open pane. */

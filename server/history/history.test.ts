@@ -128,7 +128,7 @@ describe("rows of a history", () => {
     expect(samples.map(({ categoryRow }) => categoryRow)).toEqual([0, 1, 0]);
   });
 
-  test("seconds are unknown where the length is, once any length is known", () => {
+  test("seconds are unknown where the length is and the head needs it", () => {
     const document = { item: "i", document: { durationSeconds: 9 } };
     const samples = dataOf([
       event(0, "impression", { document }),

@@ -5,6 +5,7 @@ import { FeatureEncoder } from "../../models/features/encoder.ts";
 import { limits } from "../../models/limits.ts";
 import { rankerShapeOf } from "../../models/ranking/definition-shape.ts";
 import { createRanker } from "../../models/ranking/ranker.ts";
+import { type LabelMask, labelMask } from "../../models/training/label-mask.ts";
 import type { Sample } from "../../models/training/sample.ts";
 import { FeedContext, type FeedRequest } from "../../workers/ranking/feed-context.ts";
 import { featuresHydrator } from "../../workers/ranking/hydrators/features-hydrator.ts";
@@ -32,8 +33,6 @@ export interface PointInTimeOptions {
   /** Users and items of the history at most. */
   readonly users: number;
   readonly items: number;
-  /** Outcomes in seconds are unknown where the item's duration is. */
-  readonly secondsNeedDuration: boolean;
 }
 
 const dedupIdsMax = 1_024;
@@ -50,6 +49,7 @@ export class PointInTime {
   readonly #options: PointInTimeOptions;
   readonly #windows: WindowsCore;
   readonly #memory: ItemMemory;
+  readonly #mask: LabelMask;
   readonly #pages: PageFeatures;
   readonly #categories = new Int32Array(limits.itemCategoriesMax);
   #events = 0;
@@ -57,6 +57,7 @@ export class PointInTime {
   constructor(options: PointInTimeOptions) {
     const { definition, known } = options;
     this.#options = options;
+    this.#mask = labelMask(definition);
     this.state = createSharedState(definition, {
       dataDir: null,
       modelFloats: createRanker(rankerShapeOf(definition)).floats,
@@ -114,20 +115,15 @@ export class PointInTime {
 
   #sample(
     row: HistoryRow,
-    read: Pick<Sample, "userRow" | "itemRow" | "categoryRow" | "userDense" | "itemDense"> & {
-      readonly hasDuration: boolean;
-    },
+    read: Pick<Sample, "userRow" | "itemRow" | "categoryRow" | "userDense" | "itemDense">,
   ): Sample {
-    const { definition, known, secondsNeedDuration } = this.#options;
-    const { hasDuration, ...features } = read;
-    const labels = row.labels.map((label, head) => {
-      const seconds = definition.heads[head]?.kind === "seconds";
-      return seconds && secondsNeedDuration && !hasDuration ? Number.NaN : label;
-    });
+    const { known } = this.#options;
+    const labels = row.labels.slice();
+    this.#mask(labels, read.itemDense);
     const within = (id: number, rows: number | undefined) =>
       id < (rows ?? Number.POSITIVE_INFINITY) ? id : noRow;
     return {
-      ...features,
+      ...read,
       userRow: within(read.userRow, known?.users.length),
       itemRow: within(read.itemRow, known?.items.length),
       ...{ kind: "primary", position: 0, weight: 1, requestId: [0, 0, 0, 0] },
@@ -228,7 +224,6 @@ class PageFeatures {
     const at = index * itemWidth;
     return {
       categoryRow: category < 0 ? noRow : category,
-      hasDuration: attributes.durationSeconds[index]! > 0,
       userDense: ranked.userDense.slice(),
       itemDense: ranked.itemDense.slice(at, at + itemWidth),
     };

@@ -40,8 +40,6 @@ export function rankingData(
     ...options,
     users: new Set(events.map((event) => event.user)).size,
     items: new Set([...events, ...documents].map((one) => one.item)).size,
-    // A history without any duration says nothing by leaving one out.
-    secondsNeedDuration: documents.some(({ document }) => (document.durationSeconds ?? 0) > 0),
   });
   for (const document of history.documents) replay.document(document);
   const train: Tie[] = [];

@@ -36,5 +36,8 @@ export function syntheticHistory(
     });
   }
   const ties = labelRows(definition, events, startMs + 0.8 * rows * stepMs);
-  return { documents: [], ties, rows };
+  const documents = Array.from({ length: items }, (_, i) => {
+    return { item: `i${i}`, document: { durationSeconds: 10 + i } };
+  });
+  return { documents, ties, rows };
 }

@@ -5,6 +5,7 @@ import { type EventRecord, encodeEvent } from "../../models/core/event.ts";
 import { Random } from "../../models/core/random.ts";
 import definition from "../../models/definition/default.ts";
 import type { RecommenderDefinition } from "../../models/definition/define.ts";
+import { featureCatalog } from "../../models/features/catalog.ts";
 import { decodeSample, type Sample } from "../../models/training/sample.ts";
 import type { ServedRecord } from "../../models/training/served.ts";
 import { encodeServed } from "../../models/training/served.ts";
@@ -320,6 +321,30 @@ describe("joiner", () => {
     expect(await rows()).toEqual([
       ["primary", 10, 0],
       ["primary", 12, 1],
+    ]);
+  });
+
+  test("a head that needs the item's duration has no label without one", async () => {
+    const heads = definition.heads.map((head) => ({
+      ...head,
+      needsDuration: head.name === "watch",
+    }));
+    const bench = new Bench({ of: { ...definition, heads } });
+    await bench.open();
+    const { itemNames, itemWidth } = featureCatalog(definition);
+    const itemDense = new Float32Array(2 * itemWidth);
+    itemDense[itemWidth + itemNames.indexOf("item.durationKnown")] = 1;
+    const one = { ...slate("a", 4, [10, 11], startMs), itemDense };
+    await bench.arrive({ receivedMs: startMs, slate: one });
+    for (const item of [10, 11]) {
+      const touch = { type: 4, user: 4, item, timeMs: startMs + 1_000, id: `watch/${item}` };
+      await bench.arrive({ receivedMs: startMs + 1_000, event: event(touch, { value: 7 }) });
+    }
+    await bench.finish();
+    const labels = (await bench.samples()).map((sample) => [...sample.labels]);
+    expect(labels).toEqual([
+      [0, 0, 0, 0, Number.NaN],
+      [0, 0, 0, 0, 7],
     ]);
   });
 

@@ -3,6 +3,7 @@ import { eventAt } from "../../models/core/event.ts";
 import { RecentIds } from "../../models/core/recent-ids.ts";
 import { combineWatermarks } from "../../models/core/watermark.ts";
 import { limits } from "../../models/limits.ts";
+import { type LabelMask, labelMask } from "../../models/training/label-mask.ts";
 import { servedAt, servedTimeMs, servedUserRow } from "../../models/training/served-view.ts";
 import { type LogBatch, recordOf } from "../stores/event-log.ts";
 import { type LogSource, makeSources, savedOf, savedSource } from "../stores/log-source.ts";
@@ -33,6 +34,7 @@ export class JoinerCore {
   readonly sources: readonly LogSource[];
   readonly counts: JoinerCounts = emptyJoinerCounts();
   readonly rules: AttributionRules;
+  readonly #mask: LabelMask;
   readonly #options: JoinerOptions;
   readonly #slates: Slates;
   readonly #waiting: WaitingInteractions;
@@ -56,6 +58,7 @@ export class JoinerCore {
     const { partitions } = options;
     this.#options = options;
     this.rules = attributionRules(options.definition);
+    this.#mask = labelMask(options.definition);
     this.#maxDisorderMs = options.maxDisorderMs ?? limits.maxDisorderMs;
     this.#emitAfterMs = options.emitAfterMs ?? this.rules.closeAfterMs + this.#maxDisorderMs;
     this.#slates = new Slates({
@@ -308,7 +311,7 @@ export class JoinerCore {
 
   /** A late sample from its served record. */
   sampleOf(record: Uint8Array, late: LateSample): Uint8Array {
-    return sampleOf(record, late, this.#options.clock.nowMs());
+    return sampleOf(record, late, { mask: this.#mask, emittedMs: this.#options.clock.nowMs() });
   }
 
   /**
@@ -368,6 +371,7 @@ export class JoinerCore {
     const { samples, unseen } = samplesOf(record, this.#slates, {
       slate,
       needsSeen: this.rules.needsImpression,
+      mask: this.#mask,
       emittedMs: this.#options.clock.nowMs(),
     });
     for (const sample of samples) this.#samples.push(sample);

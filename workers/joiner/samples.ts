@@ -1,3 +1,4 @@
+import type { LabelMask } from "../../models/training/label-mask.ts";
 import { encodeSample } from "../../models/training/sample.ts";
 import { decodeServed, type ServedRecord } from "../../models/training/served.ts";
 import { servedCount, servedItemRow } from "../../models/training/served-view.ts";
@@ -12,6 +13,12 @@ export interface LateSample {
   readonly labels: Float32Array;
 }
 
+/** What samples are made with. */
+export interface SampleMaking {
+  readonly mask: LabelMask;
+  readonly emittedMs: number;
+}
+
 /** Item rows of a served record, in slate order. */
 export function itemsOf(view: DataView): Uint32Array {
   const items = new Uint32Array(servedCount(view, 0));
@@ -23,10 +30,13 @@ function encodeOne(
   served: ServedRecord,
   userDense: Float32Array,
   one: { place: number; kind: "primary" | "correction"; labels: Float32Array },
-  emittedMs: number,
+  { mask, emittedMs }: SampleMaking,
 ): Uint8Array {
   const { place } = one;
   const width = served.itemDense.length / served.items.length;
+  const itemDense = served.itemDense.subarray(place * width, (place + 1) * width);
+  const labels = one.labels.slice();
+  mask(labels, itemDense);
   return encodeSample({
     kind: one.kind,
     position: place,
@@ -37,22 +47,22 @@ function encodeOne(
     servedMs: served.timeMs,
     emittedMs,
     requestId: served.requestId,
-    labels: one.labels,
+    labels,
     userDense,
-    itemDense: served.itemDense.subarray(place * width, (place + 1) * width),
+    itemDense,
   });
 }
 
-export function sampleOf(record: Uint8Array, late: LateSample, emittedMs: number): Uint8Array {
+export function sampleOf(record: Uint8Array, late: LateSample, making: SampleMaking): Uint8Array {
   const served = decodeServed(record);
-  return encodeOne(served, served.userDense, late, emittedMs);
+  return encodeOne(served, served.userDense, late, making);
 }
 
 /** The primary samples of a slate; marks the rows that they are of. */
 export function samplesOf(
   record: Uint8Array,
   slates: Slates,
-  options: { slate: number; needsSeen: boolean; emittedMs: number },
+  options: SampleMaking & { readonly slate: number; readonly needsSeen: boolean },
 ): { samples: Uint8Array[]; unseen: number } {
   const served = decodeServed(record);
   const samples: Uint8Array[] = [];
@@ -61,7 +71,7 @@ export function samplesOf(
     if (options.needsSeen && (slates.marks[row] & mark.seen) === 0) continue;
     slates.marks[row] |= mark.emitted;
     const one = { place, kind: "primary" as const, labels: slates.labelsOf(row) };
-    samples.push(encodeOne(served, served.userDense, one, options.emittedMs));
+    samples.push(encodeOne(served, served.userDense, one, options));
   }
   return { samples, unseen: served.items.length - samples.length };
 }

@@ -49,7 +49,8 @@ export default defineRecommender({
     { name: "click", interaction: "click", kind: "binary" },
     { name: "longView", interaction: "finish", kind: "binary" },
     { name: "profileEnter", interaction: "profileEnter", kind: "binary" },
-    { name: "watch", interaction: "watch", kind: "seconds" },
+    // Videos of unknown length were played in another way: their seconds say nothing.
+    { name: "watch", interaction: "watch", kind: "seconds", needsDuration: true },
   ],
   windows: [
     { name: "10m", paneMs: MINUTE, panes: 10 },
