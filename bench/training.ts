@@ -67,7 +67,7 @@ function ourPass({ ranker, initial, samples }: Work, batch: number): TrainingRun
 
 /** From the bytes of the log to live weights: what the trainer's thread does, batch by batch. */
 function onlinePass({ ranker, initial, encoded }: Work): { seconds: number; published: number } {
-  const slots = ModelSlots.create({ slots: 4, floats: ranker.floats, readers: 8 });
+  const slots = ModelSlots.create({ slots: 4, floats: ranker.slotFloats, readers: 8 });
   try {
     return withTables((users, items) => {
       const options = trainerOptions(onlineBatch, encoded.length);

@@ -29,6 +29,7 @@ export {
   SharedMetrics,
 } from "./metrics.ts";
 export { ModelSlots, type ModelSlotsOptions } from "./model-slots.ts";
+export { mmoeSlotFloats } from "./packed-shape.ts";
 export {
   type PaneCounters,
   PaneTable,

@@ -8,7 +8,9 @@ import type { PleShape } from "./ple-shape.ts";
  * result does not depend on the rows beside it. Wrong shapes throw before anything is written.
  */
 export interface KernelSet {
-  readonly name: "twin" | "base" | "avx2" | "avx512";
+  readonly name: "twin" | "base" | "avx2" | "avx512" | "avx512bf16";
+  /** Whether it multiplies bf16: only then mmoePack and mmoeScorePacked may be called. */
+  readonly packs: boolean;
   matrixProduct(product: MatrixProduct): void;
   reluBackward(step: ReluBackward): void;
   gateMix(shape: GateShape, step: GateMix): void;
@@ -32,6 +34,13 @@ export interface KernelSet {
   /** `out` is heads x rows: out[head * rows + row]. */
   mmoeScore(shape: MmoeShape, step: MmoeScore): void;
   pleScore(shape: PleShape, step: MmoeScore): void;
+  /** Writes the bf16 form of a slot's parameters behind them; mmoeSlotFloats(shape) floats. */
+  mmoePack(shape: MmoeShape, slot: Float32Array): void;
+  /**
+   * mmoeScore by the bf16 form: `weights` is a packed slot, `userRows` is 1. What enters a product
+   * is rounded to bf16 but for the user's half; sums, gates, mixing and outputs are fp32.
+   */
+  mmoeScorePacked(shape: MmoeShape, step: MmoeScore): void;
 }
 
 /**
@@ -286,6 +295,11 @@ export function packMmoeShape(shape: Omit<MmoeShape, "packed">): Int32Array {
   ]);
 }
 
+/** Products of bf16 go by panels of 32 columns. */
+export function panelled(width: number): number {
+  return (width + 31) & ~31;
+}
+
 const scoreRows = 168;
 
 /** Floats of workspace that scoring needs, whatever the number of rows. */
@@ -300,5 +314,5 @@ export function mmoeWorkspace(shape: Omit<MmoeShape, "packed">): number {
     ...towerWidths.map((width) => heads * padded(width)),
   ];
   const perRow = Math.max(user, item) + columns + 2 * Math.max(...wide) + heads * experts + 1;
-  return scoreRows * perRow + columns;
+  return scoreRows * perRow + panelled(columns);
 }

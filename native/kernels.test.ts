@@ -2,6 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { mmoeWorkspace } from "./kernel-set.ts";
 import { kernelsSuite, testShape, values } from "./kernels.suite.ts";
 import { instructionSets, nativeKernels } from "./kernels.ts";
+import { packedSuite } from "./packed.suite.ts";
+import { mmoeSlotFloats } from "./packed-shape.ts";
 import { pleSuite, testPleShape } from "./ple.suite.ts";
 import { pleWorkspace } from "./ple-shape.ts";
 import { referenceKernels } from "./reference/kernels.ts";
@@ -10,6 +12,10 @@ kernelsSuite("twin", () => referenceKernels);
 for (const set of instructionSets()) {
   kernelsSuite(set, () => nativeKernels(set));
   pleSuite(set, () => nativeKernels(set));
+}
+packedSuite("twin", () => referenceKernels);
+for (const set of instructionSets()) {
+  if (nativeKernels(set).packs) packedSuite(set, () => nativeKernels(set));
 }
 
 describe("the binding of the kernels", () => {
@@ -101,6 +107,25 @@ describe("the binding of the kernels", () => {
     }
     expect(() => kernels.pleScore(shape, { ...step, workspace: four })).toThrow();
     expect(() => kernels.pleScore(shape, { ...step, rows: 3 })).toThrow();
+  });
+
+  test("refuses to pack or to score what is not a whole slot, or without bf16", () => {
+    const widths = { heads: 2, experts: 2, expertWidths: [8, 8], towerWidths: [4] };
+    const shape = testShape({ inputs: [2, 2, 2, 2], ...widths });
+    const slot = new Float32Array(mmoeSlotFloats(shape));
+    const rest = { userDense: four, userVector: four, itemDense: four, itemVector: four };
+    const workspace = new Float32Array(mmoeWorkspace(shape));
+    const step = { ...rest, weights: slot, userRows: 1, rows: 2, logits: false, workspace };
+    for (const set of instructionSets().map((name) => nativeKernels(name))) {
+      const short = slot.subarray(1);
+      expect(() => set.mmoePack(shape, short)).toThrow();
+      expect(() => set.mmoeScorePacked(shape, { ...step, out: four, weights: short })).toThrow();
+      expect(() => set.mmoeScorePacked(shape, { ...step, out: four, userRows: 2 })).toThrow();
+      if (set.packs) set.mmoePack(shape, slot);
+      else expect(() => set.mmoePack(shape, slot)).toThrow("no packed form");
+      if (set.packs) set.mmoeScorePacked(shape, { ...step, out: four });
+      else expect(() => set.mmoeScorePacked(shape, { ...step, out: four })).toThrow();
+    }
   });
 
   test("knows its sets and refuses one that does not exist", () => {

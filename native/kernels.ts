@@ -42,10 +42,12 @@ interface Addon {
   extractionMixBackward: Entry;
   mmoeScore: Entry;
   pleScore: Entry;
+  mmoePack: Entry;
+  mmoeScorePacked: Entry;
   bestInstructionSet(): number;
 }
 
-const names = ["base", "avx2", "avx512"] as const;
+const names = ["base", "avx2", "avx512", "avx512bf16"] as const;
 export type InstructionSet = (typeof names)[number];
 
 /** Sizes travel in one block: an argument more costs more than a store. Read before any return. */
@@ -53,6 +55,7 @@ const sizes = new Int32Array(11);
 
 class NativeKernels implements KernelSet {
   readonly name: InstructionSet;
+  readonly packs: boolean;
   readonly #addon: Addon;
   readonly #set: number;
 
@@ -60,6 +63,7 @@ class NativeKernels implements KernelSet {
     this.#addon = addon;
     this.#set = set;
     this.name = names[set] ?? "base";
+    this.packs = this.name === "avx512bf16";
   }
 
   matrixProduct(p: MatrixProduct): void {
@@ -210,6 +214,14 @@ class NativeKernels implements KernelSet {
 
   pleScore(shape: PleShape, s: MmoeScore): void {
     this.#score(this.#addon.pleScore, shape.packed, s);
+  }
+
+  mmoePack(shape: MmoeShape, slot: Float32Array): void {
+    this.#addon.mmoePack(this.#set, shape.packed, slot);
+  }
+
+  mmoeScorePacked(shape: MmoeShape, s: MmoeScore): void {
+    this.#score(this.#addon.mmoeScorePacked, shape.packed, s);
   }
 
   #score(entry: Entry, packed: Int32Array, s: MmoeScore): void {

@@ -37,7 +37,7 @@ export type SharedCapacities = {
 export interface SharedStateOptions {
   /** Where the embedding files stand; null for anonymous memory. */
   readonly dataDir: string | null;
-  /** Floats of one model: the ranker's `floats`. */
+  /** Floats of one model slot: the ranker's `slotFloats`. */
   readonly modelFloats: number;
   readonly limits?: Partial<SharedCapacities>;
 }

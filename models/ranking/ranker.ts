@@ -1,14 +1,21 @@
-import { type KernelSet, mmoeWorkspace, nativeKernels, pleWorkspace } from "../../native/index.ts";
+import {
+  type KernelSet,
+  type MmoeScore,
+  mmoeSlotFloats,
+  mmoeWorkspace,
+  nativeKernels,
+  pleWorkspace,
+} from "../../native/index.ts";
 import { assert } from "../core/assert.ts";
 import type { Random } from "../core/random.ts";
 import { initialiseRanker } from "./initialise.ts";
-import { type RankerLayout, type RankerShape, rankerLayout } from "./layout.ts";
+import { type MmoeLayout, type RankerLayout, type RankerShape, rankerLayout } from "./layout.ts";
 
 export type { RankerLayout, RankerShape } from "./layout.ts";
 
 /** The inputs of one scoring call. Arrays may be longer than needed. */
 export interface ScoreInput {
-  /** At least `floats` floats: a model slot. */
+  /** At least `floats` floats; for `scoreSlot` a filled slot. */
   readonly weights: Float32Array;
   /** userRows x userWidth, raw. */
   readonly userDense: Float32Array;
@@ -30,8 +37,10 @@ export interface ScoreInput {
 export interface Ranker {
   readonly shape: RankerShape;
   readonly layout: RankerLayout;
-  /** Floats of one model slot. */
+  /** Floats of the parameters. */
   readonly floats: number;
+  /** Floats of a model slot: the parameters, then the form that serving multiplies with. */
+  readonly slotFloats: number;
   readonly headNames: readonly string[];
   readonly kernels: KernelSet;
   /** Fresh parameters into `out` (`floats` floats). */
@@ -43,14 +52,24 @@ export interface Ranker {
   score(input: ScoreInput, out: Float32Array): void;
   /** The same before sigmoid and expm1. */
   logits(input: ScoreInput, out: Float32Array): void;
+  /** Copies parameters into a slot and makes its serving form: part of a publish. */
+  fillSlot(weights: Float32Array, slot: Float32Array): void;
+  /**
+   * `score` as requests are served: from a filled slot, for one user. By bf16 where the processor
+   * multiplies it and the model is a mixture, else by fp32; a slot always gives the same scores.
+   */
+  scoreSlot(input: ScoreInput, out: Float32Array): void;
 }
 
 class NativeRanker implements Ranker {
   readonly shape: RankerShape;
   readonly layout: RankerLayout;
   readonly floats: number;
+  readonly slotFloats: number;
   readonly headNames: readonly string[];
   readonly kernels: KernelSet;
+  /** The layout of a model that is served by its packed form. */
+  readonly #packed: MmoeLayout | null;
   readonly #workspace: Float32Array;
 
   constructor(shape: RankerShape, kernels: KernelSet) {
@@ -60,6 +79,8 @@ class NativeRanker implements Ranker {
     this.headNames = this.layout.headNames;
     this.kernels = kernels;
     const { layout } = this;
+    this.#packed = layout.model === "mmoe" && kernels.packs ? layout : null;
+    this.slotFloats = this.#packed === null ? this.floats : mmoeSlotFloats(this.#packed);
     const floats = layout.model === "ple" ? pleWorkspace(layout) : mmoeWorkspace(layout);
     this.#workspace = new Float32Array(floats);
   }
@@ -77,9 +98,26 @@ class NativeRanker implements Ranker {
     this.#run(input, out, true);
   }
 
+  fillSlot(weights: Float32Array, slot: Float32Array): void {
+    assert(slot.length >= this.slotFloats, "a slot needs `slotFloats` floats");
+    slot.set(weights.length > this.floats ? weights.subarray(0, this.floats) : weights);
+    if (this.#packed !== null) this.kernels.mmoePack(this.#packed, slot);
+  }
+
+  scoreSlot(input: ScoreInput, out: Float32Array): void {
+    if (this.#packed === null) this.#run(input, out, false);
+    else this.kernels.mmoeScorePacked(this.#packed, this.#step(input, out, false));
+  }
+
   #run(input: ScoreInput, out: Float32Array, logits: boolean): void {
     const { kernels, layout } = this;
-    const step = {
+    const step = this.#step(input, out, logits);
+    if (layout.model === "ple") kernels.pleScore(layout, step);
+    else kernels.mmoeScore(layout, step);
+  }
+
+  #step(input: ScoreInput, out: Float32Array, logits: boolean): MmoeScore {
+    return {
       weights: input.weights,
       userDense: input.userDense,
       userVector: input.userVector,
@@ -91,8 +129,6 @@ class NativeRanker implements Ranker {
       out,
       workspace: this.#workspace,
     };
-    if (layout.model === "ple") kernels.pleScore(layout, step);
-    else kernels.mmoeScore(layout, step);
   }
 }
 

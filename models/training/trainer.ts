@@ -56,7 +56,7 @@ export type { ModelVersion, TrainerTables } from "./batch-model.ts";
  * state and input moments; embeddings live in their tables, whose working values it alone changes.
  */
 export class RankTrainer {
-  /** Working weights, `ranker.floats` floats; copy them into a slot to publish. */
+  /** Working weights, `ranker.floats` floats; `fillSlot` publishes them. */
   readonly weights: Float32Array;
   readonly #ranker: Ranker;
   readonly #options: TrainerOptions;
@@ -157,6 +157,11 @@ export class RankTrainer {
     assert(weights.length >= floats, "adopted weights need `floats` floats");
     this.weights.set(weights.subarray(trainedFrom, floats), trainedFrom);
     this.#optimizer.reset();
+  }
+
+  /** Writes the working weights and their serving form into a model slot. */
+  fillSlot(slot: Float32Array): void {
+    this.#ranker.fillSlot(this.weights, slot);
   }
 
   /** Rows of the embedding tables that changed since the last call: publish them. */

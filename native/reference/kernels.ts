@@ -4,6 +4,7 @@ import { extractionMix, extractionMixBackward } from "./extraction.ts";
 import { gateMix, gateMixBackward } from "./gates.ts";
 import { binaryCrossEntropy, productCrossEntropy, smoothL1 } from "./loss.ts";
 import { mmoeScore } from "./mmoe.ts";
+import { mmoePack, mmoeScorePacked } from "./mmoe-packed.ts";
 import { adagrad, adam, squareSum } from "./optimizer.ts";
 import { pleScore } from "./ple.ts";
 import { dotRows, dotRowsBackward, normalise, sigmoid, topK } from "./rows.ts";
@@ -11,6 +12,7 @@ import { dotRows, dotRowsBackward, normalise, sigmoid, topK } from "./rows.ts";
 /** The plain twins: the oracle of the kernels' tests, and readable definitions of each. */
 export const referenceKernels: KernelSet = {
   name: "twin",
+  packs: true,
   matrixProduct,
   reluBackward,
   gateMix,
@@ -30,4 +32,6 @@ export const referenceKernels: KernelSet = {
   extractionMixBackward,
   mmoeScore,
   pleScore,
+  mmoePack,
+  mmoeScorePacked,
 };

@@ -6,6 +6,7 @@
 
 REC_WEAK void register_shared(napi_env, napi_value) {}
 REC_WEAK void register_kernels(napi_env, napi_value) {}
+REC_WEAK void register_mmoe(napi_env, napi_value) {}
 REC_WEAK void register_ple(napi_env, napi_value) {}
 REC_WEAK void register_graph(napi_env, napi_value) {}
 
@@ -133,6 +134,7 @@ void define_function(napi_env env, napi_value exports, const char* name, napi_ca
 static napi_value initialise(napi_env env, napi_value exports) {
   register_shared(env, exports);
   register_kernels(env, exports);
+  register_mmoe(env, exports);
   register_ple(env, exports);
   register_graph(env, exports);
   return exports;

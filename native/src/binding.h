@@ -21,6 +21,7 @@
 // Each owner's file defines its own; binding.cpp holds weak empty defaults.
 void register_shared(napi_env env, napi_value exports);
 void register_kernels(napi_env env, napi_value exports);
+void register_mmoe(napi_env env, napi_value exports);
 void register_ple(napi_env env, napi_value exports);
 void register_graph(napi_env env, napi_value exports);
 

@@ -14,18 +14,20 @@ int best_instruction_set() {
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
-  return avx2 && avx512 ? 2 : avx2 ? 1 : 0;
+  const bool bf16 = __builtin_cpu_supports("avx512bf16");
+  return avx2 && avx512 ? (bf16 ? 3 : 2) : avx2 ? 1 : 0;
 }
 
 const Kernels& kernels_of(int instruction_set) {
-  return instruction_set == 2 ? kernels_avx512 : instruction_set == 1 ? kernels_avx2 : kernels_base;
+  const Kernels* sets[] = {&kernels_base, &kernels_avx2, &kernels_avx512, &kernels_avx512bf16};
+  return *sets[instruction_set];
 }
 
 int padded(int width) { return (width + 15) / 16 * 16; }
 
 size_t mmoe_workspace(const MmoeShape& s) {
   const MmoeSizes z = mmoe_sizes(s);
-  return z.inputs + z.columns + z.first + 2 * z.wide + z.gates + kMmoeRows;
+  return z.inputs + z.user_sum + z.first + 2 * z.wide + z.gates + kMmoeRows;
 }
 
 size_t ple_workspace(const PleShape& s) {

@@ -35,5 +35,7 @@ const Kernels kernels_avx2 = {
     avx2::extraction_mix,
     avx2::extraction_mix_backward,
     avx2::ple_score,
+    nullptr,
+    nullptr,
 };
 }  // namespace rec

@@ -40,5 +40,7 @@ const Kernels kernels_avx512 = {
     avx512::extraction_mix,
     avx512::extraction_mix_backward,
     avx512::ple_score,
+    nullptr,
+    nullptr,
 };
 }  // namespace rec

@@ -33,5 +33,7 @@ const Kernels kernels_base = {
     base::extraction_mix,
     base::extraction_mix_backward,
     base::ple_score,
+    nullptr,
+    nullptr,
 };
 }  // namespace rec

@@ -48,7 +48,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     const topics = topicsOf(dataDir, options.rankWorkers);
     const log = openEventLog(eventLogUrl, { dataDir, topics, durability, clock, report: warn });
     const store = openDocumentStore({ dataDir });
-    const modelFloats = createRanker(rankerShapeOf(definition)).floats;
+    const modelFloats = createRanker(rankerShapeOf(definition)).slotFloats;
     const state = createSharedState(definition, { dataDir, modelFloats });
     const ingest = createIngest({ definition, state, log, store, clock, turns: mainTurns });
     await ingest.restore();

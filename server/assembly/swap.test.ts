@@ -18,6 +18,7 @@ const quiet = { debug: silent, info: silent, warn: silent, error: silent };
 const shape = rankerShapeOf(recommender);
 const ranker = createRanker(shape);
 const heads = shape.heads.length;
+const engines = ["native", "onnx"] as const;
 
 async function post(url: string, body: unknown): Promise<Record<string, unknown>> {
   const headers = { "content-type": "application/json" };
@@ -31,7 +32,11 @@ async function post(url: string, body: unknown): Promise<Record<string, unknown>
  * The heads of a slate by the model version that it names and the features that it was ranked
  * with; null where that version's slot, or the embeddings as of it, are gone.
  */
-function scoredAgain({ storage }: RunningServer, record: ServedRecord): Float32Array | null {
+function scoredAgain(
+  { storage }: RunningServer,
+  engine: (typeof engines)[number],
+  record: ServedRecord,
+): Float32Array | null {
   const { slots, userEmbeddings, itemEmbeddings } = storage.state;
   const { modelVersion, items, userDense, itemDense } = record;
   const slot = Array.from({ length: slots.slots }, (_, i) => i).find(
@@ -46,7 +51,9 @@ function scoredAgain({ storage }: RunningServer, record: ServedRecord): Float32A
   itemEmbeddings.gather(items, count, modelVersion, itemVectors);
   const out = new Float32Array(heads * count);
   const weights = slots.weights(slot).slice();
-  ranker.score({ weights, userDense, itemDense, userVector, itemVectors, count }, out);
+  const inputs = { weights, userDense, itemDense, userVector, itemVectors, count };
+  if (engine === "native") ranker.scoreSlot(inputs, out);
+  else ranker.score(inputs, out);
   // A row keeps two published values: one publish later the older is still that of the version.
   const kept = slots.version(slot) === modelVersion && slots.current().version <= modelVersion + 1;
   return kept ? out : null;
@@ -60,8 +67,6 @@ function expectSameHeads(record: ServedRecord, again: Float32Array): void {
     }
   }
 }
-
-const engines = ["native", "onnx"] as const;
 
 test.each(engines)(
   "while models are swapped, a slate's heads are its version's: %s",
@@ -91,7 +96,7 @@ test.each(engines)(
       const batch = await log.read("served", 0, offset, 1 << 22);
       offset += batch.count;
       const record = decodeServed(recordOf(batch, batch.count - 1));
-      const again = record.modelVersion > 0 ? scoredAgain(server, record) : null;
+      const again = record.modelVersion > 0 ? scoredAgain(server, engine, record) : null;
       if (again === null) continue;
       expectSameHeads(record, again);
       versions.add(record.modelVersion);

@@ -234,7 +234,7 @@ async function openParts(options: VirtualServerOptions): Promise<Parts> {
     ...{ fileSystem: memoryFileSystem(), lingerMs: 0 },
     retention: options.keepsLog ? {} : retentions,
   });
-  const modelFloats = createRanker(rankerShapeOf(definition)).floats;
+  const modelFloats = createRanker(rankerShapeOf(definition)).slotFloats;
   const limits = { ...capacities, ...options.capacities };
   const state = createSharedState(definition, { dataDir: null, modelFloats, limits });
   const store = openDocumentStore({ dataDir: null });

@@ -30,7 +30,7 @@ function said() {
 /** A data folder with one model; gives its weights. */
 function savedModel(dataDir: string): Float32Array {
   const limits = { usersMax: 10, itemsMax: 10, categoriesMax: 4, userCategoryPairsMax: 16 };
-  const state = createSharedState(feed, { dataDir: null, modelFloats: ranker.floats, limits });
+  const state = createSharedState(feed, { dataDir: null, modelFloats: ranker.slotFloats, limits });
   const initial = new Float32Array(ranker.floats);
   ranker.initialise(new Random(3), initial);
   const random = new Random(4);

@@ -60,7 +60,7 @@ export class PointInTime {
     this.#mask = labelMask(definition);
     this.state = createSharedState(definition, {
       dataDir: null,
-      modelFloats: createRanker(rankerShapeOf(definition)).floats,
+      modelFloats: createRanker(rankerShapeOf(definition)).slotFloats,
       limits: capacitiesOf(options),
     });
     const { users, items, categories, windows, userCategoryPairs, recent } = this.state;

@@ -3,14 +3,13 @@ import type { Random } from "../../models/core/random.ts";
 import type { RecommenderDefinition } from "../../models/definition/define.ts";
 import { FeatureEncoder } from "../../models/features/encoder.ts";
 import { limits } from "../../models/limits.ts";
-import { rankerShapeOf } from "../../models/ranking/definition-shape.ts";
-import { createRanker } from "../../models/ranking/ranker.ts";
 import { defaultSlateRules, type SlateRules } from "../../models/ranking/slate-rules.ts";
 import { InteractionWeights } from "../../models/recall/interaction-weights.ts";
 import type { SharedState } from "../shared-state.ts";
 import type { DocumentStore } from "../stores/document-store.ts";
 import { DetailsCache } from "./details-cache.ts";
 import { RankingEngine } from "./engine.ts";
+import { nativeRanker } from "./open-ranker.ts";
 import type { Timer } from "./pipeline/deadline.ts";
 import { CategoryTrendingSource } from "./sources/category-trending.ts";
 import { FreshSource } from "./sources/fresh.ts";
@@ -65,7 +64,7 @@ export function createRankingEngine(options: EngineOptions): RankingEngine {
   return new RankingEngine({
     ...{ definition, state, clock, random, log, generations, metrics },
     encoder: new FeatureEncoder(definition),
-    ranker: options.ranker ?? createRanker(rankerShapeOf(definition)),
+    ranker: options.ranker ?? nativeRanker(definition),
     routes: recallRoutes(options),
     servedPartition: options.servedPartition ?? 0,
     waitsForServed: timer === null,

@@ -68,7 +68,7 @@ describe("ranking engine", () => {
     expect(served.asOfMs).toBe(startMs);
     expect([...served.categories]).toEqual([...served.items].map((row) => row % categoryCount));
     const ranker = createRanker(rankerShapeOf(definition));
-    const weights = new Float32Array(ranker.floats);
+    const weights = new Float32Array(ranker.slotFloats);
     for (let slot = 0; slot < 4; slot++) {
       if (world.state.slots.version(slot) === 1) weights.set(world.state.slots.weights(slot));
     }
@@ -78,7 +78,7 @@ describe("ranking engine", () => {
     const { userDense, itemDense } = served;
     const userVector = new Float32Array(userEmbedding);
     const itemVectors = new Float32Array(count * itemEmbedding);
-    ranker.score({ weights, userDense, itemDense, userVector, itemVectors, count }, heads);
+    ranker.scoreSlot({ weights, userDense, itemDense, userVector, itemVectors, count }, heads);
     for (let i = 0; i < count; i++) {
       for (let h = 0; h < 5; h++) {
         expect(heads[h * count + i]).toBeCloseTo(served.heads[i * 5 + h] ?? Number.NaN, 5);

@@ -13,16 +13,21 @@ export type RankEngine =
   /** A model from elsewhere; `version` is of its content. */
   | { readonly kind: "file"; readonly path: string; readonly version: number };
 
+/** The definition's ranker, by the form of its slots that the native kernels serve from. */
+export function nativeRanker(definition: RecommenderDefinition): ScoringRanker {
+  const ranker = createRanker(rankerShapeOf(definition));
+  return { score: (inputs, heads) => ranker.scoreSlot(inputs, heads) };
+}
+
 /** The ranker of one thread. ONNX Runtime is loaded only where it is asked for. */
 export async function openRanker(
   engine: RankEngine,
   definition: RecommenderDefinition,
 ): Promise<ScoringRanker> {
-  const native = createRanker(rankerShapeOf(definition));
-  if (engine.kind === "native") return native;
+  if (engine.kind === "native") return nativeRanker(definition);
   if (engine.kind === "onnx") {
     const { SlotOnnxRanker } = await import("./onnx/slot-ranker.ts");
-    return new SlotOnnxRanker(native.layout);
+    return new SlotOnnxRanker(createRanker(rankerShapeOf(definition)).layout);
   }
   const { FileRanker } = await import("./onnx/file-ranker.ts");
   const ranker = new FileRanker(engine.path, definition);

@@ -89,7 +89,7 @@ export interface ScoreInputs {
 export interface ScoringRanker {
   /** Of a model that came from elsewhere; without it answers name the pinned slot's version. */
   readonly version?: number;
-  /** Writes heads[head * count + candidate]. */
+  /** Writes heads[head * count + candidate], from the weights of a filled slot. */
   score(inputs: ScoreInputs, heads: Float32Array): void;
 }
 

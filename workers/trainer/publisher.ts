@@ -7,6 +7,11 @@ export interface PublisherOptions {
   readonly items: EmbeddingTable;
 }
 
+/** What is published: its parameters and the form that serving multiplies with. */
+export interface SlotFiller {
+  fillSlot(slot: Float32Array): void;
+}
+
 /** Rows of the two tables that changed since they were last published. */
 interface Touched {
   users: Set<number>;
@@ -41,14 +46,14 @@ export class Publisher {
   }
 
   /** False where it was left out. `version` is larger than any before. */
-  publish(weights: Float32Array, version: number): boolean {
+  publish(model: SlotFiller, version: number): boolean {
     const { slots, users, items } = this.#options;
     const slot = slots.acquire();
     if (slot < 0 || slots.oldestPinnedVersion() < slots.current().version) {
       this.merged++;
       return false;
     }
-    slots.weights(slot).set(weights);
+    model.fillSlot(slots.weights(slot));
     // Rows first: a reader that pins the new version must find them all.
     const { users: userRows, items: itemRows } = this.#touched;
     users.publish(Uint32Array.from(userRows), userRows.size, version);

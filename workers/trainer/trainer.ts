@@ -83,7 +83,7 @@ export class OnlineTrainer {
   /** Makes the working weights live without a judgement: the first version, or one asked for. */
   publishNow(): boolean {
     this.#publisher.touchAll();
-    return this.#publisher.publish(this.#options.trainer.weights, this.version);
+    return this.#publisher.publish(this.#options.trainer, this.version);
   }
 
   /** Takes the sample at `readOffset`; a full batch is judged, published and learned. */
@@ -108,7 +108,7 @@ export class OnlineTrainer {
   #publish(): boolean {
     const { slots, trainer } = this.#options;
     if (this.version <= slots.current().version) return false;
-    return this.#publisher.publish(trainer.weights, this.version);
+    return this.#publisher.publish(trainer, this.version);
   }
 
   #judge(batch: readonly Sample[]): Verdict {

@@ -10,6 +10,12 @@ struct MmoeBlock {
   float *x, *user_sum, *first, *second, *third, *gates, *column;
 };
 
+struct Stack {
+  float* values;
+  ptrdiff_t row, block;  // strides between rows and between experts (or heads)
+  int width;
+};
+
 inline MatrixProduct product(const float* a, ptrdiff_t a_row, const float* b, ptrdiff_t b_row) {
   MatrixProduct p{};
   p.a = a;
@@ -74,12 +80,6 @@ inline void layer_one(const MmoeBlock& b) {
   matrix_product(p);
 }
 
-struct Stack {
-  float* values;
-  ptrdiff_t row, block;  // strides between rows and between experts (or heads)
-  int width;
-};
-
 // One dense layer for each of `blocks` independent inputs, ReLU.
 inline Stack stacked_layer(const Stack& in, const float* weights, int blocks, int rows,
                            int out_width, float* out, bool by_row) {
@@ -123,11 +123,17 @@ inline void write_column(const MmoeBlock& b, int head, const float* z) {
     std::memcpy(out, z, sizeof(float) * b.rows);
     return;
   }
-  if (!(b.s.seconds_heads >> head & 1)) return sigmoid(z, b.rows, out);
-  for (int r = 0; r < b.rows; r++) {
-    // Between 0 s and a day; NaN passes.
-    const float bounded = z[r] < 0 ? 0 : z[r] > 11.37f ? 11.37f : z[r];
-    out[r] = std::expm1(bounded);
+  if (b.s.seconds_heads >> head & 1) seconds_of(z, b.rows, out);
+  else sigmoid(z, b.rows, out);
+}
+
+inline void write_heads(const MmoeBlock& b, Stack towers, const float* skips, ptrdiff_t skips_row) {
+  const int pad = padded(towers.width);
+  for (int h = 0; h < b.s.heads; h++) {
+    const float* w = b.in.weights + b.s.output_offset + static_cast<ptrdiff_t>(h) * (pad + 16);
+    dot_rows(w, towers.values + h * towers.block, b.rows, towers.width, towers.row, b.column);
+    for (int r = 0; r < b.rows; r++) b.column[r] += w[pad] + skips[r * skips_row + h];
+    write_column(b, h, b.column);
   }
 }
 
@@ -138,39 +144,34 @@ inline void run_towers(const MmoeBlock& b, Stack x, float* spare) {
     x = stacked_layer(x, b.in.weights + s.tower_offset[l], s.heads, b.rows, s.tower_width[l],
                       buffers[l % 2], false);
   }
-  const int pad = padded(x.width);
-  const float* skip = b.first + b.hidden + s.heads * s.experts;
-  for (int h = 0; h < s.heads; h++) {
-    const float* w = b.in.weights + s.output_offset + static_cast<ptrdiff_t>(h) * (pad + 16);
-    dot_rows(w, x.values + h * x.block, b.rows, x.width, x.row, b.column);
-    for (int r = 0; r < b.rows; r++) {
-      b.column[r] += w[pad] + skip[r * static_cast<ptrdiff_t>(b.columns) + h];
-    }
-    write_column(b, h, b.column);
-  }
+  write_heads(b, x, b.first + b.hidden + s.heads * s.experts, b.columns);
 }
 
-inline void score_block(const MmoeBlock& b) {
-  const MmoeShape& s = b.s;
-  layer_one(b);
-  const Stack experts = run_experts(b);
-  float* mixed = experts.values == b.second ? b.third : b.second;
+inline GateShape gates_of(const MmoeBlock& b, const Stack& experts, ptrdiff_t logits_row) {
   GateShape g;
   g.rows = b.rows;
-  g.heads = s.heads;
-  g.experts = s.experts;
+  g.heads = b.s.heads;
+  g.experts = b.s.experts;
   g.width = padded(experts.width);
-  g.logits_row = b.columns;
+  g.logits_row = logits_row;
   g.experts_row = experts.row;
   g.expert_stride = experts.block;
   g.mixed_row = g.width;
   g.mixed_head = static_cast<ptrdiff_t>(b.rows) * g.width;
+  return g;
+}
+
+inline void score_block(const MmoeBlock& b) {
+  layer_one(b);
+  const Stack experts = run_experts(b);
+  float* mixed = experts.values == b.second ? b.third : b.second;
+  const GateShape g = gates_of(b, experts, b.columns);
   gate_mix(g, b.first + b.hidden, experts.values, b.gates, mixed);
   float* spare = mixed == b.second ? b.third : b.second;
   run_towers(b, Stack{mixed, g.mixed_row, g.mixed_head, experts.width}, spare);
 }
 
-inline void mmoe_score(const MmoeShape& s, const MmoeInput& in) {
+inline MmoeBlock divide_workspace(const MmoeShape& s, const MmoeInput& in) {
   const MmoeSizes z = mmoe_sizes(s);
   float* at = in.workspace;
   const auto take = [&at](size_t floats) {
@@ -178,9 +179,14 @@ inline void mmoe_score(const MmoeShape& s, const MmoeInput& in) {
     at += floats;
     return here;
   };
-  MmoeBlock b{s, in, 0, 0, s.user_dense + s.user_vector, s.item_dense + s.item_vector,
-              z.hidden, z.columns, take(z.inputs), take(z.columns), take(z.first), take(z.wide),
-              take(z.wide), take(z.gates), take(kMmoeRows)};
+  // The members are made in this order.
+  return MmoeBlock{s, in, 0, 0, s.user_dense + s.user_vector, s.item_dense + s.item_vector,
+                   z.hidden, z.columns, take(z.inputs), take(z.user_sum), take(z.first),
+                   take(z.wide), take(z.wide), take(z.gates), take(kMmoeRows)};
+}
+
+inline void mmoe_score(const MmoeShape& s, const MmoeInput& in) {
+  MmoeBlock b = divide_workspace(s, in);
   if (in.user_rows == 1) layer_one_user(b, 0, 1, b.user_sum);
   for (int from = 0; from < in.rows; from += kMmoeRows) {
     b.from = from;

@@ -287,12 +287,8 @@ inline void ple_write_column(const PleBlock& b, int head, const float* z) {
     std::memcpy(out, z, sizeof(float) * b.rows);
     return;
   }
-  if (!(b.s.seconds_heads >> head & 1)) return sigmoid(z, b.rows, out);
-  for (int r = 0; r < b.rows; r++) {
-    // Between 0 s and a day; NaN passes.
-    const float bounded = z[r] < 0 ? 0 : z[r] > 11.37f ? 11.37f : z[r];
-    out[r] = std::expm1(bounded);
-  }
+  if (b.s.seconds_heads >> head & 1) seconds_of(z, b.rows, out);
+  else sigmoid(z, b.rows, out);
 }
 
 inline void ple_towers(const PleBlock& b, PleStack x) {

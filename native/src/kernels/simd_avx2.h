@@ -39,3 +39,22 @@ inline float sum(V a) {
   t = _mm_add_ps(t, _mm_movehl_ps(t, t));
   return _mm_cvtss_f32(_mm_add_ss(t, _mm_shuffle_ps(t, t, 1)));
 }
+inline V sum_of_four(V a) {
+  const __m256 t = _mm256_add_ps(a.v, _mm256_permute_ps(a.v, _MM_SHUFFLE(2, 3, 0, 1)));
+  return {_mm256_add_ps(t, _mm256_permute_ps(t, _MM_SHUFFLE(1, 0, 3, 2)))};
+}
+inline V top_of_four(V a) {
+  const __m256 t = _mm256_max_ps(a.v, _mm256_permute_ps(a.v, _MM_SHUFFLE(2, 3, 0, 1)));
+  return {_mm256_max_ps(t, _mm256_permute_ps(t, _MM_SHUFFLE(1, 0, 3, 2)))};
+}
+// Sum of row i in place i, over kWidth rows: halves first, then within each half.
+inline V sums_of(const V* rows) {
+  __m256 t[4];
+  for (int i = 0; i < 4; i++) {
+    const __m256 a = rows[i].v, b = rows[i + 4].v;
+    t[i] = _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
+  }
+  const __m256 a = _mm256_add_ps(_mm256_unpacklo_ps(t[0], t[1]), _mm256_unpackhi_ps(t[0], t[1]));
+  const __m256 b = _mm256_add_ps(_mm256_unpacklo_ps(t[2], t[3]), _mm256_unpackhi_ps(t[2], t[3]));
+  return {_mm256_add_ps(_mm256_shuffle_ps(a, b, 0x44), _mm256_shuffle_ps(a, b, 0xee))};
+}

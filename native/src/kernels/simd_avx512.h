@@ -31,3 +31,29 @@ inline V power_of_two(V n) {
   return {_mm512_castsi512_ps(bits)};
 }
 inline float sum(V a) { return _mm512_reduce_add_ps(a.v); }
+inline V sum_of_four(V a) {
+  const __m512 t = _mm512_add_ps(a.v, _mm512_permute_ps(a.v, _MM_SHUFFLE(2, 3, 0, 1)));
+  return {_mm512_add_ps(t, _mm512_permute_ps(t, _MM_SHUFFLE(1, 0, 3, 2)))};
+}
+inline V top_of_four(V a) {
+  const __m512 t = _mm512_max_ps(a.v, _mm512_permute_ps(a.v, _MM_SHUFFLE(2, 3, 0, 1)));
+  return {_mm512_max_ps(t, _mm512_permute_ps(t, _MM_SHUFFLE(1, 0, 3, 2)))};
+}
+// Sum of row i in place i, over kWidth rows: quarters first, then within each quarter.
+inline V sums_of(const V* rows) {
+  __m512 t[8];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; i++) {
+    const __m512 a = rows[i].v, b = rows[i + 8].v;
+    t[i] = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) {
+    const __m512 a = t[i], b = t[i + 4];
+    t[i] = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));
+  }
+  const __m512 a = _mm512_add_ps(_mm512_unpacklo_ps(t[0], t[1]), _mm512_unpackhi_ps(t[0], t[1]));
+  const __m512 b = _mm512_add_ps(_mm512_unpacklo_ps(t[2], t[3]), _mm512_unpackhi_ps(t[2], t[3]));
+  const __m512 c = _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x44), _mm512_shuffle_ps(a, b, 0xee));
+  return {_mm512_shuffle_f32x4(c, c, 0xd8)};
+}

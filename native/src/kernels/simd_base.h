@@ -41,3 +41,22 @@ inline float sum(V a) {
   __m128 t = _mm_add_ps(a.v, _mm_movehl_ps(a.v, a.v));
   return _mm_cvtss_f32(_mm_add_ss(t, _mm_shuffle_ps(t, t, 1)));
 }
+// Over each four neighbours, which hold the result in every place.
+inline __m128 turned(__m128 a) { return _mm_shuffle_ps(a, a, _MM_SHUFFLE(1, 0, 3, 2)); }
+inline __m128 swapped(__m128 a) { return _mm_shuffle_ps(a, a, _MM_SHUFFLE(2, 3, 0, 1)); }
+inline V sum_of_four(V a) {
+  const __m128 t = _mm_add_ps(a.v, swapped(a.v));
+  return {_mm_add_ps(t, turned(t))};
+}
+inline V top_of_four(V a) {
+  const __m128 t = _mm_max_ps(a.v, swapped(a.v));
+  return {_mm_max_ps(t, turned(t))};
+}
+// Sum of row i in place i, over kWidth rows.
+inline V sums_of(const V* rows) {
+  const __m128 a = _mm_add_ps(_mm_unpacklo_ps(rows[0].v, rows[1].v),
+                              _mm_unpackhi_ps(rows[0].v, rows[1].v));
+  const __m128 b = _mm_add_ps(_mm_unpacklo_ps(rows[2].v, rows[3].v),
+                              _mm_unpackhi_ps(rows[2].v, rows[3].v));
+  return {_mm_add_ps(_mm_movelh_ps(a, b), _mm_movehl_ps(b, a))};
+}

@@ -14,11 +14,25 @@ inline V exponential(V x) {
   return y * power_of_two(n);
 }
 
+inline constexpr float kLogSecondsMax = 11.37f;  // a day
+
 inline void sigmoid(const float* values, int count, float* out) {
   for (int i = 0; i < count; i += kWidth) {
     const int n = count - i < kWidth ? count - i : kWidth;
     const V x = n == kWidth ? load(values + i) : load_part(values + i, n);
     const V y = all(1.0f) / (all(1.0f) + exponential(zero() - x));
+    if (n == kWidth) store(out + i, y);
+    else store_part(out + i, y, n);
+  }
+}
+
+// Seconds from their log1p, between none and a day; NaN passes.
+inline void seconds_of(const float* values, int count, float* out) {
+  const V most = all(kLogSecondsMax);
+  for (int i = 0; i < count; i += kWidth) {
+    const int n = count - i < kWidth ? count - i : kWidth;
+    const V x = n == kWidth ? load(values + i) : load_part(values + i, n);
+    const V y = exponential(min(most, max(zero(), x))) - all(1.0f);
     if (n == kWidth) store(out + i, y);
     else store_part(out + i, y, n);
   }
@@ -35,7 +49,7 @@ inline void divide_by_sums(const GateShape& s, float* gates) {
   }
 }
 
-// Writes logits - top of each head; for rows whose heads lie far apart.
+// Writes logits - top of each head.
 inline void subtract_tops(const GateShape& s, const float* logits, float* out) {
   for (int h = 0; h < s.heads; h++) {
     const float* z = logits + h * s.experts;
@@ -53,31 +67,32 @@ inline void exponentials(const float* values, int count, float* out) {
   }
 }
 
-// Logits of one row within this of zero need no shift: no exponential overflows or vanishes.
-inline constexpr float kPlainLogit = 30.0f;
-
 // gates = softmax over experts of one row, per head.
 inline void gate_softmax(const GateShape& s, const float* logits, float* gates) {
-  const int columns = s.heads * s.experts;
-  V far = zero();
-  for (int j = 0; j < columns; j += kWidth) {
-    const int n = columns - j < kWidth ? columns - j : kWidth;
-    const V z = n == kWidth ? load(logits + j) : load_part(logits + j, n);
-    far = far + where_positive(z * z - all(kPlainLogit * kPlainLogit), all(1.0f));
-  }
-  if (sum(far) == 0.0f) {
-    exponentials(logits, columns, gates);
-  } else {
-    subtract_tops(s, logits, gates);
-    exponentials(gates, columns, gates);
-  }
+  subtract_tops(s, logits, gates);
+  exponentials(gates, s.heads * s.experts, gates);
   divide_by_sums(s, gates);
+}
+
+// The same for four experts and all rows: each quarter of a vector's 16 bytes is one head.
+inline void gate_softmax_of_four(const GateShape& s, const float* logits, float* gates) {
+  const int columns = 4 * s.heads, count = s.rows * columns;
+  for (int r = 0; r < s.rows; r++) {
+    std::memcpy(gates + r * columns, logits + r * s.logits_row, sizeof(float) * columns);
+  }
+  for (int j = 0; j < count; j += kWidth) {
+    const int n = count - j < kWidth ? count - j : kWidth;
+    const V z = n == kWidth ? load(gates + j) : load_part(gates + j, n);
+    const V e = exponential(z - top_of_four(z));
+    if (n == kWidth) store(gates + j, e / sum_of_four(e));
+    else store_part(gates + j, e / sum_of_four(e), n);
+  }
 }
 
 // One row: mixed[h] = sum over experts of gates[h][e] * experts[e]. E > 0 fixes the number of
 // experts, so that their values stay in registers over all heads.
-template <int E>
-inline void mix_row(const GateShape& s, const float* gates, const float* experts, float* mixed) {
+template <int E, class Out>
+inline void mix_row(const GateShape& s, const float* gates, const float* experts, Out* mixed) {
   const int count = E > 0 ? E : s.experts;
   for (int j = 0; j < s.width; j += kWidth) {
     const int n = s.width - j < kWidth ? s.width - j : kWidth;
@@ -101,23 +116,29 @@ inline void mix_row(const GateShape& s, const float* gates, const float* experts
         }
         total = fma(all(g[e]), values[E > 0 ? e : 0], total);
       }
-      float* out = mixed + h * s.mixed_head + j;
+      Out* out = mixed + h * s.mixed_head + j;
       if (whole) store(out, total);
       else store_part(out, total, n);
     }
   }
 }
 
-// mixed[h][r] = sum over experts of gates[r][h][e] * experts[r][e].
+// mixed[h][r] = sum over experts of gates[r][h][e] * experts[r][e]. Out is float or bf16.
+template <class Out>
 inline void gate_mix(const GateShape& s, const float* logits, const float* experts, float* gates,
-                     float* mixed) {
+                     Out* mixed) {
+  const int columns = s.heads * s.experts;
+  if (s.experts == 4) gate_softmax_of_four(s, logits, gates);
   for (int r = 0; r < s.rows; r++) {
-    float* g = gates + static_cast<ptrdiff_t>(r) * s.heads * s.experts;
-    gate_softmax(s, logits + r * s.logits_row, g);
+    float* g = gates + static_cast<ptrdiff_t>(r) * columns;
     const float* x = experts + r * s.experts_row;
-    float* out = mixed + r * s.mixed_row;
-    if (s.experts == 4) mix_row<4>(s, g, x, out);
-    else mix_row<0>(s, g, x, out);
+    Out* out = mixed + r * s.mixed_row;
+    if (s.experts == 4) {
+      mix_row<4>(s, g, x, out);
+    } else {
+      gate_softmax(s, logits + r * s.logits_row, g);
+      mix_row<0>(s, g, x, out);
+    }
   }
 }
 

@@ -128,11 +128,14 @@ struct Kernels {
                                   const float* mixed_gradient, float* logits_gradient,
                                   float* experts_gradient);
   void (*ple_score)(const PleShape&, const MmoeInput&);
+  // Both null where the set does not multiply bf16. The slot holds packed_places(shape).floats.
+  void (*mmoe_pack)(const MmoeShape&, float* slot);
+  void (*mmoe_score_packed)(const MmoeShape&, const MmoeInput&);
 };
 
-extern const Kernels kernels_base, kernels_avx2, kernels_avx512;
+extern const Kernels kernels_base, kernels_avx2, kernels_avx512, kernels_avx512bf16;
 
-// Instruction sets in order: 0 base, 1 AVX2 with FMA, 2 AVX-512 F, VL, DQ, BW.
+// Instruction sets in order: 0 base, 1 AVX2 with FMA, 2 AVX-512 F, VL, DQ, BW, 3 with BF16.
 int best_instruction_set();
 const Kernels& kernels_of(int instruction_set);
 

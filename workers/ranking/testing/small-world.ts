@@ -84,7 +84,10 @@ export function generationOf(items: number, generation = 1): IndexGeneration {
 
 export function publishModel(state: SharedState, version: number, seed = version): void {
   const slot = state.slots.acquire();
-  createRanker(rankerShapeOf(definition)).initialise(new Random(seed), state.slots.weights(slot));
+  const ranker = createRanker(rankerShapeOf(definition));
+  const weights = new Float32Array(ranker.floats);
+  ranker.initialise(new Random(seed), weights);
+  ranker.fillSlot(weights, state.slots.weights(slot));
   state.slots.publish(slot, version);
 }
 
@@ -96,7 +99,7 @@ export function smallState(items: number, users = 50): SharedState {
     userCategoryPairsMax: 10_000,
     readersMax: 16,
   };
-  const modelFloats = createRanker(rankerShapeOf(definition)).floats;
+  const modelFloats = createRanker(rankerShapeOf(definition)).slotFloats;
   const state = createSharedState(definition, { dataDir: null, modelFloats, limits });
   fillItems(state, items);
   fillTrending(state, items);
