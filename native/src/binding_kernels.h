@@ -1,5 +1,6 @@
 // What the entry points of kernels have in common: each takes the instruction set first (0 base,
-// 1 AVX2, 2 AVX-512, 3 with BF16), then arrays, then one Int32Array of sizes and strides, then floats.
+// 1 AVX2, 2 AVX-512, 3 with BF16), then arrays, then one Int32Array of sizes and strides, then
+// floats.
 #pragma once
 #include "binding.h"
 #include "kernels/table.h"

@@ -1,6 +1,6 @@
-// The fused score over weights packed as bf16: twice the multiply-adds of fp32 an instruction. Sums,
-// biases, gates, mixing and outputs stay fp32; what enters a product is rounded to bf16, to nearest
-// even. Denormals count as zero here. Packed form: see PackedPlaces in mmoe_sizes.h.
+// The fused score over weights packed as bf16: twice the multiply-adds of fp32 an instruction.
+// Sums, biases, gates, mixing and outputs stay fp32; what enters a product is rounded to bf16, to
+// nearest even. Denormals count as zero here. Packed form: see PackedPlaces in mmoe_sizes.h.
 struct PackedProduct {
   const uint16_t* a;  // bf16; each row reads 2 * steps of them
   ptrdiff_t a_row;
@@ -29,7 +29,8 @@ inline void pack_matrix(const float* b, ptrdiff_t b_row, int rows, int columns, 
   }
 }
 
-// The same layer of several blocks, each rows x pad(columns) and a bias behind: a bias, then panels.
+// The same layer of several blocks, each rows x pad(columns) with its bias behind; packed, the bias
+// stands first.
 inline void pack_layer(const float* from, int blocks, int rows, int columns, float* out) {
   const ptrdiff_t row = padded(columns);
   for (int e = 0; e < blocks; e++, from += (rows + 1) * row) {
