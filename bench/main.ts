@@ -10,6 +10,7 @@ const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   "hand-over": async () => (await import("./hand-over.ts")).bench,
   training: async () => (await import("./training.ts")).bench,
   kernels: async () => (await import("./kernels.ts")).bench,
+  onnx: async () => (await import("./onnx.ts")).bench,
   restart: async () => (await import("./restart.ts")).bench,
   soak: async () => (await import("./soak.ts")).bench,
   stop: async () => (await import("./stop.ts")).bench,
