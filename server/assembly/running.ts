@@ -49,7 +49,8 @@ interface Parts {
 async function engineOf(config: Config, definition: RecommenderDefinition, log: Log) {
   const { rankEngine, rankOnnx } = config;
   if (rankEngine === "native") return { kind: "native" } as const;
-  const engine = await checkEngine(rankOnnx === "" ? null : rankOnnx, definition);
+  const warn = (text: string) => log.warn(text);
+  const engine = await checkEngine(rankOnnx === "" ? null : rankOnnx, { definition, warn });
   if (engine.kind !== "file") return engine;
   const { path, version } = engine;
   log.info("a model from a file serves, the trainer rests", { path, version });

@@ -1,5 +1,6 @@
 import { RecError } from "../../models/core/errors.ts";
 import type { RecommenderDefinition } from "../../models/definition/define.ts";
+import { limits } from "../../models/limits.ts";
 import { rankerShapeOf } from "../../models/ranking/definition-shape.ts";
 import { createRanker } from "../../models/ranking/ranker.ts";
 import type { ScoringRanker } from "./state.ts";
@@ -40,7 +41,7 @@ export async function openRanker(
 /** Checks at the start that the engine can serve: throws what threads would meet. */
 export async function checkEngine(
   path: string | null,
-  definition: RecommenderDefinition,
+  { definition, warn }: { definition: RecommenderDefinition; warn: (text: string) => void },
 ): Promise<RankEngine> {
   if (path === null) {
     const { SlotOnnxRanker } = await import("./onnx/slot-ranker.ts");
@@ -50,5 +51,11 @@ export async function checkEngine(
   const { FileRanker } = await import("./onnx/file-ranker.ts");
   const ranker = new FileRanker(path, definition);
   ranker.close();
-  return { kind: "file", path, version: ranker.version };
+  const { version, scoreMs } = ranker;
+  if (scoreMs > limits.deadlineMsDefault / 4) {
+    const rows = definition.rankedMax;
+    // Nothing can cut a score short, and a thread that is still for long is replaced.
+    warn(`${path} takes ${scoreMs.toFixed(0)} ms for ${rows} candidates: make it smaller`);
+  }
+  return { kind: "file", path, version };
 }

@@ -62,6 +62,8 @@ function blockOf(inputs: ScoreInputs, block: Block): Float32Array {
 export class FileRanker implements ScoringRanker {
   readonly version: number;
   readonly binding: OnnxBinding;
+  /** How long it took for as many candidates as are ranked, milliseconds. */
+  readonly scoreMs: number;
   readonly #path: string;
   readonly #session: OnnxSession;
   readonly #definition: RecommenderDefinition;
@@ -82,7 +84,10 @@ export class FileRanker implements ScoringRanker {
     this.#session = new OnnxSession(path, path);
     try {
       this.binding = bindOnnx(this.#session, { definition, note, path });
-      for (const count of [1, 3]) this.#try(count);
+      for (const count of [1, 3, definition.rankedMax]) this.#try(count);
+      const startMs = performance.now();
+      this.#try(definition.rankedMax);
+      this.scoreMs = performance.now() - startMs;
     } catch (error) {
       this.#session.close();
       throw error;
