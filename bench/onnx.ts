@@ -7,7 +7,7 @@ export const bench: Bench = {
   options: {
     candidates: { kind: "number", help: "candidates of a request", default: 500, min: 1, max: 500 },
     swaps: { kind: "number", help: "models published, one after another", default: 1_000, min: 40 },
-    sessions: { kind: "number", help: "of a session for each swap", default: 200, min: 0 },
+    sessions: { kind: "number", help: "of a session for each swap", default: 1_000, min: 0 },
     "turn-ms": { kind: "number", help: "milliseconds of one turn", default: 20, min: 0.1 },
     rounds: { kind: "number", help: "turns of each, alternating", default: 15, min: 1 },
   },
