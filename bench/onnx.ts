@@ -16,7 +16,7 @@ export const bench: Bench = {
       {
         seed,
         candidates: smoke ? 20 : options.number("candidates"),
-        swaps: smoke ? 40 : options.number("swaps"),
+        swaps: smoke ? 100 : options.number("swaps"),
         sessions: smoke ? 4 : options.number("sessions"),
         turnMs: smoke ? 0.1 : options.number("turn-ms"),
         rounds: smoke ? 2 : options.number("rounds"),
