@@ -1,7 +1,7 @@
 import { Random } from "../models/core/random.ts";
 import { createRanker, type Ranker } from "../models/ranking/ranker.ts";
 import { decodeSample, encodeSample, type Sample } from "../models/training/sample.ts";
-import { RankTrainer, type TrainerOptions } from "../models/training/trainer.ts";
+import { RankTrainer, type TrainerOptions, trainerDefaults } from "../models/training/trainer.ts";
 import { EmbeddingTable, ModelSlots } from "../native/index.ts";
 import { OnlineTrainer } from "../workers/trainer/trainer.ts";
 import type { Bench, Figure } from "./harness.ts";
@@ -17,7 +17,7 @@ import { drawStream, samplesOf, streamIds, wideShape } from "./training/stream.t
  */
 
 const batches = [64, 100, 256, 1_024] as const;
-const embedding = { learningRate: 0.05, epsilon: 0.05, admission: 0 };
+const embedding = { ...trainerDefaults.itemEmbedding, admission: 0 };
 const onlineBatch = 100;
 
 function trainerOptions(batch: number, count: number): Partial<TrainerOptions> {
@@ -72,11 +72,9 @@ function onlinePass({ ranker, initial, encoded }: Work): { seconds: number; publ
     return withTables((users, items) => {
       const options = trainerOptions(onlineBatch, encoded.length);
       const trainer = new RankTrainer(ranker, { users, items }, initial, options);
-      const clock = { nowMs: () => performance.now() };
       const online = new OnlineTrainer({
-        ...{ trainer, slots, users, items, clock, publishEvery: onlineBatch },
+        ...{ trainer, slots, users, items, publishEvery: onlineBatch },
       });
-      online.catchingUp = false;
       online.publishNow();
       let published = 0;
       const startMs = performance.now();

@@ -15,11 +15,20 @@ interface Functions {
     gradients: Float32Array,
     learningRate: number,
     epsilon: number,
+    decay: number,
   ): void;
   embeddingTablePublish(handle: number, rows: Rows, count: number, version: number): void;
   embeddingTableSave(handle: number, firstRow: number, count: number, out: Uint8Array): void;
-  embeddingTableLoad(handle: number, firstRow: number, count: number, data: Uint8Array): void;
+  embeddingTableLoad(h: number, first: number, count: number, data: Uint8Array, all: number): void;
   sharedRelease(handle: number): void;
+}
+
+/** How a row steps by its gradient. */
+export interface RowStep {
+  readonly learningRate: number;
+  readonly epsilon: number;
+  /** What is kept of the accumulator at each step; 1 keeps all. */
+  readonly decay: number;
 }
 
 export interface EmbeddingTableOptions {
@@ -83,18 +92,14 @@ export class EmbeddingTable {
   }
 
   /**
-   * Row-wise Adagrad on working values: a += mean(g^2), w -= learningRate x g / (sqrt(a) +
-   * epsilon). A row that occurs again is applied again, in order. Trainer's thread only.
+   * Row-wise Adagrad on working values: a = decay x a + mean(g^2), w -= learningRate x g /
+   * (sqrt(a) + epsilon). A row that occurs again is applied again, in order. Trainer's thread only.
    */
-  applyAdagrad(
-    rows: Rows,
-    count: number,
-    gradients: Float32Array,
-    options: { readonly learningRate: number; readonly epsilon: number },
-  ): void {
-    const { learningRate, epsilon } = options;
+  applyAdagrad(rows: Rows, count: number, gradients: Float32Array, options: RowStep): void {
+    const { learningRate, epsilon, decay } = options;
     const { handle } = this;
-    this.#native.embeddingTableApplyAdagrad(handle, rows, count, gradients, learningRate, epsilon);
+    const { embeddingTableApplyAdagrad: apply } = this.#native;
+    apply(handle, rows, count, gradients, learningRate, epsilon, decay);
   }
 
   /**
@@ -112,7 +117,12 @@ export class EmbeddingTable {
   }
 
   load(firstRow: number, count: number, data: Uint8Array): void {
-    this.#native.embeddingTableLoad(this.handle, firstRow, count, data);
+    this.#native.embeddingTableLoad(this.handle, firstRow, count, data, 1);
+  }
+
+  /** Of saved rows the working values and accumulators alone: what readers see stays. */
+  loadWorking(firstRow: number, count: number, data: Uint8Array): void {
+    this.#native.embeddingTableLoad(this.handle, firstRow, count, data, 0);
   }
 
   /** Frees the memory. Only when no thread uses the table any more. */

@@ -1,4 +1,5 @@
 import type { IndexGeneration } from "../models/recall/generation.ts";
+import type { HeadMetrics } from "../models/training/progressive.ts";
 import type { SharedHandles } from "./shared-state.ts";
 import type { Topics } from "./stores/embedded/control.ts";
 
@@ -40,6 +41,8 @@ export type FromRole =
   /** What was stored before has been taken in. */
   | { readonly kind: "ready" }
   | { readonly kind: "generation"; readonly generation: IndexGeneration }
+  /** The trainer's: how each head did on the latest samples, before they were learned. */
+  | { readonly kind: "progressive"; readonly heads: readonly HeadMetrics[] }
   | { readonly kind: "answer"; readonly id: number; readonly json: string }
   | { readonly kind: "refused"; readonly id: number; readonly code: string; readonly text: string }
   | { readonly kind: "log"; readonly level: "info" | "warn"; readonly text: string }

@@ -1,24 +1,33 @@
 import type { Scored } from "./auc.ts";
 
+/** With an importance weight a row (default 1): what was left out counts through what stayed. */
+interface Weighted extends Scored {
+  readonly weights?: ArrayLike<number>;
+}
+
 const probabilityMin = 1e-7;
 
 /** Mean cross entropy in nats; probabilities are kept 1e-7 away from 0 and 1. */
-export function logLoss({ scores, labels }: Scored): number {
+export function logLoss({ scores, labels, weights }: Weighted): number {
   let total = 0;
+  let rows = 0;
   for (let i = 0; i < scores.length; i++) {
     const p = Math.min(1 - probabilityMin, Math.max(probabilityMin, scores[i]!));
-    total -= labels[i]! * Math.log(p) + (1 - labels[i]!) * Math.log(1 - p);
+    const weight = weights === undefined ? 1 : weights[i]!;
+    total -= weight * (labels[i]! * Math.log(p) + (1 - labels[i]!) * Math.log(1 - p));
+    rows += weight;
   }
-  return scores.length === 0 ? Number.NaN : total / scores.length;
+  return total / rows;
 }
 
 /** Sum of predictions over sum of truths: 1 is right on average. NaN without a positive. */
-export function calibrationRatio({ scores, labels }: Scored): number {
+export function calibrationRatio({ scores, labels, weights }: Weighted): number {
   let predicted = 0;
   let true_ = 0;
   for (let i = 0; i < scores.length; i++) {
-    predicted += scores[i]!;
-    true_ += labels[i]!;
+    const weight = weights === undefined ? 1 : weights[i]!;
+    predicted += weight * scores[i]!;
+    true_ += weight * labels[i]!;
   }
   return true_ === 0 ? Number.NaN : predicted / true_;
 }

@@ -140,10 +140,15 @@ export class SnapshotDirectory {
     return null;
   }
 
-  /** Removes all but the newest `keep` versions, and what an interrupted save left. */
-  prune(keep: number): void {
+  /**
+   * Removes all versions but those to keep (a set, or how many of the newest), never the newest,
+   * and what an interrupted save left.
+   */
+  prune(keep: number | ReadonlySet<number>): void {
     const versions = this.versions();
-    const kept = new Set(versions.slice(0, Math.max(1, keep)).map(String));
+    const isKept = (version: number, i: number) =>
+      i === 0 || (typeof keep === "number" ? i < keep : keep.has(version));
+    const kept = new Set(versions.filter(isKept).map(String));
     for (const name of this.#files.list(this.#directory)) {
       const version = /^(\d{10})\./.exec(name)?.[1];
       const stale = name.endsWith(".tmp") || !kept.has(String(Number(version)));

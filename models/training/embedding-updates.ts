@@ -8,16 +8,22 @@ export interface VectorRows {
     rows: Uint32Array,
     count: number,
     gradients: Float32Array,
-    options: { learningRate: number; epsilon: number },
+    options: { learningRate: number; epsilon: number; decay: number },
   ): void;
+  /** Sets working values and clears their accumulators. */
+  initialise(rows: Uint32Array, count: number, values: Float32Array): void;
 }
 
 export interface EmbeddingOptions {
   readonly learningRate: number;
   /** Damps first steps: row-wise accumulators start at zero. */
   readonly epsilon: number;
+  /** What is kept of an accumulator at each step of its row; below 1 an old row can still turn. */
+  readonly decay: number;
   /** Occurrences before a row is learned: rare ids overfit. */
   readonly admission: number;
+  /** A row that did not occur for so long (in time of samples) is forgotten, and its count. */
+  readonly expiryMs: number;
 }
 
 export interface EmbeddingBatch {
@@ -26,12 +32,19 @@ export interface EmbeddingBatch {
   /** count x width, by the mean loss of the batch. */
   readonly gradients: Float32Array;
   readonly scale: number;
+  /** Time of the newest sample, epoch milliseconds. */
+  readonly timeMs: number;
 }
+
+const hourMs = 3_600_000;
+/** Rows looked at for expiry with each batch: all of a million in a few thousand batches. */
+const sweptRows = 512;
 
 /**
  * Row-wise Adagrad on one embedding table: gradients of a row that stands in a batch more than once
- * are summed first, rows below their admission count are left alone, and rows that changed are
- * remembered until the publisher takes them.
+ * are summed first, rows below their admission count are left alone, rows that have not occurred
+ * for long are set back to zeros (filtering and expiry of Monolith, Liu et al. 2022), and rows that
+ * changed are remembered until the publisher takes them.
  */
 export class EmbeddingUpdates {
   readonly #table: VectorRows;
@@ -41,7 +54,12 @@ export class EmbeddingUpdates {
   readonly #touched = new Set<number>();
   readonly #rows: Uint32Array;
   readonly #sums: Float32Array;
+  readonly #zeros: Float32Array;
   #seen = new Uint8Array(1024);
+  /** Hour of the last occurrence. */
+  #seenAt = new Uint32Array(1024);
+  /** The row that expiry looks at next, and how many it has set back. */
+  readonly #sweep = new Float64Array(2);
 
   constructor(
     table: VectorRows,
@@ -53,29 +71,31 @@ export class EmbeddingUpdates {
     this.#options = options;
     this.#rows = new Uint32Array(shape.rowsMax);
     this.#sums = new Float32Array(shape.rowsMax * shape.width);
+    this.#zeros = new Float32Array(sweptRows * shape.width);
   }
 
-  /** How often each row stood in a batch, saturating at 255. */
-  get seen(): Uint8Array {
-    return this.#seen;
+  /** Rows that expiry has set back since the beginning. */
+  get expired(): number {
+    return this.#sweep[1]!;
   }
 
-  restoreSeen(seen: Uint8Array): void {
-    this.#seen = seen.slice();
+  /** All state but the table's. */
+  save(): (Uint8Array | Uint32Array | Float64Array)[] {
+    return [this.#seen, this.#seenAt, Uint32Array.from(this.#touched), this.#sweep];
   }
 
-  get touched(): Uint32Array {
-    return Uint32Array.from(this.#touched);
-  }
-
-  restoreTouched(rows: Uint32Array): void {
+  /** Takes the bytes of what `save` gave. */
+  restore([seen, seenAt, touched, sweep]: readonly Uint8Array[]): void {
+    this.#seen = seen!.slice();
+    this.#seenAt = new Uint32Array(seenAt!.slice().buffer);
     this.#touched.clear();
-    for (const row of rows) this.#touched.add(row);
+    for (const row of new Uint32Array(touched!.slice().buffer)) this.#touched.add(row);
+    this.#sweep.set(new Float64Array(sweep!.slice().buffer));
   }
 
   /** Rows that changed since the last call. */
   takeTouched(): Uint32Array {
-    const rows = this.touched;
+    const rows = Uint32Array.from(this.#touched);
     this.#touched.clear();
     return rows;
   }
@@ -83,16 +103,34 @@ export class EmbeddingUpdates {
   apply(batch: EmbeddingBatch): void {
     if (this.#width === 0) return;
     const count = this.#collect(batch);
-    if (count === 0) return;
-    const { learningRate, epsilon } = this.#options;
-    this.#table.applyAdagrad(this.#rows, count, this.#sums, { learningRate, epsilon });
+    this.#expire(batch.timeMs);
+    if (count > 0) this.#table.applyAdagrad(this.#rows, count, this.#sums, this.#options);
+  }
+
+  #expire(timeMs: number): void {
+    const { expiryMs } = this.#options;
+    if (expiryMs === Infinity) return;
+    const before = Math.floor((timeMs - expiryMs) / hourMs);
+    const from = this.#sweep[0]! % this.#seen.length;
+    const to = Math.min(this.#seen.length, from + sweptRows);
+    const old: number[] = [];
+    for (let row = from; row < to; row++) {
+      if (this.#seen[row]! === 0 || this.#seenAt[row]! >= before) continue;
+      this.#seen[row] = 0;
+      this.#touched.add(row);
+      old.push(row);
+    }
+    this.#sweep[0] = to;
+    this.#sweep[1]! += old.length;
+    if (old.length > 0) this.#table.initialise(Uint32Array.from(old), old.length, this.#zeros);
   }
 
   #collect(batch: EmbeddingBatch): number {
+    const hour = Math.max(0, Math.floor(batch.timeMs / hourMs));
     this.#slots.clear();
     for (let r = 0; r < batch.count; r++) {
       const row = batch.rows[r]!;
-      if (row === noRow || this.#count(row) <= this.#options.admission) continue;
+      if (row === noRow || this.#count(row, hour) <= this.#options.admission) continue;
       addRow(this.#sums, this.#slotOf(row), batch, { width: this.#width, r });
     }
     return this.#slots.size;
@@ -109,12 +147,18 @@ export class EmbeddingUpdates {
     return slot;
   }
 
-  #count(row: number): number {
+  /** How often the row stood in a batch, this time included, saturating at 255. */
+  #count(row: number, hour: number): number {
     if (row >= this.#seen.length) {
-      const grown = new Uint8Array(2 ** Math.ceil(Math.log2(row + 1)));
-      grown.set(this.#seen);
-      this.#seen = grown;
+      const length = 2 ** Math.ceil(Math.log2(row + 1));
+      const seen = new Uint8Array(length);
+      const seenAt = new Uint32Array(length);
+      seen.set(this.#seen);
+      seenAt.set(this.#seenAt);
+      this.#seen = seen;
+      this.#seenAt = seenAt;
     }
+    this.#seenAt[row] = hour;
     const count = Math.min(255, this.#seen[row]! + 1);
     this.#seen[row] = count;
     return count;

@@ -1,73 +1,196 @@
 import { describe, expect, test } from "bun:test";
 import { Random } from "../core/random.ts";
-import { guardDefaults, PublishGuard } from "./guard.ts";
+import { type GuardOptions, type JudgedBatch, PublishGuard } from "./guard.ts";
 import { constantSchedule, rateScaleAt } from "./schedule.ts";
+import { modelScores } from "./scores.ts";
 
-const fine = new Float32Array(4);
+const rows = 100;
+const heads = [
+  { name: "ctr", seconds: false },
+  { name: "watch", seconds: true },
+];
 
-/** Losses of a hundred samples; the candidate's are worse by a share, with noise of its own. */
-function losses(random: Random, worse: { live: number; anchor: number }) {
-  const live = Array.from({ length: 100 }, () => 0.2 + random.exponential(0.3));
-  const candidate = live.map((loss) => loss * (1 + worse.live) + 0.01 * random.normal());
-  return { candidate, live, anchor: candidate.map((loss) => loss / (1 + worse.anchor)) };
+interface Drawn {
+  /** Factors on the odds that a model gives, 1 is right. */
+  readonly candidate?: number;
+  readonly live?: number;
+  readonly anchor?: number;
+  /** Share of the labels that are turned round. */
+  readonly inverted?: number;
+  readonly norm?: number;
+}
+
+const logistic = (z: number) => 1 / (1 + Math.exp(-z));
+
+/** A hundred impressions with chances of their own; each model is off by a factor on the odds. */
+function batch(random: Random, drawn: Drawn = {}): JudgedBatch {
+  const models = [drawn.candidate ?? 1, drawn.live ?? 1, drawn.anchor ?? 1].map((factor) => {
+    return { factor, scores: modelScores(heads.length, rows) };
+  });
+  const labels = new Float32Array(heads.length * rows);
+  for (let r = 0; r < rows; r++) {
+    const z = -2 + random.normal();
+    const happened = random.next() < logistic(z);
+    labels[r] = random.next() < (drawn.inverted ?? 0) !== happened ? 1 : 0;
+    labels[rows + r] = 0.5;
+    for (const { factor, scores } of models) {
+      const p = logistic(z + Math.log(factor) + 0.05 * random.normal());
+      const loss = -Math.log(labels[r] === 1 ? p : 1 - p);
+      scores.predictions[r] = p;
+      scores.predictions[rows + r] = 0.5;
+      scores.headLosses[r] = loss;
+      scores.losses[r] = loss;
+    }
+  }
+  const [candidate, live, anchor] = models.map(({ scores }) => scores);
+  return {
+    ...{ rows, stride: rows, labels, weights: new Float32Array(rows).fill(1) },
+    ...{ candidateNorm: drawn.norm ?? 10, anchorNorm: 10 },
+    ...{ candidate: candidate!, live: live!, anchor: anchor! },
+  };
+}
+
+function guardOf(options: Partial<GuardOptions> = {}): PublishGuard {
+  return new PublishGuard(heads, options);
+}
+
+/** Judges until it refuses; how many batches it took, and the verdict. */
+function refusedAfter(guard: PublishGuard, next: () => JudgedBatch, most = 40) {
+  for (let i = 1; i <= most; i++) {
+    const verdict = guard.judge(next());
+    if (!verdict.accepted) return { batches: i, verdict };
+  }
+  return null;
+}
+
+/** A guard whose anchor was taken on a full window of good samples. */
+function anchoredGuard(random: Random): PublishGuard {
+  const guard = guardOf();
+  for (let i = 0; i < 20; i++) guard.judge(batch(random));
+  guard.anchored(true);
+  return guard;
 }
 
 describe("publish guard", () => {
   test("accepts what is as good, a thousand times", () => {
-    const guard = new PublishGuard();
     const random = new Random(1);
-    for (let i = 0; i < 1_000; i++) {
-      const verdict = guard.judge(fine, losses(random, { live: 0, anchor: 0 }));
-      expect(verdict.accepted).toBe(true);
-    }
+    const guard = anchoredGuard(random);
+    for (let i = 0; i < 1_000; i++) expect(guard.judge(batch(random)).reason).toBe("fine");
   });
 
   test("refuses what is clearly worse than live, and says by how much", () => {
-    const verdict = new PublishGuard().judge(fine, losses(new Random(2), { live: 0.2, anchor: 0 }));
-    expect(verdict.reason).toBe("worse than live");
-    expect(verdict.towardsLive).toBeGreaterThan(0.05);
-    expect(verdict.pairs).toBe(100);
+    const random = new Random(2);
+    const found = refusedAfter(guardOf(), () => batch(random, { candidate: 2 }));
+    expect(found?.verdict.reason).toBe("worse than live");
+    expect(found?.verdict.towardsLive).toBeGreaterThan(0.01);
+    expect(found?.verdict.detail).toMatch(/^by 0\.\d+ of 0\.\d+ nats over \d+ samples$/);
+    expect(found?.batches).toBeLessThan(15);
   });
 
   test("refuses a slow slide that only the anchor shows", () => {
-    const guard = new PublishGuard();
     const random = new Random(3);
-    const verdict = guard.judge(fine, losses(random, { live: 0.01, anchor: 0.2 }));
-    expect(verdict.reason).toBe("worse than anchor");
+    const slid = { candidate: 2.2, live: 2.2 };
+    const found = refusedAfter(guardOf(), () => batch(random, slid));
+    expect(found?.verdict.reason).toBe("worse than anchor");
   });
 
-  test("after a refusal a good candidate is accepted at once", () => {
-    const guard = new PublishGuard();
-    const random = new Random(4);
-    expect(guard.judge(fine, losses(random, { live: 0.5, anchor: 0.5 })).accepted).toBe(false);
-    expect(guard.judge(fine, losses(random, { live: 0, anchor: 0 })).accepted).toBe(true);
-  });
-
-  test("refuses what is not finite, weights or losses", () => {
-    const guard = new PublishGuard();
+  test("refuses what is not finite, weights or losses, and norms out of bounds", () => {
     const random = new Random(5);
-    const good = losses(random, { live: 0, anchor: 0 });
-    expect(guard.judge(Float32Array.from([1, Infinity]), good).reason).toBe("not finite");
-    const broken = { ...good, candidate: [Number.NaN, ...good.candidate.slice(1)] };
-    expect(guard.judge(fine, broken).reason).toBe("not finite");
+    expect(guardOf().judge(batch(random, { norm: Number.NaN })).reason).toBe("not finite");
+    const broken = batch(random);
+    broken.candidate.losses[7] = Number.NaN;
+    expect(guardOf().judge(broken).reason).toBe("not finite");
+    expect(guardOf().judge(batch(random, { norm: 21 })).reason).toBe("norm");
   });
 
   test("a broken live version does not stop a finite candidate", () => {
-    const good = losses(new Random(6), { live: 0, anchor: 0 });
-    const live = good.live.map(() => Number.NaN);
-    expect(new PublishGuard().judge(fine, { ...good, live }).accepted).toBe(true);
+    const good = batch(new Random(6));
+    good.live.losses.fill(Number.NaN);
+    expect(guardOf().judge(good).accepted).toBe(true);
+  });
+
+  test("refuses predictions that are far off the labels in sum, unless live's are as far", () => {
+    const random = new Random(7);
+    const off = { margin: 10, anchorMargin: 10 };
+    const found = refusedAfter(guardOf(off), () => batch(random, { candidate: 8 }));
+    expect(found?.verdict.reason).toBe("calibration");
+    expect(found?.verdict.detail).toMatch(/^ctr predicts [2-9]\.\d+ times what comes$/);
+    const both = () => batch(random, { candidate: 8, live: 8 });
+    expect(refusedAfter(guardOf(off), both)).toBeNull();
+  });
+
+  for (const [name, inverted] of [
+    ["all labels inverted", 1],
+    ["a fifth of them", 0.2],
+  ] as const) {
+    test(`${name}: refused even where the candidate agrees with them`, () => {
+      const random = new Random(8);
+      const guard = anchoredGuard(random);
+      // Better than live and anchor on what comes now: no comparison would speak against it.
+      const candidate = inverted === 1 ? 50 : 2.5;
+      const found = refusedAfter(guard, () => batch(random, { inverted, candidate }));
+      expect(found?.verdict.reason).toBe("labels contradict the anchor");
+    });
+  }
+
+  test("an anchor that is not mature says nothing about labels", () => {
+    const random = new Random(9);
+    const guard = guardOf();
+    for (let i = 0; i < 20; i++) guard.judge(batch(random));
+    guard.anchored(false);
+    const next = () => batch(random, { inverted: 0.2, candidate: 2.5 });
+    expect(refusedAfter(guard, next)).toBeNull();
+  });
+
+  test("after a refusal it waits for fresh pairs, twice as many each time, then accepts", () => {
+    const random = new Random(10);
+    const guard = guardOf();
+    const wait = () => {
+      for (let batches = 1; ; batches++) {
+        const { accepted, reason } = guard.judge(batch(random));
+        if (accepted) return batches;
+        expect(reason).toBe("probation");
+      }
+    };
+    guard.judge(batch(random, { norm: 99 }));
+    expect(wait()).toBe(5);
+    for (let i = 0; i < 2; i++) guard.judge(batch(random, { norm: 99 }));
+    expect(guard.refusals).toBe(2);
+    expect(wait()).toBe(10);
+    expect(guard.refusals).toBe(0);
+  });
+
+  test("refusals that go on ask for the last good state, ever more rarely", () => {
+    const random = new Random(11);
+    const guard = guardOf();
+    const reloads: number[] = [];
+    for (let i = 1; i <= 30; i++) {
+      if (guard.judge(batch(random, { norm: 99 })).reload) reloads.push(i);
+    }
+    expect(reloads).toEqual([3, 6, 12, 24]);
+  });
+
+  test("saved and restored it goes on with the same verdicts", () => {
+    const random = new Random(12);
+    const guard = anchoredGuard(random);
+    guard.judge(batch(random, { norm: 99 }));
+    const again = guardOf();
+    again.restore(guard.save());
+    const [a, b] = [new Random(13), new Random(13)];
+    for (let i = 0; i < 60; i++) {
+      const drawn = { inverted: i > 20 ? 0.3 : 0 };
+      expect(again.judge(batch(b, drawn))).toEqual(guard.judge(batch(a, drawn)));
+    }
+    expect(again.save()).toEqual(guard.save());
   });
 
   test("few pairs do not condemn", () => {
-    const bad = losses(new Random(7), { live: 1, anchor: 1 });
-    const few = {
-      candidate: bad.candidate.slice(0, 10),
-      live: bad.live.slice(0, 10),
-      anchor: bad.anchor.slice(0, 10),
-    };
-    const guard = new PublishGuard();
-    for (let i = 0; i < 4; i++) expect(guard.judge(fine, few).accepted).toBe(true);
-    expect(guard.judge(fine, few).accepted).toBe(guardDefaults.pairsMin > 50);
+    const random = new Random(14);
+    const guard = guardOf({ pairsMin: 1_000 });
+    for (let i = 0; i < 9; i++) {
+      expect(guard.judge(batch(random, { candidate: 5 })).accepted).toBe(true);
+    }
+    expect(refusedAfter(guard, () => batch(random, { candidate: 5 }))?.batches).toBe(1);
   });
 });
 

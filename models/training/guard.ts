@@ -1,141 +1,378 @@
-/** Losses per sample of three models on samples that none has learned from; columns of a length. */
-export interface PairedLosses {
-  readonly candidate: ArrayLike<number>;
-  readonly live: ArrayLike<number>;
+import type { ModelScores } from "./scores.ts";
+import { SlidingSums } from "./sliding-sums.ts";
+
+/** One batch that none of the three models has learned from, and what each says of it. */
+export interface JudgedBatch {
+  /** Primary rows of the batch; columns are `stride` apart. */
+  readonly rows: number;
+  readonly stride: number;
+  /** heads x stride; NaN where unknown. */
+  readonly labels: Float32Array;
+  readonly weights: Float32Array;
+  /** Norms of the trained parameters; NaN where anything of a candidate is not finite. */
+  readonly candidateNorm: number;
+  readonly anchorNorm: number;
+  readonly candidate: ModelScores;
+  readonly live: ModelScores;
   /** A version that was good an hour ago: catches what gets worse in small steps. */
-  readonly anchor: ArrayLike<number>;
+  readonly anchor: ModelScores;
+}
+
+export interface JudgedHead {
+  readonly name: string;
+  /** Seconds heads have no calibration to compare: their losses count alone. */
+  readonly seconds: boolean;
 }
 
 export interface GuardOptions {
-  /** Paired differences kept. */
+  /** Pairs that the comparisons look back on. */
   readonly window: number;
+  /** The latest of them, in which labels that turn at once show before they fill the window. */
+  readonly latest: number;
   /** Share of the reference's mean loss by which a candidate may be worse. */
   readonly margin: number;
   /** The same towards the anchor. */
   readonly anchorMargin: number;
-  /** Standard errors by which "worse" must be sure. */
+  /** Standard errors by which a fault must be sure. */
   readonly certainty: number;
-  /** Pairs below which only finiteness is checked. */
+  /** Pairs below which only finiteness and norm are checked. */
   readonly pairsMin: number;
+  /** Fresh pairs after a first refusal until a candidate may pass; doubles with each refusal. */
+  readonly probationPairs: number;
+  /** Times the anchor's norm that a candidate's may have. */
+  readonly normMax: number;
+  /** Factor by which predictions may be off the labels in sum. */
+  readonly calibrationMax: number;
+  /** Rise of the anchor's loss over the labels' entropy that only other labels explain. */
+  readonly entropyShareMax: number;
+  /** Positives below which a head's calibration says nothing. */
+  readonly positivesMin: number;
+  /** Refusals in a row after which the last good state is taken back, and at each doubling. */
+  readonly refusalsMax: number;
 }
 
 export const guardDefaults: GuardOptions = {
   window: 2_000,
+  latest: 200,
   margin: 0.02,
   anchorMargin: 0.05,
   certainty: 3,
   pairsMin: 50,
+  probationPairs: 500,
+  normMax: 2,
+  calibrationMax: 2,
+  entropyShareMax: 0.1,
+  positivesMin: 30,
+  refusalsMax: 3,
 };
+
+export type Refusal =
+  | "not finite"
+  | "norm"
+  | "worse than live"
+  | "worse than anchor"
+  | "calibration"
+  | "labels contradict the anchor";
 
 export interface Verdict {
   readonly accepted: boolean;
-  readonly reason: "fine" | "not finite" | "worse than live" | "worse than anchor";
+  /** `probation`: not refused itself, but too soon after a refusal. */
+  readonly reason: "fine" | "probation" | Refusal;
+  /** The reason with its figures, in words. */
+  readonly detail: string;
   /** Mean paired differences (candidate - reference) over the window; NaN where none. */
   readonly towardsLive: number;
   readonly towardsAnchor: number;
   readonly pairs: number;
+  /** The trainer should go back to the last good state: refusals went on. */
+  readonly reload: boolean;
 }
 
-/** A ring of paired differences and the reference's losses. */
-class Differences {
-  readonly #window: number;
-  readonly #differences: number[] = [];
-  readonly #references: number[] = [];
-  #next = 0;
+/** Columns of the pairs' sums: per reference the differences, their squares, its losses. */
+const pairColumns = { count: 0, live: 1, anchor: 4 } as const;
+const pairHead = { from: 7, labels: 0, candidate: 1, live: 2, width: 3 } as const;
+/** Columns of the labels' sums, per head; per model predictions, losses, their squares. */
+const labelHead = { from: 1, known: 0, labels: 1, live: 2, anchor: 5, width: 8 } as const;
 
-  constructor(window: number) {
-    this.#window = window;
-  }
-
-  add(candidate: number, reference: number): void {
-    this.#differences[this.#next] = candidate - reference;
-    this.#references[this.#next] = reference;
-    this.#next = (this.#next + 1) % this.#window;
-  }
-
-  get pairs(): number {
-    return this.#differences.length;
-  }
-
-  mean(): number {
-    return average(this.#differences);
-  }
-
-  /** Surely worse by more than a share of the reference's mean loss. */
-  worse(margin: number, certainty: number): boolean {
-    const mean = this.mean();
-    const squares = this.#differences.map((d) => (d - mean) ** 2);
-    const error = Math.sqrt(average(squares) / this.pairs);
-    return mean - certainty * error > margin * average(this.#references);
-  }
-
-  /** Forgets: after a refusal the next candidate starts with a clean sheet. */
-  clear(): void {
-    this.#differences.length = 0;
-    this.#references.length = 0;
-    this.#next = 0;
-  }
-}
-
-function average(values: readonly number[]): number {
-  let total = 0;
-  for (const value of values) total += value;
-  return total / values.length;
-}
-
-/** True where every value is a finite number. */
-export function allFinite(values: ArrayLike<number>): boolean {
-  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i])) return false;
-  return true;
+/** How well a model agreed with labels: what an anchor is held to later. */
+interface Agreement {
+  readonly labels: number;
+  /** Predictions over labels, in sum. */
+  readonly calibration: number;
+  /** Mean loss over the entropy of the labels' rate (He et al. 2014), and its standard error. */
+  readonly entropyShare: number;
+  readonly error: number;
 }
 
 /**
- * Decides whether a candidate may go live: its weights are finite, and on samples new to all it is
- * not surely worse than the live version, nor than the anchor, by paired differences over a
- * sliding window of successive candidates.
+ * Decides whether a candidate may go live: it is finite and of a usual norm, and on samples new to
+ * all it is not surely worse than the live version, nor than an anchor about an hour old, by paired
+ * differences over a sliding window of successive candidates; its predictions fit the labels in
+ * sum. Labels that contradict the anchor itself, which was good on such samples, speak against the
+ * samples: a candidate that agrees with them must not pass either.
  */
 export class PublishGuard {
   readonly #options: GuardOptions;
-  readonly #live: Differences;
-  readonly #anchor: Differences;
+  readonly #heads: readonly JudgedHead[];
+  readonly #pairs: SlidingSums;
+  readonly #labels: SlidingSums;
+  /** Per head the anchor's agreement when it was taken; none while it is not mature. */
+  #agreed: (Agreement | null)[];
+  /** Pairs since the last refusal, refusals in a row, probation pairs, refusals at a reload. */
+  readonly #counts = new Float64Array(4);
 
-  constructor(options: GuardOptions = guardDefaults) {
-    this.#options = options;
-    this.#live = new Differences(options.window);
-    this.#anchor = new Differences(options.window);
+  constructor(heads: readonly JudgedHead[], options: Partial<GuardOptions> = {}) {
+    this.#options = { ...guardDefaults, ...options };
+    this.#heads = heads;
+    const { window } = this.#options;
+    this.#pairs = new SlidingSums(pairHead.from + heads.length * pairHead.width, window);
+    this.#labels = new SlidingSums(labelHead.from + heads.length * labelHead.width, window);
+    this.#agreed = heads.map(() => null);
+    this.forgive();
   }
 
-  judge(weights: ArrayLike<number>, losses: PairedLosses): Verdict {
-    if (!allFinite(weights) || !allFinite(losses.candidate)) return this.#verdict("not finite");
-    for (let i = 0; i < losses.candidate.length; i++) {
+  /** Refusals since the last accepted candidate. */
+  get refusals(): number {
+    return this.#counts[1]!;
+  }
+
+  judge(batch: JudgedBatch): Verdict {
+    if (!Number.isFinite(batch.candidateNorm)) return this.#refused("not finite", "its weights");
+    if (!allFinite(batch.candidate.losses, batch.rows)) {
+      return this.#refused("not finite", "its losses");
+    }
+    this.#take(batch);
+    const fault = this.#normFault(batch) ?? this.#fault();
+    if (fault !== null) return this.#refused(...fault);
+    const [fresh, , probation] = this.#counts;
+    if (fresh! < probation!) return this.#verdict("probation", `${fresh} of ${probation} pairs`);
+    this.forgive();
+    return this.#verdict("fine", "");
+  }
+
+  /** The live version became the anchor: `mature` once what it says of labels counts. */
+  anchored(mature: boolean): void {
+    this.#pairs.forEach((entry) => {
+      entry.copyWithin(pairColumns.anchor, pairColumns.live, pairColumns.anchor);
+    });
+    this.#labels.forEach((entry) => {
+      for (let h = 0; h < this.#heads.length; h++) {
+        const at = labelHead.from + h * labelHead.width;
+        entry.copyWithin(at + labelHead.anchor, at + labelHead.live, at + labelHead.anchor);
+      }
+    });
+    const { window } = this.#options;
+    this.#agreed = this.#heads.map((_, h) => (mature ? this.#agreement(h, window) : null));
+  }
+
+  /** Forgets past refusals: a version was asked for, or a candidate passed. */
+  forgive(): void {
+    this.#counts.fill(0, 1);
+  }
+
+  /** Other models from here on: nothing that was judged before speaks for or against them. */
+  clear(): void {
+    this.#pairs.clear();
+    this.#labels.clear();
+    this.#agreed = this.#heads.map(() => null);
+    this.forgive();
+  }
+
+  #take(batch: JudgedBatch): void {
+    const pairs = new Float64Array(this.#pairs.columns);
+    for (let r = 0; r < batch.rows; r++) {
+      const [live, anchor] = [batch.live.losses[r]!, batch.anchor.losses[r]!];
       // A reference that is not finite itself cannot speak against a finite candidate.
-      if (!Number.isFinite(losses.live[i]) || !Number.isFinite(losses.anchor[i])) continue;
-      this.#live.add(losses.candidate[i]!, losses.live[i]!);
-      this.#anchor.add(losses.candidate[i]!, losses.anchor[i]!);
+      if (!Number.isFinite(live) || !Number.isFinite(anchor)) continue;
+      pairs[pairColumns.count]! += 1;
+      addPair(pairs, pairColumns.live, batch.candidate.losses[r]!, live);
+      addPair(pairs, pairColumns.anchor, batch.candidate.losses[r]!, anchor);
     }
-    return this.#verdict(this.#compare());
+    const labels = new Float64Array(this.#labels.columns);
+    labels[0] = batch.rows;
+    for (const [h, head] of this.#heads.entries()) {
+      if (!head.seconds) addLabels({ pairs, labels }, batch, h);
+    }
+    this.#pairs.add(pairs);
+    this.#labels.add(labels);
+    this.#counts[0]! += pairs[pairColumns.count]!;
   }
 
-  #compare(): Verdict["reason"] {
-    const { pairsMin, margin, anchorMargin, certainty } = this.#options;
-    if (this.#live.pairs < pairsMin) return "fine";
-    if (this.#live.worse(margin, certainty)) return "worse than live";
-    if (this.#anchor.worse(anchorMargin, certainty)) return "worse than anchor";
-    return "fine";
+  #normFault({ candidateNorm, anchorNorm }: JudgedBatch): [Refusal, string] | null {
+    if (!(candidateNorm > this.#options.normMax * anchorNorm)) return null;
+    return ["norm", `${candidateNorm.toFixed(1)}, the anchor's is ${anchorNorm.toFixed(1)}`];
   }
 
-  #verdict(reason: Verdict["reason"]): Verdict {
-    const verdict = {
+  #fault(): [Refusal, string] | null {
+    const { pairsMin, margin, anchorMargin } = this.#options;
+    if (this.#pairs.total(pairColumns.count) < pairsMin) return null;
+    const live = this.#worse(pairColumns.live, margin);
+    if (live !== null) return ["worse than live", live];
+    const anchor = this.#worse(pairColumns.anchor, anchorMargin);
+    if (anchor !== null) return ["worse than anchor", anchor];
+    for (const [h, { name, seconds }] of this.#heads.entries()) {
+      if (seconds) continue;
+      const off = this.#miscalibrated(h);
+      if (off !== null) return ["calibration", `${name} ${off}`];
+      const against = this.#contradicted(h);
+      if (against !== null) return ["labels contradict the anchor", `${name} ${against}`];
+    }
+    return null;
+  }
+
+  /** Surely worse than a reference by more than a share of its mean loss. */
+  #worse(column: number, margin: number): string | null {
+    const count = this.#pairs.total(pairColumns.count);
+    const mean = this.#pairs.total(column) / count;
+    const variance = this.#pairs.total(column + 1) / count - mean ** 2;
+    const error = Math.sqrt(Math.max(0, variance) / count);
+    const reference = this.#pairs.total(column + 2) / count;
+    if (!(mean - this.#options.certainty * error > margin * reference)) return null;
+    return `by ${mean.toFixed(4)} of ${reference.toFixed(4)} nats over ${count} samples`;
+  }
+
+  /** Predictions too far off the labels, and further than the live version's. */
+  #miscalibrated(head: number): string | null {
+    const at = pairHead.from + head * pairHead.width;
+    const labels = this.#pairs.total(at + pairHead.labels);
+    if (labels < this.#options.positivesMin) return null;
+    const ratio = this.#pairs.total(at + pairHead.candidate) / labels;
+    const live = this.#pairs.total(at + pairHead.live) / labels;
+    const off = Math.abs(Math.log(ratio)) - this.#options.certainty / Math.sqrt(labels);
+    if (!(off > Math.log(this.#options.calibrationMax))) return null;
+    if (Math.abs(Math.log(ratio)) < 1.1 * Math.abs(Math.log(live))) return null;
+    return `predicts ${ratio.toFixed(2)} times what comes`;
+  }
+
+  #contradicted(head: number): string | null {
+    const then = this.#agreed[head];
+    const { window, latest } = this.#options;
+    if (then == null) return null;
+    return (
+      this.#gap(then, this.#agreement(head, latest)) ??
+      this.#gap(then, this.#agreement(head, window))
+    );
+  }
+
+  #gap(then: Agreement, now: Agreement | null): string | null {
+    if (now === null) return null;
+    const { certainty, calibrationMax, entropyShareMax } = this.#options;
+    const shift = Math.abs(Math.log(now.calibration / then.calibration));
+    const shiftError = Math.sqrt(1 / now.labels + 1 / then.labels);
+    if (shift - certainty * shiftError > Math.log(calibrationMax)) {
+      return `calibration ${then.calibration.toFixed(2)}, now ${now.calibration.toFixed(2)}`;
+    }
+    const rise = now.entropyShare - then.entropyShare;
+    if (rise - certainty * Math.hypot(now.error, then.error) <= entropyShareMax) return null;
+    return `loss over entropy ${then.entropyShare.toFixed(2)}, now ${now.entropyShare.toFixed(2)}`;
+  }
+
+  /** The anchor's agreement with the latest labels; null where they are too few. */
+  #agreement(head: number, pairs: number): Agreement | null {
+    const at = labelHead.from + head * labelHead.width;
+    const sum = (column: number) => this.#labels.latest(at + column, pairs);
+    const [known, labels] = [sum(labelHead.known), sum(labelHead.labels)];
+    if (!(labels >= this.#options.positivesMin) || labels >= known) return null;
+    const [predicted, losses] = [sum(labelHead.anchor), sum(labelHead.anchor + 1)];
+    const rate = labels / known;
+    const entropy = -rate * Math.log(rate) - (1 - rate) * Math.log(1 - rate);
+    const mean = losses / known;
+    const variance = Math.max(0, sum(labelHead.anchor + 2) / known - mean ** 2);
+    const calibration = predicted / labels;
+    const error = Math.sqrt(variance / known) / entropy;
+    return { labels, calibration, entropyShare: mean / entropy, error };
+  }
+
+  #refused(reason: Refusal, detail: string): Verdict {
+    const { probationPairs, refusalsMax } = this.#options;
+    const verdict = this.#verdict(reason, detail);
+    // The next candidate starts with a clean sheet, and has to fill it.
+    this.#pairs.clear();
+    const counts = this.#counts;
+    counts[0] = 0;
+    counts[1]! += 1;
+    counts[2] = Math.min(this.#options.window, Math.max(probationPairs, 2 * counts[2]!));
+    // Each time later than the last: what refuses may be the samples, and no state helps then.
+    const reload = counts[1]! >= Math.max(refusalsMax, 2 * counts[3]!);
+    if (reload) counts[3] = counts[1]!;
+    return { ...verdict, accepted: false, reload };
+  }
+
+  #verdict(reason: Verdict["reason"], detail: string): Verdict {
+    const count = this.#pairs.total(pairColumns.count);
+    return {
       accepted: reason === "fine",
-      reason,
-      towardsLive: this.#live.mean(),
-      towardsAnchor: this.#anchor.mean(),
-      pairs: this.#live.pairs,
+      ...{ reason, detail },
+      towardsLive: this.#pairs.total(pairColumns.live) / count,
+      towardsAnchor: this.#pairs.total(pairColumns.anchor) / count,
+      pairs: count,
+      reload: false,
     };
-    if (!verdict.accepted) {
-      this.#live.clear();
-      this.#anchor.clear();
-    }
-    return verdict;
   }
+
+  /** All state, so that the same samples bring the same verdicts after a restart. */
+  save(): Float64Array[] {
+    const agreed = this.#agreed.map((one) =>
+      one === null ? [0, 0, 0, 0] : [one.labels, one.calibration, one.entropyShare, one.error],
+    );
+    const flat = Float64Array.from(agreed.flat());
+    return [this.#counts.slice(), flat, this.#pairs.save(), this.#labels.save()];
+  }
+
+  restore([counts, agreed, pairs, labels]: readonly Float64Array[]): void {
+    this.#counts.set(counts!);
+    this.#agreed = this.#heads.map((_, h) => {
+      const [known = 0, calibration = 0, entropyShare = 0, error = 0] = agreed!.slice(4 * h);
+      return known === 0 ? null : { labels: known, calibration, entropyShare, error };
+    });
+    this.#pairs.restore(pairs!);
+    this.#labels.restore(labels!);
+  }
+}
+
+function allFinite(values: Float64Array, count: number): boolean {
+  for (let i = 0; i < count; i++) if (!Number.isFinite(values[i])) return false;
+  return true;
+}
+
+function addPair(sums: Float64Array, at: number, candidate: number, reference: number): void {
+  const difference = candidate - reference;
+  sums[at]! += difference;
+  sums[at + 1]! += difference * difference;
+  sums[at + 2]! += reference;
+}
+
+function addLabels(
+  sums: { pairs: Float64Array; labels: Float64Array },
+  batch: JudgedBatch,
+  head: number,
+): void {
+  const { pairs, labels } = sums;
+  const inPairs = pairHead.from + head * pairHead.width;
+  const inLabels = labelHead.from + head * labelHead.width;
+  for (let r = 0; r < batch.rows; r++) {
+    const at = head * batch.stride + r;
+    const label = batch.labels[at]!;
+    if (Number.isNaN(label)) continue;
+    const weight = batch.weights[r]!;
+    pairs[inPairs + pairHead.labels]! += weight * label;
+    pairs[inPairs + pairHead.candidate]! += weight * batch.candidate.predictions[at]!;
+    pairs[inPairs + pairHead.live]! += weight * batch.live.predictions[at]!;
+    labels[inLabels + labelHead.known]! += weight;
+    labels[inLabels + labelHead.labels]! += weight * label;
+    addScores(labels, inLabels + labelHead.live, batch.live, { at, weight });
+    addScores(labels, inLabels + labelHead.anchor, batch.anchor, { at, weight });
+  }
+}
+
+function addScores(
+  sums: Float64Array,
+  to: number,
+  scores: ModelScores,
+  row: { at: number; weight: number },
+): void {
+  const loss = scores.headLosses[row.at]!;
+  sums[to]! += row.weight * scores.predictions[row.at]!;
+  sums[to + 1]! += loss;
+  sums[to + 2]! += loss * loss;
 }

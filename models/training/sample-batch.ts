@@ -48,6 +48,8 @@ export class SampleBatch {
   rows = 0;
   /** Rows before the corrections. */
   primaries = 0;
+  /** When the newest was served, epoch milliseconds. */
+  timeMs = 0;
 
   constructor(layout: RankerLayout, rowsMax: number) {
     this.#layout = layout;
@@ -64,6 +66,7 @@ export class SampleBatch {
   /** Takes at most rowsMax samples; returns how many it refused. */
   fill(samples: readonly Sample[]): number {
     this.rows = 0;
+    this.timeMs = 0;
     let refused = 0;
     for (const kind of ["primary", "correction"] as const) {
       for (const sample of samples) {
@@ -83,6 +86,7 @@ export class SampleBatch {
     this.itemRows[r] = sample.itemRow;
     this.positions[r] = sample.position;
     this.weights[r] = sample.weight;
+    this.timeMs = Math.max(this.timeMs, sample.servedMs);
     this.userDense.set(sample.userDense, r * userDense);
     this.itemDense.set(sample.itemDense, r * itemDense);
     for (let h = 0; h < this.#layout.heads; h++) {

@@ -5,9 +5,10 @@ import { auc } from "../evaluation/auc.ts";
 import { createRanker } from "../ranking/ranker.ts";
 import { adagradDefault } from "./optimizer.ts";
 import type { Sample } from "./sample.ts";
+import { modelScores } from "./scores.ts";
 import { drawFeed, feedShape } from "./testing/feed-world.ts";
 import { MemoryVectors } from "./testing/memory-vectors.ts";
-import { RankTrainer, type TrainerOptions } from "./trainer.ts";
+import { type ModelVersion, RankTrainer, type TrainerOptions, trainerDefaults } from "./trainer.ts";
 
 interface Setup {
   readonly trainer: RankTrainer;
@@ -34,6 +35,27 @@ function learnInBatches(trainer: RankTrainer, samples: readonly Sample[], size =
     trainer.learn(samples.slice(from, from + size));
   }
 }
+
+/** Loss of each sample under a version. */
+function lossesOf(
+  trainer: RankTrainer,
+  samples: readonly Sample[],
+  model: ModelVersion,
+): Float64Array {
+  const out = modelScores(trainer.heads.length, trainer.batchMax);
+  const parts: number[] = [];
+  for (let from = 0; from < samples.length; from += trainer.batchMax) {
+    const { rows } = trainer.load(samples.slice(from, from + trainer.batchMax));
+    trainer.score(model, out);
+    parts.push(...out.losses.subarray(0, rows));
+  }
+  return Float64Array.from(parts);
+}
+
+const rateOf = (samples: readonly Sample[]) =>
+  samples.filter(({ labels }) => labels[0] === 1).length / samples.length;
+
+const sumOf = (values: Float64Array) => values.reduce((total, value) => total + value, 0);
 
 const feed = drawFeed(40_000, 7);
 
@@ -66,6 +88,36 @@ describe("learning", () => {
       expect(headOf(trainer, "watch").loss).toBeLessThan(0.75);
     });
   }
+
+  test("an importance weight counts in the loss, the base rate and calibration", () => {
+    // Half of the negatives, each for two: what comes out is of the whole stream.
+    const isKept = ({ labels }: Sample, i: number) => labels[0] === 1 || i % 2 === 0;
+    const thinned = feed.samples
+      .filter(isKept)
+      .map((sample) => ({ ...sample, weight: sample.labels[0] === 1 ? 1 : 2 }));
+    const metrics = [feed.samples, thinned].map((samples) => {
+      const { trainer } = setup({ ...fast, metricsWindow: 10_000, lossWeights: [1, 0, 0, 0] });
+      learnInBatches(trainer, samples);
+      return headOf(trainer, "ctr");
+    });
+    const far = (of: "base" | "calibration" | "loss" | "auc") =>
+      Math.abs(metrics[1]![of] - metrics[0]![of]);
+    expect(far("base")).toBeLessThan(0.02);
+    expect(far("calibration")).toBeLessThan(0.1);
+    expect(far("loss")).toBeLessThan(0.05);
+    expect(far("auc")).toBeLessThan(0.03);
+    // Taken for what they are, half of the negatives would be missing.
+    expect(metrics[1]!.base).toBeLessThan(0.9 * rateOf(thinned));
+  });
+
+  test("the grouped AUC is of known users, within each", () => {
+    const { trainer } = setup();
+    learnInBatches(trainer, feed.samples.slice(0, 10_000));
+    const { auc: all, gauc } = headOf(trainer, "ctr");
+    // Users of the feed are alike but for their features: within one it is as hard as over all.
+    expect(Math.abs(gauc - all)).toBeLessThan(0.03);
+    expect(headOf(trainer, "watch").gauc).toBeNaN();
+  });
 
   test("metrics are of predictions made before learning: a first batch knows nothing", () => {
     const { trainer } = setup();
@@ -121,15 +173,11 @@ describe("corrections", () => {
   test("a late conversion raises the conversion head and is no progressive sample", () => {
     const { trainer } = setup();
     learnInBatches(trainer, feed.samples.slice(0, 2_000));
-    const losses = new Float64Array(300);
     const late = feed.samples.slice(0, 300).map((sample) => {
       return { ...sample, labels: Float32Array.from([1, 0, 1, 0]) };
     });
     const model = { weights: trainer.weights, pinVersion: null };
-    const total = () => {
-      trainer.lossesOf(late, model, losses);
-      return losses.reduce((sum, loss) => sum + loss, 0);
-    };
+    const total = () => sumOf(lossesOf(trainer, late, model));
     const before = total();
     const counted = headOf(trainer, "cvr").count;
     const corrections = late.map((sample) => ({ ...sample, kind: "correction" as const }));
@@ -154,15 +202,8 @@ describe("a late label", () => {
         late.map((one) => ({ ...one, labels: new Float32Array(one.labels.length) })),
       );
       const model = { weights: trainer.weights, pinVersion: null };
-      const losses = new Float64Array(200);
-      const loss = () => {
-        trainer.lossesOf(
-          late.map((one) => ({ ...one, labels: only(h, label) })),
-          model,
-          losses,
-        );
-        return losses.reduce((sum, one) => sum + one, 0);
-      };
+      const wanted = late.map((one) => ({ ...one, labels: only(h, label) }));
+      const loss = () => sumOf(lossesOf(trainer, wanted, model));
       const before = loss();
       const corrections = late.map((one) => ({
         ...one,
@@ -220,6 +261,37 @@ describe("bad samples", () => {
     expect(trainer.weights).not.toEqual(good);
   });
 
+  test("an earlier state is weights and moments: features far off do not outlive it", () => {
+    const { trainer } = setup();
+    learnInBatches(trainer, feed.samples.slice(0, 2_000));
+    const good = trainer.copyState();
+    const weights = good.weights.slice();
+    const far = { userDense: new Float32Array(5).fill(9e8) };
+    learnInBatches(
+      trainer,
+      feed.samples.slice(0, 500).map((sample) => ({ ...sample, ...far })),
+    );
+    expect(trainer.weights).not.toEqual(weights);
+    trainer.goBack(good);
+    expect(trainer.weights).toEqual(weights);
+    const { userMean, userDense } = createRanker(feedShape).layout;
+    learnInBatches(trainer, feed.samples.slice(2_000, 2_100));
+    const means = trainer.weights.subarray(userMean, userMean + userDense);
+    expect(means.every((mean, j) => Math.abs(mean - weights[userMean + j]!) < 0.5)).toBe(true);
+    expect(trainer.copyState(good)).toBe(good);
+    expect(good.weights).toEqual(trainer.weights);
+  });
+
+  test("the norm is of what is trained, and NaN where anything is not finite", () => {
+    const { trainer } = setup();
+    const { layout } = createRanker(feedShape);
+    const trained = trainer.weights.subarray(layout.trainedFrom);
+    const norm = Math.sqrt(trained.reduce((sum, x) => sum + x * x, 0));
+    expect(trainer.normOf(trainer.weights)).toBeCloseTo(norm, 3);
+    trainer.weights[layout.userMean] = Number.POSITIVE_INFINITY;
+    expect(trainer.normOf(trainer.weights)).toBeNaN();
+  });
+
   test("features at the limit leave weights finite", () => {
     const { trainer } = setup();
     const wild = feed.samples.slice(0, 3_000).map((sample, i) => {
@@ -273,7 +345,7 @@ describe("repeatable", () => {
 
 describe("embeddings", () => {
   test("rows are learned after their admission count, and touched rows are told once", () => {
-    const admission = { learningRate: 0.05, epsilon: 0.05, admission: 3 };
+    const admission = { ...trainerDefaults.userEmbedding, admission: 3 };
     const { trainer, users } = setup({ ...fast, userEmbedding: admission });
     const mine = feed.samples.slice(0, 4).map((sample) => ({ ...sample, userRow: 5 }));
     for (const sample of mine.slice(0, 3)) trainer.learn([sample]);
@@ -282,6 +354,36 @@ describe("embeddings", () => {
     expect(users.values.get(5)?.some((value) => value !== 0)).toBe(true);
     expect([...trainer.takeTouched().users]).toEqual([5]);
     expect([...trainer.takeTouched().users]).toEqual([]);
+  });
+
+  test("rows that do not occur for long are set back, and must be admitted again", () => {
+    const hourMs = 3_600_000;
+    const expiring = { ...trainerDefaults.userEmbedding, admission: 0, expiryMs: 2 * hourMs };
+    const { trainer, users } = setup({ ...fast, userEmbedding: expiring });
+    const [one] = feed.samples;
+    const at = (userRow: number, hours: number) => {
+      trainer.learn([{ ...one!, userRow, servedMs: 1e12 + hours * hourMs }]);
+    };
+    at(5, 0);
+    at(6, 1);
+    // Several batches: each looks at a part of the rows.
+    for (let i = 0; i < 6; i++) at(7, 2.5);
+    expect(users.values.get(5)).toEqual(new Float32Array(feedShape.userEmbedding));
+    expect(users.values.get(6)?.some((value) => value !== 0)).toBe(true);
+    expect([...trainer.takeTouched().users].sort()).toEqual([5, 6, 7]);
+    at(5, 3);
+    expect(users.values.get(5)?.some((value) => value !== 0)).toBe(true);
+  });
+
+  test("with a decay the accumulator fades, and an old row moves on", () => {
+    const moved = [1, 0.5].map((decay) => {
+      const userEmbedding = { ...trainerDefaults.userEmbedding, admission: 0, decay };
+      const { trainer, users } = setup({ ...fast, userEmbedding });
+      for (let i = 0; i < 40; i++) trainer.learn([{ ...feed.samples[0]!, userRow: 5 }]);
+      return [users.sums.get(5)!, users.values.get(5)!.reduce((sum, x) => sum + Math.abs(x), 0)];
+    });
+    expect(moved[1]![0]).toBeLessThan(moved[0]![0]!);
+    expect(moved[1]![1]).toBeGreaterThan(moved[0]![1]!);
   });
 });
 
@@ -304,12 +406,12 @@ describe("with the shared embedding tables", () => {
     items.publish(touched.items, touched.items.length, 7);
     users.publish(touched.users, touched.users.length, 7);
     const model = { weights: shared.weights, pinVersion: 7 };
-    const [published, working, before] = [0, 1, 2].map(() => new Float64Array(100));
-    shared.lossesOf(samples.slice(0, 100), model, published!);
-    shared.lossesOf(samples.slice(0, 100), { ...model, pinVersion: null }, working!);
-    shared.lossesOf(samples.slice(0, 100), { ...model, pinVersion: 6 }, before!);
-    expect(published).toEqual(working!);
-    expect(published).not.toEqual(before!);
+    const first = samples.slice(0, 100);
+    const published = lossesOf(shared, first, model);
+    const working = lossesOf(shared, first, { ...model, pinVersion: null });
+    const before = lossesOf(shared, first, { ...model, pinVersion: 6 });
+    expect(published).toEqual(working);
+    expect(published).not.toEqual(before);
     users.release();
     items.release();
   });
@@ -320,16 +422,14 @@ describe("losses of a version", () => {
     const { trainer } = setup();
     learnInBatches(trainer, feed.samples.slice(0, 1_500), 50);
     const before = trainer.save();
-    const out = new Float64Array(1_200);
     const fresh = drawFeed(1_200, 31).samples;
     const model = { weights: trainer.weights, pinVersion: null };
-    expect(trainer.lossesOf(fresh, model, out)).toBe(1_200);
+    const out = lossesOf(trainer, fresh, model);
+    expect(out.length).toBe(1_200);
     expect(trainer.save()).toEqual(before);
     const unlearned = setup().trainer.weights;
-    const worse = new Float64Array(1_200);
-    trainer.lossesOf(fresh, { weights: unlearned, pinVersion: 1 }, worse);
-    const sum = (values: Float64Array) => values.reduce((total, value) => total + value, 0);
-    expect(sum(out)).toBeLessThan(sum(worse));
+    const worse = lossesOf(trainer, fresh, { weights: unlearned, pinVersion: 1 });
+    expect(sumOf(out)).toBeLessThan(sumOf(worse));
     expect(out.every((loss) => loss > 0 && Number.isFinite(loss))).toBe(true);
   });
 });

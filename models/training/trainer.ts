@@ -1,13 +1,17 @@
 import { assert } from "../core/assert.ts";
-import { HeadLosses, uncertaintyCoefficients, watchBeta } from "../layers/head-losses.ts";
-import { RunningMoments } from "../layers/normaliser.ts";
+import { sigmoid } from "../core/numbers.ts";
+import { HeadLosses, uncertaintyCoefficients } from "../layers/head-losses.ts";
 import type { Ranker } from "../ranking/ranker.ts";
 import { BatchModel, type ModelVersion, type TrainerTables } from "./batch-model.ts";
 import { type EmbeddingOptions, EmbeddingUpdates } from "./embedding-updates.ts";
+import { InputMoments } from "./input-moments.ts";
+import { takeBackNegatives } from "./late-labels.ts";
 import { adamDefault, DenseOptimizer, type OptimizerOptions } from "./optimizer.ts";
 import { type HeadMetrics, ProgressiveValidation } from "./progressive.ts";
 import type { Sample } from "./sample.ts";
+import type { SampleBatch } from "./sample-batch.ts";
 import { constantSchedule, rateScaleAt, type ScheduleOptions } from "./schedule.ts";
+import type { ModelScores } from "./scores.ts";
 import { copyColumn, packColumns, unpackColumns } from "./state-codec.ts";
 
 export interface TrainerOptions {
@@ -27,11 +31,14 @@ export interface TrainerOptions {
   readonly momentsHorizon: number;
 }
 
+const dayMs = 24 * 3_600_000;
+const rowDefaults = { learningRate: 0.05, epsilon: 0.05, decay: 1, expiryMs: 30 * dayMs };
+
 export const trainerDefaults: TrainerOptions = {
   optimizer: adamDefault,
   schedule: constantSchedule,
-  userEmbedding: { learningRate: 0.05, epsilon: 0.05, admission: 2 },
-  itemEmbedding: { learningRate: 0.05, epsilon: 0.05, admission: 10 },
+  userEmbedding: { ...rowDefaults, admission: 2 },
+  itemEmbedding: { ...rowDefaults, admission: 10 },
   lossWeights: "uncertainty",
   clipNorm: 5,
   batchMax: 1_024,
@@ -46,6 +53,13 @@ export interface LearnReport {
   readonly refused: number;
   /** Steps left out because a loss or gradient was not finite. */
   readonly skippedSteps: number;
+}
+
+/** A state to go back to: weights and input moments. Rows and optimizer state are not in it. */
+export interface GoodState {
+  readonly weights: Float32Array;
+  readonly userMoments: Float64Array;
+  readonly itemMoments: Float64Array;
 }
 
 export type { ModelVersion, TrainerTables } from "./batch-model.ts";
@@ -65,8 +79,7 @@ export class RankTrainer {
   readonly #optimizer: DenseOptimizer;
   readonly #losses: HeadLosses;
   readonly #progressive: ProgressiveValidation;
-  readonly #userMoments: RunningMoments;
-  readonly #itemMoments: RunningMoments;
+  readonly #moments: InputMoments;
   readonly #users: EmbeddingUpdates;
   readonly #items: EmbeddingUpdates;
   readonly #lossColumns: Float32Array;
@@ -98,13 +111,8 @@ export class RankTrainer {
     const trained = ranker.floats - layout.trainedFrom;
     this.#optimizer = new DenseOptimizer(kernels, all.optimizer, trained);
     this.#losses = new HeadLosses(kernels, layout, rowsMax);
-    const heads = layout.headNames.map((name, h) => ({ name, seconds: layout.seconds[h]! }));
-    this.#progressive = new ProgressiveValidation(heads, all.metricsWindow);
-    const { userDense, itemDense, userMean, itemMean } = layout;
-    const { momentsHorizon } = all;
-    const meansAt = (at: number) => initial.subarray(at);
-    this.#userMoments = new RunningMoments(userDense, momentsHorizon, meansAt(userMean));
-    this.#itemMoments = new RunningMoments(itemDense, momentsHorizon, meansAt(itemMean));
+    this.#progressive = new ProgressiveValidation(this.heads, all.metricsWindow);
+    this.#moments = new InputMoments(layout, all.momentsHorizon, initial);
     const user = { width: layout.userVector, rowsMax };
     const item = { width: layout.itemVector, rowsMax };
     this.#users = new EmbeddingUpdates(tables.users, user, all.userEmbedding);
@@ -116,6 +124,15 @@ export class RankTrainer {
 
   get steps(): number {
     return this.#optimizer.steps;
+  }
+
+  get heads(): readonly { readonly name: string; readonly seconds: boolean }[] {
+    const { headNames, seconds } = this.#ranker.layout;
+    return headNames.map((name, h) => ({ name, seconds: seconds[h]! }));
+  }
+
+  get batchMax(): number {
+    return this.#options.batchMax;
   }
 
   /** All samples learned from, refused, and steps skipped since the beginning. */
@@ -131,9 +148,8 @@ export class RankTrainer {
   learn(samples: readonly Sample[]): LearnReport {
     const before = this.totals;
     for (let from = 0; from < samples.length; from += this.#options.batchMax) {
-      const part = samples.slice(from, from + this.#options.batchMax);
-      this.#counters[2]! += this.#model.batch.fill(part);
-      if (this.#model.batch.rows > 0) this.#learnBatch();
+      this.load(samples.slice(from, from + this.#options.batchMax));
+      this.learnLoaded();
     }
     const after = this.totals;
     return {
@@ -141,6 +157,18 @@ export class RankTrainer {
       refused: after.refused - before.refused,
       skippedSteps: after.skippedSteps - before.skippedSteps,
     };
+  }
+
+  /** Checks at most `batchMax` samples and takes them as the batch to score and to learn from. */
+  load(samples: readonly Sample[]): SampleBatch {
+    assert(samples.length <= this.#options.batchMax, "a batch has at most `batchMax` samples");
+    this.#counters[2]! += this.#model.batch.fill(samples);
+    return this.#model.batch;
+  }
+
+  /** One step on the loaded batch. */
+  learnLoaded(): void {
+    if (this.#model.batch.rows > 0) this.#learnBatch();
   }
 
   /** Per head, over the last `metricsWindow` samples. */
@@ -159,9 +187,38 @@ export class RankTrainer {
     this.#optimizer.reset();
   }
 
-  /** Writes the working weights and their serving form into a model slot. */
-  fillSlot(slot: Float32Array): void {
-    this.#ranker.fillSlot(this.weights, slot);
+  /** Writes weights (the working ones) and their serving form into a model slot. */
+  fillSlot(slot: Float32Array, weights = this.weights): void {
+    this.#ranker.fillSlot(weights, slot);
+  }
+
+  /** Copies what `goBack` needs; into an earlier state where one is given. */
+  copyState(into?: GoodState): GoodState {
+    const [user, item] = this.#moments.state;
+    if (into === undefined) {
+      const weights = this.weights.slice();
+      return { weights, userMoments: user.slice(), itemMoments: item.slice() };
+    }
+    into.weights.set(this.weights);
+    into.userMoments.set(user);
+    into.itemMoments.set(item);
+    return into;
+  }
+
+  /** Goes on from an earlier state, with a fresh optimizer; rows are their table's. */
+  goBack({ weights, userMoments, itemMoments }: GoodState): void {
+    this.weights.set(weights);
+    this.#moments.state[0].set(userMoments);
+    this.#moments.state[1].set(itemMoments);
+    this.#optimizer.reset();
+  }
+
+  /** Norm of what an optimizer owns; NaN where any weight is not finite. */
+  normOf(weights: Float32Array): number {
+    const { kernels, floats, layout } = this.#ranker;
+    const all = kernels.squareSum(weights, floats);
+    const trained = weights.subarray(layout.trainedFrom, floats);
+    return Number.isFinite(all) ? Math.sqrt(kernels.squareSum(trained, trained.length)) : NaN;
   }
 
   /** Rows of the embedding tables that changed since the last call: publish them. */
@@ -176,24 +233,15 @@ export class RankTrainer {
     const learned = this.#step(rows);
     if (!learned) this.#counters[3]! += 1;
     // After prediction: a sample is never normalised by moments that include it.
-    this.#userMoments.update(this.#model.batch.userDense, this.#model.batch.primaries);
-    this.#itemMoments.update(this.#model.batch.itemDense, this.#model.batch.primaries);
-    this.#writeMoments();
+    this.#moments.update(this.#model.batch, this.#model.batch.primaries, this.weights);
     this.#counters[1]! += rows;
-  }
-
-  #writeMoments(): void {
-    const { userMean, userScale, itemMean, itemScale } = this.#ranker.layout;
-    const from = (at: number) => this.weights.subarray(at);
-    this.#userMoments.write(from(userMean), from(userScale));
-    this.#itemMoments.write(from(itemMean), from(itemScale));
   }
 
   /** Progressive validation of the primary rows, by the logits just computed. */
   #observe(): void {
     const { layout } = this.#ranker;
     const stride = this.#model.network.rowsMax;
-    const { labels, primaries } = this.#model.batch;
+    const { labels, primaries, weights, userRows } = this.#model.batch;
     const logits = this.#model.network.logits;
     for (let h = 0; h < layout.heads; h++) {
       const given = layout.givenHead[h]!;
@@ -202,8 +250,9 @@ export class RankTrainer {
         if (Number.isNaN(label)) continue;
         const z = logits[h * stride + r]!;
         const p = layout.seconds[h] ? Math.max(0, z) : sigmoid(z);
-        const product = given < 0 ? p : p * sigmoid(logits[given * stride + r]!);
-        this.#progressive.add(h, product, label);
+        const prediction = given < 0 ? p : p * sigmoid(logits[given * stride + r]!);
+        const [weight, user] = [weights[r]!, userRows[r]!];
+        this.#progressive.add(h, { prediction, label, weight, user });
       }
     }
   }
@@ -219,7 +268,9 @@ export class RankTrainer {
     const logits = this.#model.network.logits;
     const columns = { logits, labels, losses: this.#lossColumns, gradients, stride };
     this.#losses.compute({ ...columns, weights: this.#rowWeights }, rows, this.#coefficients);
-    if (primaries < rows) this.#correct(primaries, rows);
+    const late = { ...columns, from: primaries, to: rows, logitsGradient: gradients };
+    const scales = { coefficients: this.#coefficients, rowWeights: this.#rowWeights };
+    takeBackNegatives(layout, { ...late, ...scales });
     this.#model.backward();
     this.#varianceGradients(rows);
     const trained = this.#gradients.subarray(layout.trainedFrom);
@@ -234,39 +285,6 @@ export class RankTrainer {
     });
     this.#applyEmbeddings(rows, gradientScale);
     return true;
-  }
-
-  /**
-   * A correction takes back the negative that was learned and puts what came in its place: its
-   * gradient is grad(label) - grad(0). Binary heads: grad(1) / (1 - p), bounded at ten times
-   * grad(1). A correction has one label: a given head's gradient is its own or the product's.
-   */
-  #correct(from: number, rows: number): void {
-    const { layout } = this.#ranker;
-    for (let h = 0; h < layout.heads; h++) {
-      for (let r = from; r < rows; r++) {
-        if (Number.isNaN(this.#model.batch.labels[h * this.#model.network.rowsMax + r]!)) continue;
-        if (layout.seconds[h]) this.#takeBackSeconds(h, r);
-        else this.#takeBackNegative(h, r);
-      }
-    }
-  }
-
-  #takeBackNegative(h: number, r: number): void {
-    const { logits, logitsGradient, rowsMax } = this.#model.network;
-    const given = this.#ranker.layout.givenHead[h]!;
-    const at = h * rowsMax + r;
-    const rate = given < 0 ? 1 : sigmoid(logits[given * rowsMax + r]!);
-    const factor = 1 / Math.max(0.1, 1 - rate * sigmoid(logits[at]!));
-    logitsGradient[at]! *= factor;
-    if (given >= 0) logitsGradient[given * rowsMax + r]! *= factor;
-  }
-
-  #takeBackSeconds(h: number, r: number): void {
-    const { logits, logitsGradient, rowsMax } = this.#model.network;
-    const at = h * rowsMax + r;
-    const ofZero = Math.min(1, Math.max(-1, logits[at]! / watchBeta));
-    logitsGradient[at]! -= this.#coefficients[h]! * this.#rowWeights[r]! * ofZero;
   }
 
   #setCoefficients(): void {
@@ -296,36 +314,34 @@ export class RankTrainer {
     // Times rows: a row's step must not depend on how many others share its batch.
     const scale = gradientScale * rows;
     const { userVectorGradient, itemVectorGradient } = this.#model.network;
-    const { userRows, itemRows } = this.#model.batch;
-    const user = { rows: userRows, gradients: userVectorGradient.values };
-    const item = { rows: itemRows, gradients: itemVectorGradient.values };
-    this.#users.apply({ ...user, count: rows, scale });
-    this.#items.apply({ ...item, count: rows, scale });
+    const { userRows, itemRows, timeMs } = this.#model.batch;
+    const shared = { count: rows, scale, timeMs };
+    this.#users.apply({ ...shared, rows: userRows, gradients: userVectorGradient.values });
+    this.#items.apply({ ...shared, rows: itemRows, gradients: itemVectorGradient.values });
   }
 
   /**
-   * Loss of each sample, summed over heads with weight 1, under any version: `weights` with the
-   * embeddings as of `pinVersion`, or with the working ones where it is null. Writes into `out`,
-   * refused samples left out; returns how many. Changes nothing: for the guard.
+   * What any version says of the loaded batch: `weights` with the embeddings as of `pinVersion`, or
+   * with the working ones where it is null. Changes no state. With position biases, as in training.
    */
-  lossesOf(samples: readonly Sample[], model: ModelVersion, out: Float64Array): number {
-    let written = 0;
-    for (let from = 0; from < samples.length; from += this.#options.batchMax) {
-      this.#model.batch.fill(samples.slice(from, from + this.#options.batchMax));
-      this.#evaluate(model);
-      sumColumns(this.#lossColumns, this.#model.batch, out.subarray(written));
-      written += this.#model.batch.rows;
-    }
-    return written;
-  }
-
-  #evaluate(model: ModelVersion): void {
+  score(model: ModelVersion, out: ModelScores): void {
     const { batch } = this.#model;
     if (batch.rows === 0) return;
+    const { layout } = this.#ranker;
     const logits = this.#model.logitsOf(model);
     const columns = { logits, labels: batch.labels, weights: batch.weights };
-    const losses = { losses: this.#lossColumns, gradients: null, stride: batch.rowsMax };
+    const losses = { losses: out.headLosses, gradients: null, stride: batch.rowsMax };
     this.#losses.compute({ ...columns, ...losses }, batch.rows, this.#coefficients);
+    out.losses.fill(0, 0, batch.rows);
+    for (let h = 0; h < layout.heads; h++) {
+      const given = layout.givenHead[h]!;
+      for (let r = 0; r < batch.rows; r++) {
+        const at = h * batch.rowsMax + r;
+        const rate = given < 0 ? 1 : sigmoid(logits[given * batch.rowsMax + r]!);
+        out.predictions[at] = layout.seconds[h] ? logits[at]! : rate * sigmoid(logits[at]!);
+        out.losses[r]! += out.headLosses[at]!;
+      }
+    }
   }
 
   #fixedColumns() {
@@ -335,19 +351,18 @@ export class RankTrainer {
       this.#counters,
       this.weights,
       ...this.#optimizer.arrays,
-      this.#userMoments.state,
-      this.#itemMoments.state,
+      ...this.#moments.state,
       rings.added,
       ...rings.predictions,
       ...rings.labels,
+      ...rings.weights,
+      ...rings.users,
     ];
   }
 
   /** All state but the embedding tables', which save themselves. */
   save(): Uint8Array {
-    const { seen, touched } = this.#users;
-    const items = this.#items;
-    return packColumns([...this.#fixedColumns(), seen, touched, items.seen, items.touched]);
+    return packColumns([...this.#fixedColumns(), ...this.#users.save(), ...this.#items.save()]);
   }
 
   /**
@@ -356,31 +371,11 @@ export class RankTrainer {
    */
   restore(bytes: Uint8Array): void {
     const fixed = this.#fixedColumns();
-    const columns = unpackColumns(bytes, fixed.length + 4);
+    const ofUsers = this.#users.save().length;
+    const columns = unpackColumns(bytes, fixed.length + ofUsers + this.#items.save().length);
     for (const [i, column] of fixed.entries()) copyColumn(columns[i]!, column);
-    const [userSeen, userTouched, itemSeen, itemTouched] = columns.slice(fixed.length);
-    this.#users.restoreSeen(userSeen!);
-    this.#users.restoreTouched(new Uint32Array(userTouched!.slice().buffer));
-    this.#items.restoreSeen(itemSeen!);
-    this.#items.restoreTouched(new Uint32Array(itemTouched!.slice().buffer));
+    this.#users.restore(columns.slice(fixed.length, fixed.length + ofUsers));
+    this.#items.restore(columns.slice(fixed.length + ofUsers));
     this.#optimizer.steps = this.#counters[0]!;
-  }
-}
-
-function sigmoid(z: number): number {
-  return 1 / (1 + Math.exp(-z));
-}
-
-/** Sum over heads of each row. */
-function sumColumns(
-  columns: Float32Array,
-  batch: { readonly rows: number; readonly rowsMax: number },
-  out: Float64Array,
-): void {
-  const heads = columns.length / batch.rowsMax;
-  for (let r = 0; r < batch.rows; r++) {
-    let total = 0;
-    for (let h = 0; h < heads; h++) total += columns[h * batch.rowsMax + r]!;
-    out[r] = total;
   }
 }

@@ -144,13 +144,14 @@ int32_t rec_embedding_table_initialise(int32_t handle, const int32_t* rows, size
                                        const float* values, size_t values_length);
 int32_t rec_embedding_table_apply_adagrad(int32_t handle, const int32_t* rows, size_t count,
                                           const float* gradients, size_t gradients_length,
-                                          float learning_rate, float epsilon);
+                                          float learning_rate, float epsilon, float decay);
 int32_t rec_embedding_table_publish(int32_t handle, const int32_t* rows, size_t count,
                                     uint32_t version);
 int32_t rec_embedding_table_save(int32_t handle, uint32_t first, uint32_t count, uint8_t* out,
                                  size_t out_length);
+/* published 0: working values and accumulators alone; readers notice nothing. */
 int32_t rec_embedding_table_load(int32_t handle, uint32_t first, uint32_t count,
-                                 const uint8_t* data, size_t data_length);
+                                 const uint8_t* data, size_t data_length, uint32_t published);
 
 /* ---- model slots: one publisher, many readers with announced pins. ---- */
 int32_t rec_model_slots_create(uint32_t slots, uint32_t floats, uint32_t readers);

@@ -55,7 +55,8 @@ napi_value embedding_apply_adagrad(Call& call) {
               rec_embedding_table_apply_adagrad(
                   call.i32(0, "handle"), rows.data, count, gradients.data, gradients.length,
                   static_cast<float>(call.number(4, "learningRate")),
-                  static_cast<float>(call.number(5, "epsilon"))),
+                  static_cast<float>(call.number(5, "epsilon")),
+                  static_cast<float>(call.number(6, "decay"))),
               "applyAdagrad");
 }
 
@@ -66,6 +67,15 @@ napi_value embedding_publish(Call& call) {
               rec_embedding_table_publish(call.i32(0, "handle"), rows.data, count,
                                           call.u32(3, "version")),
               "publish");
+}
+
+napi_value embedding_load(Call& call) {
+  const auto data = call.array<uint8_t>(3, "data");
+  return done(call,
+              rec_embedding_table_load(call.i32(0, "handle"), call.u32(1, "firstRow"),
+                                       call.u32(2, "count"), data.data, data.length,
+                                       call.u32(4, "published")),
+              "load");
 }
 
 napi_value slots_create(Call& call) {
@@ -154,7 +164,7 @@ void register_embeddings(napi_env env, napi_value exports) {
   define<embedding_apply_adagrad>(env, exports, "embeddingTableApplyAdagrad");
   define<embedding_publish>(env, exports, "embeddingTablePublish");
   define<save_of<rec_embedding_table_save>>(env, exports, "embeddingTableSave");
-  define<load_of<rec_embedding_table_load>>(env, exports, "embeddingTableLoad");
+  define<embedding_load>(env, exports, "embeddingTableLoad");
 }
 
 void register_slots(napi_env env, napi_value exports) {

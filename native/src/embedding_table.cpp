@@ -4,8 +4,9 @@
 //   sequence | version 0 | version 1 | accumulator f32 | value 0 | value 1 | working
 //   `------------- 4 x 32 bits ----------------'         each dim f32, padded to 64 bits
 //
-// In a file the space is allocated in steps before rows are touched, so that a full disk is an
-// error and not a bus fault. The file is scratch; snapshots use save and load.
+// In a file the space of a step is allocated before a row in it is touched, so that a full disk is
+// an error and not a bus fault, and a sparse table takes what its rows take. The file is scratch;
+// snapshots use save and load.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include <cmath>
 #include <memory>
 #include <new>
+#include <vector>
 
 #include "shared_memory.h"
 
@@ -20,7 +22,7 @@ namespace rec {
 namespace {
 
 constexpr uint32_t kDimMax = 1024;
-constexpr size_t kFileStep = size_t{16} << 20;
+constexpr size_t kFileStep = size_t{1} << 20;
 
 struct EmbeddingTable {
   uint32_t rows = 0;
@@ -29,7 +31,7 @@ struct EmbeddingTable {
   uint32_t row_words = 0;  // u64
   uint32_t used = 0;       // atomic: rows below it may hold something
   int file = -1;
-  size_t file_bytes = 0;
+  std::vector<bool> allocated;  // by step of the file; the trainer's thread alone
   Region region;
 
   ~EmbeddingTable() {
@@ -54,25 +56,35 @@ float* working_of(const EmbeddingTable& table, uint64_t* row) {
 
 EmbeddingTable* table_of(int32_t handle) { return lookup<EmbeddingTable>(handle, kEmbeddingTable); }
 
-// Makes room for the largest row of the call. False when the disk is full.
-bool use_rows(EmbeddingTable& table, uint32_t end) {
-  const size_t bytes = size_t{8} * table.row_words * end;
-  if (table.file >= 0 && bytes > table.file_bytes) {
-    const size_t to = std::min((bytes / kFileStep + 1) * kFileStep, table.region.bytes());
-    if (posix_fallocate(table.file, static_cast<off_t>(table.file_bytes),
-                        static_cast<off_t>(to - table.file_bytes)) != 0) {
+// Bytes [from, to) of the file. False when the disk is full.
+bool allocate(EmbeddingTable& table, size_t from, size_t to) {
+  for (size_t step = from / kFileStep; step * kFileStep < to; step++) {
+    if (table.allocated[step]) continue;
+    const size_t at = step * kFileStep;
+    const size_t bytes = std::min(kFileStep, table.region.bytes() - at);
+    if (posix_fallocate(table.file, static_cast<off_t>(at), static_cast<off_t>(bytes)) != 0) {
       return false;
     }
-    table.file_bytes = to;
+    table.allocated[step] = true;
   }
+  return true;
+}
+
+// Makes room for `count` rows from `first` on. False when the disk is full.
+bool use_range(EmbeddingTable& table, uint32_t first, uint32_t count) {
+  const size_t row_bytes = size_t{8} * table.row_words;
+  const uint32_t end = first + count;
+  if (table.file >= 0 && !allocate(table, row_bytes * first, row_bytes * end)) return false;
   raise_to(&table.used, end);
   return true;
 }
 
-uint32_t end_of(const int32_t* rows, size_t count) {
-  int32_t largest = -1;
-  for (size_t i = 0; i < count; i++) largest = std::max(largest, rows[i]);
-  return static_cast<uint32_t>(largest + 1);
+// The same for the rows of a call.
+bool use_rows(EmbeddingTable& table, const int32_t* rows, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    if (rows[i] >= 0 && !use_range(table, static_cast<uint32_t>(rows[i]), 1)) return false;
+  }
+  return true;
 }
 
 // Which of the two values a reader with this pin sees, or -1.
@@ -103,15 +115,20 @@ void prefetch(const EmbeddingTable& table, uint64_t* row) {
   for (uint32_t at = 0; at < table.row_words; at += 8) __builtin_prefetch(row + at);
 }
 
+struct AdagradOptions {
+  float learning_rate, epsilon, decay;
+};
+
 // Row-wise Adagrad: one accumulator a row, of the mean squared gradient (Mudigere et al. 2021,
-// section 4.1.4). Plain float32 in index order, so that training repeats bit for bit.
+// section 4.1.4); it fades by `decay` a step, so that an old row can still turn. Plain float32 in
+// index order, so that training repeats bit for bit.
 void adagrad_row(const EmbeddingTable& table, uint64_t* row, const float* gradient,
-                 float learning_rate, float epsilon) {
+                 const AdagradOptions& options) {
   float squares = 0;
   for (uint32_t i = 0; i < table.dim; i++) squares += gradient[i] * gradient[i];
   float* accumulator = accumulator_of(row);
-  *accumulator += squares / static_cast<float>(table.dim);
-  const float step = learning_rate / (std::sqrt(*accumulator) + epsilon);
+  *accumulator = *accumulator * options.decay + squares / static_cast<float>(table.dim);
+  const float step = options.learning_rate / (std::sqrt(*accumulator) + options.epsilon);
   float* working = working_of(table, row);
   for (uint32_t i = 0; i < table.dim; i++) working[i] -= step * gradient[i];
 }
@@ -170,6 +187,7 @@ int32_t rec_embedding_table_create(const char* path, uint32_t rows, uint32_t dim
     if (!table->region.reserve(bytes)) return REC_NO_MEMORY;
   } else {
     if (!rec::open_file(*table, path, bytes)) return REC_IO_FAILED;
+    table->allocated.resize(bytes / rec::kFileStep + 1);
     if (!table->region.map_file(bytes, table->file)) return REC_NO_MEMORY;
   }
   return rec::adopt(rec::kEmbeddingTable, table.release());
@@ -228,7 +246,7 @@ int32_t rec_embedding_table_initialise(int32_t handle, const int32_t* rows, size
   EmbeddingTable* table = rec::table_of(handle);
   const int32_t status = rec::check(table, rows, count, values_length);
   if (status != REC_OK) return status;
-  if (!rec::use_rows(*table, rec::end_of(rows, count))) return REC_IO_FAILED;
+  if (!rec::use_rows(*table, rows, count)) return REC_IO_FAILED;
   for (size_t i = 0; i < count; i++) {
     if (rows[i] < 0) continue;
     uint64_t* row = table->row_at(rows[i]);
@@ -240,16 +258,17 @@ int32_t rec_embedding_table_initialise(int32_t handle, const int32_t* rows, size
 
 int32_t rec_embedding_table_apply_adagrad(int32_t handle, const int32_t* rows, size_t count,
                                           const float* gradients, size_t gradients_length,
-                                          float learning_rate, float epsilon) {
+                                          float learning_rate, float epsilon, float decay) {
   EmbeddingTable* table = rec::table_of(handle);
   const int32_t status = rec::check(table, rows, count, gradients_length);
   if (status != REC_OK) return status;
   if (!(epsilon > 0) || !std::isfinite(learning_rate)) return REC_BAD_ARGUMENT;
-  if (!rec::use_rows(*table, rec::end_of(rows, count))) return REC_IO_FAILED;
+  if (!(decay >= 0 && decay <= 1)) return REC_BAD_ARGUMENT;
+  if (!rec::use_rows(*table, rows, count)) return REC_IO_FAILED;
   for (size_t i = 0; i < count; i++) {
     if (rows[i] < 0) continue;
-    rec::adagrad_row(*table, table->row_at(rows[i]), gradients + i * table->dim, learning_rate,
-                     epsilon);
+    rec::adagrad_row(*table, table->row_at(rows[i]), gradients + i * table->dim,
+                     {learning_rate, epsilon, decay});
   }
   return REC_OK;
 }
@@ -260,7 +279,7 @@ int32_t rec_embedding_table_publish(int32_t handle, const int32_t* rows, size_t 
   const int32_t status = rec::check(table, rows, count, SIZE_MAX);
   if (status != REC_OK) return status;
   if (!rec::may_publish(*table, rows, count, version)) return REC_BAD_ARGUMENT;
-  if (!rec::use_rows(*table, rec::end_of(rows, count))) return REC_IO_FAILED;
+  if (!rec::use_rows(*table, rows, count)) return REC_IO_FAILED;
   for (size_t i = 0; i < count; i++) {
     if (rows[i] >= 0) rec::publish_row(*table, table->row_at(rows[i]), version);
   }
@@ -285,7 +304,7 @@ int32_t rec_embedding_table_save(int32_t handle, uint32_t first, uint32_t count,
 }
 
 int32_t rec_embedding_table_load(int32_t handle, uint32_t first, uint32_t count,
-                                 const uint8_t* data, size_t data_length) {
+                                 const uint8_t* data, size_t data_length, uint32_t published) {
   EmbeddingTable* table = rec::table_of(handle);
   if (table == nullptr) return REC_BAD_HANDLE;
   const size_t row_bytes = size_t{8} * table->row_words;
@@ -293,19 +312,20 @@ int32_t rec_embedding_table_load(int32_t handle, uint32_t first, uint32_t count,
     return REC_BAD_ARGUMENT;
   }
   if (count == 0) return REC_OK;
-  if (!rec::use_rows(*table, first + count)) return REC_IO_FAILED;
+  if (!rec::use_range(*table, first, count)) return REC_IO_FAILED;
   for (uint32_t i = 0; i < count; i++) {
     const uint8_t* from = data + i * row_bytes;
     uint64_t* row = table->row_at(int32_t(first + i));
+    memcpy(rec::accumulator_of(row), from + 12, 4);
+    memcpy(rec::working_of(*table, row), from + 16 + 16 * table->lanes, 8 * table->lanes);
+    if (published == 0) continue;
     const uint32_t even = rec::begin_write(rec::sequence_of(row));
     for (uint32_t v = 0; v < 2; v++) {
       uint32_t version;
       memcpy(&version, from + 4 + 4 * v, 4);
       rec::store(rec::versions_of(row) + v, version);
     }
-    memcpy(rec::accumulator_of(row), from + 12, 4);
     rec::copy_in(row + 2, from + 16, 2 * table->lanes);
-    memcpy(rec::working_of(*table, row), from + 16 + 16 * table->lanes, 8 * table->lanes);
     rec::end_write(rec::sequence_of(row), even);
   }
   return REC_OK;

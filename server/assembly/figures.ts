@@ -1,3 +1,4 @@
+import type { HeadMetrics } from "../../models/training/progressive.ts";
 import { nativeObjects } from "../../native/index.ts";
 import { counterNames, histogramNames, metricHelp } from "../../workers/metrics.ts";
 import type { SharedState } from "../../workers/shared-state.ts";
@@ -16,6 +17,8 @@ export interface Gauges {
   readonly rankWorkersReplaced: number;
   readonly eventLogEnd: number;
   readonly samplesEnd: number;
+  /** How each head did on the latest samples, before they were learned. */
+  readonly progressive: readonly HeadMetrics[];
 }
 
 /** Prometheus text of `/metrics`. */
@@ -32,7 +35,22 @@ export function exposition(state: SharedState, gauges: Gauges): string {
     gauge("rec_native_objects", "Native objects that are not released.", nativeObjects()),
     gauge("rec_events_log_offset", "Events in the log.", gauges.eventLogEnd),
     gauge("rec_joiner_samples_offset", "Samples in the log.", gauges.samplesEnd),
+    ...gauges.progressive.flatMap(headGauges),
   ]);
+}
+
+/** Progressive validation of one head over its latest samples. */
+function headGauges({ head, loss, auc, gauc, calibration }: HeadMetrics): Gauge[] {
+  const labels = { head };
+  const of = (name: string, help: string, value: number) => ({
+    ...{ name: `rec_model_progressive_${name}`, help, value, labels },
+  });
+  return [
+    of("loss", "Log loss before learning; seconds heads: error of log1p seconds.", loss),
+    of("auc", "Area under the curve before learning.", auc),
+    of("gauc", "The same within each user.", gauc),
+    of("calibration_ratio", "Predicted over true, in sum.", calibration),
+  ];
 }
 
 /** Figures of the status page: plain numbers by name; quantiles of the last 10 to 20 s or null. */

@@ -1,5 +1,6 @@
 import { messageOf, RecError } from "../../models/core/errors.ts";
 import type { IndexGeneration } from "../../models/recall/generation.ts";
+import type { HeadMetrics } from "../../models/training/progressive.ts";
 import type { RoleInit, RoleName } from "../../workers/role-messages.ts";
 import type { Topic } from "../../workers/stores/event-log.ts";
 import { Supervisor } from "../../workers/supervisor.ts";
@@ -29,11 +30,12 @@ export interface RolesOptions {
   readonly storage: Storage;
   readonly log: Log;
   readonly onGeneration: (generation: IndexGeneration) => void;
+  readonly onProgressive: (heads: readonly HeadMetrics[]) => void;
 }
 
 /** Starts the background threads over opened storage. */
 export function startRoles(options: RolesOptions): Supervisor {
-  const { config, storage, log, onGeneration } = options;
+  const { config, storage, log, onGeneration, onProgressive } = options;
   const { state, topics } = storage;
   const init = (role: RoleName): RoleInit => ({
     ...{ role, seed, topics, control: storage.log.control, handles: state.handles },
@@ -50,6 +52,7 @@ export function startRoles(options: RolesOptions): Supervisor {
     entry: (role) => entries[role],
     onMessage(role, message) {
       if (message.kind === "generation") onGeneration(message.generation);
+      if (message.kind === "progressive") onProgressive(message.heads);
       if (message.kind === "log") log[message.level](message.text, { role });
     },
     onDeath(role, reason) {

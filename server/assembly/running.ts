@@ -1,7 +1,7 @@
 import { basename } from "node:path";
 import { utf8 } from "../../models/core/bytes.ts";
 import type { RecommenderDefinition } from "../../models/definition/define.ts";
-import type { IndexGeneration } from "../../models/recall/generation.ts";
+import type { HeadMetrics } from "../../models/training/progressive.ts";
 import { loadDefinition } from "../../workers/load-definition.ts";
 import { until } from "../../workers/loop.ts";
 import { checkEngine, type RankEngine } from "../../workers/ranking/open-ranker.ts";
@@ -42,7 +42,8 @@ interface Parts {
   readonly storage: Storage;
   readonly pool: RankingPool<RankingWork>;
   readonly roles: Supervisor;
-  generation: number;
+  /** What the background told last. */
+  readonly told: { generation: number; progressive: readonly HeadMetrics[] };
 }
 
 /** Before anything else is opened: what cannot serve is refused at the start. */
@@ -117,11 +118,12 @@ function modelsPort({ engine, storage, roles }: Parts): Models {
   };
 }
 
-function gaugesOf({ engine, pool, storage, generation }: Parts): Gauges {
+function gaugesOf({ engine, pool, storage, told }: Parts): Gauges {
   return {
     modelVersion: servingOf(engine, storage).version,
     trains: engine.kind !== "file",
-    indexGeneration: generation,
+    indexGeneration: told.generation,
+    progressive: told.progressive,
     queuedRequests: pool.queueLength,
     rankWorkersReplaced: pool.replaced,
     eventLogEnd: storage.log.endOffset("events", 0),
@@ -170,13 +172,18 @@ export async function startServer(config: Config, log: Log): Promise<RunningServ
     clock: systemClock,
     onLoss: (worker, reason) => log.error("a ranking thread was replaced", { worker, reason }),
   });
-  let adopt: (generation: IndexGeneration) => void = () => {};
-  const roles = startRoles({ config, storage, log, onGeneration: (one) => adopt(one) });
-  const parts: Parts = { config, engine, storage, pool, roles, generation: 0 };
-  adopt = (generation) => {
-    parts.generation = generation.generation;
-    pool.publishGeneration(generation);
-  };
+  const told: Parts["told"] = { generation: 0, progressive: [] };
+  const roles = startRoles({
+    ...{ config, storage, log },
+    onGeneration(generation) {
+      told.generation = generation.generation;
+      pool.publishGeneration(generation);
+    },
+    onProgressive(heads) {
+      told.progressive = heads;
+    },
+  });
+  const parts: Parts = { config, engine, storage, pool, roles, told };
   const ports = portsOf(parts);
   const token = config.apiToken === "" ? null : config.apiToken;
   const gate = new Gate({ token, names: config.hostNames });

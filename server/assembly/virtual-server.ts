@@ -9,6 +9,7 @@ import { createRanker } from "../../models/ranking/ranker.ts";
 import { GenerationHolder } from "../../models/recall/generation.ts";
 import { InteractionWeights } from "../../models/recall/interaction-weights.ts";
 import type { HeadMetrics } from "../../models/training/progressive.ts";
+import { decodeSample, encodeSample, type Sample } from "../../models/training/sample.ts";
 import { GraphIndex } from "../../native/index.ts";
 import { JoinerCore } from "../../workers/joiner/joiner.ts";
 import { JoinerRole } from "../../workers/joiner/worker.ts";
@@ -29,11 +30,11 @@ import type {
   RecommenderUnderTest,
   RecommendRequest,
 } from "../../workers/simulator/port.ts";
-import type { TailedLog } from "../../workers/stores/event-log.ts";
+import { recordOf, type TailedLog } from "../../workers/stores/event-log.ts";
 import { memoryFileSystem } from "../../workers/stores/memory-file-system.ts";
 import { openDocumentStore, openEventLog } from "../../workers/stores/open.ts";
 import { makeTrainerRole } from "../../workers/trainer/make.ts";
-import type { TrainerRole } from "../../workers/trainer/worker.ts";
+import type { SampleLog, TrainerRole } from "../../workers/trainer/worker.ts";
 import { Trending } from "../../workers/windows/trending.ts";
 import { WindowsCore } from "../../workers/windows/windows.ts";
 import { WindowsRole } from "../../workers/windows/worker.ts";
@@ -54,6 +55,10 @@ export interface VirtualServerOptions {
   readonly capacities?: Partial<SharedCapacities>;
   /** Virtual milliseconds between two turns of recall; Infinity: never. */
   readonly recallEveryMs?: number;
+  /** Default: yes; no to see what the guard is for. */
+  readonly guarded?: boolean;
+  /** What the trainer reads in place of the joiner's samples: faults of what makes them. */
+  readonly samplesThrough?: (sample: Sample, offset: number) => Sample;
   readonly warn?: (text: string) => void;
   /** Drops nothing of the log: for a check of all that was served. */
   readonly keepsLog?: boolean;
@@ -263,8 +268,10 @@ async function openRoles(options: VirtualServerOptions, stores: Stores) {
     ...{ definition, clock, partitions: { events: 1, served: 1 } },
     ...{ rowsMax: joinerRowsMax, dedupIdsMax },
   });
+  const { guarded = true, samplesThrough } = options;
+  const samples = samplesThrough === undefined ? log : changed(log, samplesThrough);
   const trainer = await makeTrainerRole({
-    ...{ definition, state, log, publishEvery, seed, warn, clock },
+    ...{ definition, state, guarded, log: samples, publishEvery, seed, warn, clock },
     dataDir: options.modelsIn ?? null,
   });
   return {
@@ -278,6 +285,24 @@ async function openRoles(options: VirtualServerOptions, stores: Stores) {
       core: { items: sharedItemCatalog(state), seed },
       publish: (generation) => generations.adopt(generation),
     }),
+  };
+}
+
+/** The log with each sample changed on its way to the trainer. */
+function changed(log: TailedLog, change: (sample: Sample, offset: number) => Sample): SampleLog {
+  return {
+    startOffset: (topic, partition) => log.startOffset(topic, partition),
+    endOffset: (topic, partition) => log.endOffset(topic, partition),
+    waitForMore: (...args) => log.waitForMore(...args),
+    async read(topic, partition, offset, maxBytes) {
+      const batch = await log.read(topic, partition, offset, maxBytes);
+      const records = Array.from({ length: batch.count }, (_, i) =>
+        encodeSample(change(decodeSample(recordOf(batch, i)), offset + i)),
+      );
+      const bounds = new Uint32Array(batch.count + 1);
+      for (const [i, { length }] of records.entries()) bounds[i + 1] = bounds[i]! + length;
+      return { ...batch, data: Buffer.concat(records), bounds };
+    },
   };
 }
 

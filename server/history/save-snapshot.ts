@@ -29,7 +29,7 @@ export function saveSnapshot(trainer: RankTrainer, target: SnapshotTarget): Mani
     ...{ files: realFileSystem(), directory: `${dataDir}/models`, report: warn },
     ...{ definitionHash: definitionHash(definition), users, items },
   });
-  const online = new OnlineTrainer({ trainer, slots, users, items, clock, publishEvery: 1 });
+  const online = new OnlineTrainer({ trainer, slots, users, items, publishEvery: 1 });
   online.versionBase = 1 + (snapshots.list()[0]?.version ?? 0);
   return snapshots.save(online, clock.nowMs());
 }

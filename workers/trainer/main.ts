@@ -1,3 +1,4 @@
+import type { HeadMetrics } from "../../models/training/progressive.ts";
 import { serveRole } from "../role-thread.ts";
 import { makeTrainerRole } from "./make.ts";
 import { restTrainer, runTrainer } from "./worker.ts";
@@ -10,5 +11,6 @@ serveRole(async (context) => {
   });
   context.onCommand = (command) => role.command(command);
   context.post({ kind: "ready" });
-  await (trains ? runTrainer(role, context.stop) : restTrainer(context.stop));
+  const tell = (heads: readonly HeadMetrics[]) => context.post({ kind: "progressive", heads });
+  await (trains ? runTrainer(role, context.stop, tell) : restTrainer(context.stop));
 });

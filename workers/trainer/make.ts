@@ -6,17 +6,16 @@ import { lossWeightsOf, rankerShapeOf } from "../../models/ranking/definition-sh
 import { createRanker } from "../../models/ranking/ranker.ts";
 import { RankTrainer } from "../../models/training/trainer.ts";
 import type { SharedState } from "../shared-state.ts";
-import type { TailedLog } from "../stores/event-log.ts";
 import { realFileSystem } from "../stores/file-system.ts";
 import { systemClock } from "../system-clock.ts";
 import { ModelSnapshots } from "./model-snapshots.ts";
-import { OnlineTrainer } from "./trainer.ts";
-import { TrainerRole } from "./worker.ts";
+import { batchSizeOf, OnlineTrainer } from "./trainer.ts";
+import { type SampleLog, TrainerRole } from "./worker.ts";
 
 export interface TrainerParts {
   readonly definition: RecommenderDefinition;
   readonly state: SharedState;
-  readonly log: TailedLog;
+  readonly log: SampleLog;
   /** Null: no snapshots. */
   readonly dataDir: string | null;
   readonly publishEvery: number;
@@ -26,21 +25,25 @@ export interface TrainerParts {
   readonly warn: (text: string) => void;
   /** Default: the system's. */
   readonly clock?: Clock;
+  /** Default: yes. */
+  readonly guarded?: boolean;
 }
 
 /** The trainer of a definition over shared state; restores, catches up and publishes. */
 export async function makeTrainerRole(parts: TrainerParts): Promise<TrainerRole> {
-  const { definition, state, log, dataDir, publishEvery, seed, warn } = parts;
+  const { definition, state, log, dataDir, publishEvery, seed, warn, guarded = true } = parts;
   const { slots, userEmbeddings: users, itemEmbeddings: items, metrics } = state;
   const clock = parts.clock ?? systemClock;
   const ranker = createRanker(rankerShapeOf(definition));
   const initial = new Float32Array(ranker.floats);
   ranker.initialise(new Random(seed), initial);
   const core = new RankTrainer(ranker, { users, items }, initial, {
-    batchMax: publishEvery,
+    batchMax: batchSizeOf(publishEvery),
     lossWeights: lossWeightsOf(definition.heads, definition.ranking.lossWeights),
   });
-  const trainer = new OnlineTrainer({ trainer: core, slots, users, items, clock, publishEvery });
+  const trainer = new OnlineTrainer({
+    ...{ trainer: core, slots, users, items, publishEvery, guarded },
+  });
   const snapshots =
     dataDir === null
       ? null

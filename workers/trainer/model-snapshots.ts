@@ -14,8 +14,9 @@ export interface ModelSnapshotOptions {
   readonly items: EmbeddingTable;
 }
 
-/** Snapshots that can be promoted again. */
-const kept = 10;
+/** Snapshots that can be promoted again: the newest, and one of each of the last hours. */
+const kept = { newest: 10, hours: 6 } as const;
+const hourMs = 3_600_000;
 const rowsAtOnce = 16_384;
 
 /** A table's rows in chunks: never all of it in memory twice. */
@@ -40,6 +41,8 @@ export class ModelSnapshots {
   readonly #directory: SnapshotDirectory;
   /** The snapshot that the present state continues. */
   #parent: number | null = null;
+  /** The snapshot that the present state is a copy of, and has not learned on from. */
+  #copied: number | null = null;
 
   constructor(options: ModelSnapshotOptions) {
     this.#options = options;
@@ -58,7 +61,9 @@ export class ModelSnapshots {
       losses.filter(([, value]) => Number.isFinite(value)),
     );
     metrics.versionBase = trainer.versionBase;
+    if (this.#copied !== null) metrics.copyOf = this.#copied;
     const state = trainer.trainer.save();
+    const guard = trainer.save();
     const manifest = this.#directory.save(
       {
         version,
@@ -70,12 +75,14 @@ export class ModelSnapshots {
       },
       [
         { name: "trainer", dtype: "u8", shape: [state.length], chunks: [state] },
+        { name: "guard", dtype: "u8", shape: [guard.length], chunks: [guard] },
         tableSection("users", users),
         tableSection("items", items),
       ],
     );
     this.#parent = version;
-    this.#directory.prune(kept);
+    this.#copied = null;
+    this.#directory.prune(keptOf(this.list()));
     return manifest;
   }
 
@@ -94,6 +101,19 @@ export class ModelSnapshots {
     return true;
   }
 
+  /** The version to roll back to: what the newest was trained on from; null where none is kept. */
+  get before(): number | null {
+    const manifests = this.list();
+    const byVersion = new Map(manifests.map((manifest) => [manifest.version, manifest]));
+    let [from]: (Manifest | undefined)[] = manifests;
+    while (from?.metrics.copyOf !== undefined) from = byVersion.get(from.metrics.copyOf);
+    if (from === undefined) return null;
+    const parent = from.parent === null ? undefined : byVersion.get(from.parent);
+    return (
+      parent?.version ?? manifests.find(({ version }) => version < from.version)?.version ?? null
+    );
+  }
+
   /**
    * Loads the weights of an earlier version as the new candidate; offset and version go on from
    * where they are. Throws REC_MODEL_UNKNOWN.
@@ -105,7 +125,9 @@ export class ModelSnapshots {
       });
     }
     this.#take(this.#directory.open(version), trainer);
+    this.#copied = version;
     trainer.versionBase++;
+    trainer.forgetVerdicts();
   }
 
   /** Manifests, newest first; those that cannot be read are left out. */
@@ -121,10 +143,15 @@ export class ModelSnapshots {
 
   #take(opened: { manifest: Manifest; reader: SnapshotReader }, trainer: OnlineTrainer): void {
     const { manifest, reader } = opened;
+    // Once a version is live, what readers see of the rows is its own until the next publish.
+    const isLive = trainer.liveVersion > 0;
     try {
       trainer.trainer.restore(reader.read("trainer"));
-      loadTable(reader, "users", this.#options.users);
-      loadTable(reader, "items", this.#options.items);
+      const hasGuard = reader.sections.some(({ name }) => name === "guard");
+      if (hasGuard) trainer.restore(reader.read("guard"));
+      else trainer.restoreNothing();
+      loadTable(reader, "users", { table: this.#options.users, isLive });
+      loadTable(reader, "items", { table: this.#options.items, isLive });
     } finally {
       reader.close();
     }
@@ -134,14 +161,33 @@ export class ModelSnapshots {
 }
 
 /** Rows beyond the snapshot's are emptied: they were learned after it. */
-function loadTable(reader: SnapshotReader, name: string, table: EmbeddingTable): void {
+function loadTable(
+  reader: SnapshotReader,
+  name: string,
+  { table, isLive }: { table: EmbeddingTable; isLive: boolean },
+): void {
   const rows = reader.section(name).byteLength / table.rowBytes;
   let first = 0;
   for (const chunk of reader.chunks(name, rowsAtOnce * table.rowBytes)) {
-    table.load(first, chunk.length / table.rowBytes, chunk);
+    if (isLive) table.loadWorking(first, chunk.length / table.rowBytes, chunk);
+    else table.load(first, chunk.length / table.rowBytes, chunk);
     first += chunk.length / table.rowBytes;
   }
   emptyFrom(table, rows);
+}
+
+/** Versions to keep. */
+function keptOf(manifests: readonly Manifest[]): Set<number> {
+  const [newest] = manifests;
+  const out = new Set(manifests.slice(0, kept.newest).map(({ version }) => version));
+  const hours = new Set<number>();
+  for (const { version, createdMs } of manifests) {
+    const hour = Math.floor(createdMs / hourMs);
+    const isOld = hour + kept.hours < Math.floor((newest?.createdMs ?? 0) / hourMs);
+    if (!hours.has(hour) && !isOld) out.add(version);
+    hours.add(hour);
+  }
+  return out;
 }
 
 function emptyFrom(table: EmbeddingTable, first: number): void {

@@ -18,16 +18,18 @@ interface Touched {
   items: Set<number>;
 }
 
+/** Rows set back at once. */
+const rowsAtOnce = 4_096;
+
 /**
- * Makes trained weights live: fills a free slot, writes the changed embedding rows under the new
- * version, then flips the one pointer. While someone still pins a version older than the current
- * one, a row's older value is theirs, so the publish is left out and its rows go with the next.
+ * Makes trained weights live in two steps: fills a free slot, which can be judged there, then writes
+ * the changed embedding rows under the new version and flips the one pointer. While someone still
+ * pins a version older than the current one, a row's older value is theirs, so the publish is left
+ * out and its rows go with the next.
  */
 export class Publisher {
   readonly #options: PublisherOptions;
   #touched: Touched = { users: new Set(), items: new Set() };
-  /** Publishes left out because of a pin. */
-  merged = 0;
 
   constructor(options: PublisherOptions) {
     this.#options = options;
@@ -45,21 +47,42 @@ export class Publisher {
     for (let row = 0; row < items.usedRows; row++) this.#touched.items.add(row);
   }
 
-  /** False where it was left out. `version` is larger than any before. */
-  publish(model: SlotFiller, version: number): boolean {
-    const { slots, users, items } = this.#options;
+  /** The slot that now holds the model; -1 where a pin leaves none. */
+  fill(model: SlotFiller): number {
+    const { slots } = this.#options;
     const slot = slots.acquire();
-    if (slot < 0 || slots.oldestPinnedVersion() < slots.current().version) {
-      this.merged++;
-      return false;
-    }
+    if (slot < 0 || slots.oldestPinnedVersion() < slots.current().version) return -1;
     model.fillSlot(slots.weights(slot));
+    return slot;
+  }
+
+  /** Makes a slot from `fill` live, with the changed rows. `version` is larger than any before. */
+  flip(slot: number, version: number): void {
+    const { slots, users, items } = this.#options;
     // Rows first: a reader that pins the new version must find them all.
     const { users: userRows, items: itemRows } = this.#touched;
     users.publish(Uint32Array.from(userRows), userRows.size, version);
     items.publish(Uint32Array.from(itemRows), itemRows.size, version);
     slots.publish(slot, version);
     this.#touched = { users: new Set(), items: new Set() };
-    return true;
+  }
+
+  /** Sets the changed rows back to what the live version has. */
+  revert(): void {
+    const { version } = this.#options.slots.current();
+    const { users, items } = this.#touched;
+    revertRows(this.#options.users, users, version);
+    revertRows(this.#options.items, items, version);
+    this.#touched = { users: new Set(), items: new Set() };
+  }
+}
+
+function revertRows(table: EmbeddingTable, touched: ReadonlySet<number>, version: number): void {
+  const rows = Uint32Array.from(touched);
+  const values = new Float32Array(Math.min(rows.length, rowsAtOnce) * table.dim);
+  for (let from = 0; from < rows.length; from += rowsAtOnce) {
+    const part = rows.subarray(from, from + rowsAtOnce);
+    table.gather(part, part.length, version, values);
+    table.initialise(part, part.length, values);
   }
 }

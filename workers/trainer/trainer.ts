@@ -1,8 +1,11 @@
-import type { Clock } from "../../models/core/clock.ts";
+import { noRow } from "../../models/core/bytes.ts";
 import { PublishGuard, type Verdict } from "../../models/training/guard.ts";
 import type { HeadMetrics } from "../../models/training/progressive.ts";
 import type { Sample } from "../../models/training/sample.ts";
-import type { RankTrainer } from "../../models/training/trainer.ts";
+import type { SampleBatch } from "../../models/training/sample-batch.ts";
+import { type ModelScores, modelScores } from "../../models/training/scores.ts";
+import { packColumns, unpackColumns } from "../../models/training/state-codec.ts";
+import type { GoodState, RankTrainer } from "../../models/training/trainer.ts";
 import type { EmbeddingTable, ModelSlots } from "../../native/index.ts";
 import { Publisher } from "./publisher.ts";
 
@@ -11,51 +14,80 @@ export interface OnlineTrainerOptions {
   readonly slots: ModelSlots;
   readonly users: EmbeddingTable;
   readonly items: EmbeddingTable;
-  readonly clock: Clock;
-  /** Samples of a batch, and of a version. */
+  /** Samples of a version. They are learned in batches of `learnEvery` or, if fewer, of these. */
   readonly publishEvery: number;
-  /** Age at which the anchor is replaced by the live version. */
-  readonly anchorMs?: number;
+  /** Off: whatever was learned is served, from whomever it came. To see what the guard is for. */
+  readonly guarded?: boolean;
 }
 
 /** What one batch led to. */
 export interface BatchOutcome {
+  /** Of the candidate that was judged. */
+  readonly version: number;
   readonly published: boolean;
-  readonly verdict: Verdict;
+  /** Null where no publish was due. */
+  readonly verdict: Verdict | null;
   readonly learned: number;
   readonly refused: number;
+  /** Left out because one user had too many in the batch. */
+  readonly capped: number;
 }
 
-const hourMs = 3_600_000;
+/** Samples of a batch, at most. */
+const learnEvery = 100;
+/** Ages of the anchor, in time of samples. */
+const anchorMs = 3_600_000;
+/** Refused for so long, other labels are how the world is: the anchor must not hold for ever. */
+const holdMs = 6 * anchorMs;
+/** Before so many samples a model is no anchor to judge labels by, and is replaced often. */
+const matureSamples = 10_000;
+const youngAnchorPairs = 2_000;
+/** A user's samples in a batch: one slate's worth, or this share of a larger batch. */
+const samplesPerUserMin = 20;
+const userShare = 0.2;
+
+const nothingDue = { published: false, verdict: null } as const;
+
+/** Samples of a batch where a version has so many. */
+export function batchSizeOf(publishEvery: number): number {
+  return Math.min(publishEvery, learnEvery);
+}
 
 /**
  * The loop of online learning: a candidate, which has learned all earlier batches, is judged on the
  * next batch beside the live version and an anchor an hour old; if it holds, it goes live; then it
- * learns the batch and becomes the next candidate. Batches are cut by sample offset, so the weights
- * are a function of the samples alone; the guard decides what is served, never what is learned.
+ * learns the batch and becomes the next candidate. Batches are cut by sample offset and time is
+ * that of samples, so weights and verdicts are functions of the samples alone. Refusals that go on
+ * take the candidate back to the last state that was good.
  *
  * Version = base + batches learned: after a restart the same batches make the same versions.
  */
 export class OnlineTrainer {
   readonly #options: OnlineTrainerOptions;
   readonly #publisher: Publisher;
-  readonly #guard = new PublishGuard();
-  readonly #losses: { candidate: Float64Array; live: Float64Array; anchor: Float64Array };
+  readonly #guard: PublishGuard;
+  readonly #scores: { candidate: ModelScores; live: ModelScores; anchor: ModelScores };
+  readonly #batchSize: number;
+  readonly #userMax: number;
   #pending: Sample[] = [];
+  /** As it was when it was last accepted. */
+  #good: GoodState | null = null;
   #anchor: Float32Array | null = null;
-  #anchoredMs = Number.NEGATIVE_INFINITY;
+  /** Time of the anchor, pairs judged by it, its maturity; the versions last judged, last good. */
+  readonly #marks = new Float64Array(5);
   /** Offset of the next sample to learn. */
   offset = 0;
   versionBase = 1;
-  /** While it catches up with the log, nothing is judged or published. */
-  catchingUp = true;
 
   constructor(options: OnlineTrainerOptions) {
-    const { slots, users, items, publishEvery } = options;
+    const { slots, users, items, publishEvery, trainer } = options;
     this.#options = options;
     this.#publisher = new Publisher({ slots, users, items });
-    const column = () => new Float64Array(publishEvery);
-    this.#losses = { candidate: column(), live: column(), anchor: column() };
+    this.#guard = new PublishGuard(trainer.heads);
+    const scores = () => modelScores(trainer.heads.length, trainer.batchMax);
+    this.#scores = { candidate: scores(), live: scores(), anchor: scores() };
+    this.#batchSize = batchSizeOf(publishEvery);
+    this.#userMax = Math.max(samplesPerUserMin, Math.ceil(userShare * this.#batchSize));
   }
 
   /** The version that the working weights are, or would be. */
@@ -72,69 +104,193 @@ export class OnlineTrainer {
     return this.#options.trainer;
   }
 
-  get merged(): number {
-    return this.#publisher.merged;
+  /** Refusals since a candidate was last accepted. */
+  get refusals(): number {
+    return this.#guard.refusals;
+  }
+
+  get liveVersion(): number {
+    return this.#options.slots.current().version;
   }
 
   metrics(): HeadMetrics[] {
     return this.#options.trainer.metrics();
   }
 
-  /** Makes the working weights live without a judgement: the first version, or one asked for. */
+  /**
+   * Makes the last good weights live without a judgement, or the working ones where none are known:
+   * the first version, or one asked for. False while a pin is in the way.
+   */
   publishNow(): boolean {
     this.#publisher.touchAll();
-    return this.#publisher.publish(this.#options.trainer, this.version);
+    this.#good ??= this.trainer.copyState();
+    if (this.liveVersion >= this.version) return true;
+    const slot = this.#fill(this.#good.weights);
+    if (slot < 0) return false;
+    this.#publisher.flip(slot, this.version);
+    this.#marks[4] = this.version;
+    return true;
+  }
+
+  /**
+   * After a restore: what was good then answers again, under its version and with the rows as they
+   * were published. What is live and newer stays: a thread that starts again goes on below it.
+   */
+  resume(): boolean {
+    const goodVersion = this.#marks[4]!;
+    if (this.#good === null || goodVersion === 0) return this.publishNow();
+    this.#publisher.touchAll();
+    if (this.liveVersion >= goodVersion) return true;
+    const slot = this.#fill(this.#good.weights);
+    if (slot >= 0) this.#options.slots.publish(slot, goodVersion);
+    return slot >= 0;
+  }
+
+  #fill(weights: Float32Array): number {
+    return this.#publisher.fill({ fillSlot: (slot) => this.trainer.fillSlot(slot, weights) });
+  }
+
+  /** Another model from here on: what the guard knows is of the one before. */
+  forgetVerdicts(): void {
+    this.#guard.clear();
+    this.#anchor = null;
+    this.#marks.fill(0);
+  }
+
+  /** The log begins later than what is to be read: what is missing was never learned. */
+  skipTo(offset: number): void {
+    this.#pending = [];
+    this.offset = offset;
   }
 
   /** Takes the sample at `readOffset`; a full batch is judged, published and learned. */
   take(sample: Sample): BatchOutcome | null {
     this.#pending.push(sample);
-    if (this.readOffset % this.#options.publishEvery !== 0) return null;
+    if (this.readOffset % this.#batchSize !== 0) return null;
     const batch = this.#pending;
     this.#pending = [];
     return this.#batch(batch);
   }
 
-  #batch(batch: readonly Sample[]): BatchOutcome {
-    const { trainer } = this.#options;
-    const verdict = this.#judge(batch);
-    const published = verdict.accepted && !this.catchingUp && this.#publish();
-    const { samples, refused } = trainer.learn(batch);
+  #batch(all: readonly Sample[]): BatchOutcome {
+    const { trainer, guarded = true } = this.#options;
+    const { version } = this;
+    const before = trainer.totals;
+    const kept = guarded ? this.#capped(all) : all;
+    const batch = trainer.load(kept);
+    const { published, verdict } = this.#isDue ? this.#consider(batch, all) : nothingDue;
+    trainer.learnLoaded();
     this.#publisher.touch(trainer.takeTouched());
-    this.offset += batch.length;
-    return { published, verdict, learned: samples, refused };
+    this.offset += all.length;
+    const learned = trainer.totals.samples - before.samples;
+    const refused = trainer.totals.refused - before.refused;
+    const capped = all.length - kept.length;
+    return { version, published, verdict, learned, refused, capped };
   }
 
-  #publish(): boolean {
-    const { slots, trainer } = this.#options;
-    if (this.version <= slots.current().version) return false;
-    return this.#publisher.publish(trainer, this.version);
+  /** The candidate is a version that has not been judged. */
+  get #isDue(): boolean {
+    return this.version !== this.#marks[3];
   }
 
-  #judge(batch: readonly Sample[]): Verdict {
-    const { trainer, slots, clock } = this.#options;
-    const { slot, version } = slots.current();
-    if (slot < 0 || this.catchingUp) {
-      return this.#guard.judge(trainer.weights, { candidate: [], live: [], anchor: [] });
-    }
-    const live = slots.weights(slot);
-    if (clock.nowMs() - this.#anchoredMs > hourMs) {
-      this.#anchor = live.slice();
-      this.#anchoredMs = clock.nowMs();
-    }
-    const losses = this.#losses;
-    const rows = trainer.lossesOf(
-      batch,
-      { weights: trainer.weights, pinVersion: null },
-      losses.candidate,
-    );
-    trainer.lossesOf(batch, { weights: live, pinVersion: version }, losses.live);
-    trainer.lossesOf(batch, { weights: this.#anchor ?? live, pinVersion: version }, losses.anchor);
-    return this.#guard.judge(trainer.weights, {
-      candidate: losses.candidate.subarray(0, rows),
-      live: losses.live.subarray(0, rows),
-      anchor: losses.anchor.subarray(0, rows),
+  #consider(batch: SampleBatch, samples: readonly Sample[]) {
+    const { guarded = true } = this.#options;
+    this.#marks[3] = this.version;
+    const { slot, verdict } = this.#judge(batch, samples.at(-1)?.emittedMs ?? 0);
+    const published = (verdict.accepted || !guarded) && this.#accept(slot);
+    if (verdict.reload && guarded) this.#goBack();
+    return { published, verdict };
+  }
+
+  /** Without what one user has beyond her share of the batch; users without a row are many. */
+  #capped(batch: readonly Sample[]): readonly Sample[] {
+    const counts = new Map<number, number>();
+    return batch.filter(({ kind, userRow }) => {
+      if (kind !== "primary" || userRow === noRow) return true;
+      const count = (counts.get(userRow) ?? 0) + 1;
+      counts.set(userRow, count);
+      return count <= this.#userMax;
     });
+  }
+
+  /** Fills a slot with the candidate and scores the batch with it; slot -1: a pin left none. */
+  #judge(batch: SampleBatch, timeMs: number): { slot: number; verdict: Verdict } {
+    const { trainer, slots } = this.#options;
+    const slot = this.#fill(trainer.weights);
+    const weights = slot < 0 ? trainer.weights : slots.weights(slot);
+    const good = this.#good ?? trainer.copyState();
+    this.#good = good;
+    const anchor = this.#anchorAt(timeMs, good.weights);
+    const pinVersion = slots.current().version;
+    const { candidate, live, anchor: old } = this.#scores;
+    trainer.score({ weights, pinVersion: null }, candidate);
+    trainer.score({ weights: good.weights, pinVersion }, live);
+    trainer.score({ weights: anchor, pinVersion }, old);
+    this.#marks[1]! += batch.primaries;
+    const verdict = this.#guard.judge({
+      ...{ rows: batch.primaries, stride: batch.rowsMax, labels: batch.labels },
+      ...{ weights: batch.weights, candidate, live, anchor: old },
+      candidateNorm: trainer.normOf(weights),
+      anchorNorm: trainer.normOf(anchor),
+    });
+    return { slot, verdict };
+  }
+
+  /** The anchor; the live version takes its place when it is due. */
+  #anchorAt(timeMs: number, live: Float32Array): Float32Array {
+    const [anchoredMs = 0, pairs = 0, wasMature = 0] = this.#marks;
+    const age = timeMs - anchoredMs;
+    const isDue = wasMature === 1 ? age > anchorMs : pairs >= youngAnchorPairs;
+    const isKept = this.#anchor !== null && !(isDue && this.refusals === 0) && age <= holdMs;
+    if (isKept && this.#anchor !== null) return this.#anchor;
+    const isMature = this.trainer.totals.samples >= matureSamples && pairs >= youngAnchorPairs;
+    this.#guard.anchored(isMature);
+    this.#marks.set([timeMs, 0, isMature ? 1 : 0]);
+    this.#anchor = live.slice();
+    return this.#anchor;
+  }
+
+  #accept(slot: number): boolean {
+    const { trainer } = this.#options;
+    this.#good = trainer.copyState(this.#good ?? undefined);
+    this.#marks[4] = this.version;
+    if (slot < 0 || this.version <= this.liveVersion) return false;
+    this.#publisher.flip(slot, this.version);
+    return true;
+  }
+
+  #goBack(): void {
+    if (this.#good !== null) this.trainer.goBack(this.#good);
+    this.#publisher.revert();
+  }
+
+  /** What there is beside the trainer's own state and the tables. */
+  save(): Uint8Array {
+    const good = this.#good ?? this.trainer.copyState();
+    const { weights, userMoments, itemMoments } = good;
+    const anchor = this.#anchor ?? new Float32Array(0);
+    const columns = [weights, userMoments, itemMoments, anchor, this.#marks];
+    return packColumns([...columns, ...this.#guard.save()]);
+  }
+
+  /** Continues where `save` stood; the trainer and the tables have been restored. */
+  restore(bytes: Uint8Array): void {
+    const columns = unpackColumns(bytes, 9).map((column) => column.slice().buffer);
+    const [weights, userMoments, itemMoments, anchor, marks, ...guard] = columns;
+    this.#good = {
+      weights: new Float32Array(weights!),
+      userMoments: new Float64Array(userMoments!),
+      itemMoments: new Float64Array(itemMoments!),
+    };
+    this.#anchor = anchor!.byteLength === 0 ? null : new Float32Array(anchor!);
+    this.#marks.set(new Float64Array(marks!));
+    this.#guard.restore(guard.map((column) => new Float64Array(column)));
+  }
+
+  /** Nothing is known to be good: the working weights are the first version. */
+  restoreNothing(): void {
+    this.#good = null;
+    this.forgetVerdicts();
   }
 
   /** Samples that wait for their batch are read again after a restore. */

@@ -1,5 +1,6 @@
 import type { Clock } from "../../models/core/clock.ts";
 import { RecError } from "../../models/core/errors.ts";
+import type { Verdict } from "../../models/training/guard.ts";
 import type { HeadMetrics } from "../../models/training/progressive.ts";
 import { decodeSample } from "../../models/training/sample.ts";
 import type { SharedMetrics } from "../../native/index.ts";
@@ -9,8 +10,11 @@ import { recordOf, type TailedLog } from "../stores/event-log.ts";
 import type { ModelSnapshots } from "./model-snapshots.ts";
 import type { BatchOutcome, OnlineTrainer } from "./trainer.ts";
 
+/** What is read of the log. */
+export type SampleLog = Pick<TailedLog, "startOffset" | "endOffset" | "read" | "waitForMore">;
+
 export interface TrainerRoleOptions {
-  readonly log: TailedLog;
+  readonly log: SampleLog;
   readonly trainer: OnlineTrainer;
   /** Null: nothing is kept; a start learns from the whole log again. */
   readonly snapshots: ModelSnapshots | null;
@@ -23,27 +27,33 @@ export interface TrainerRoleOptions {
   readonly snapshotEveryMs?: number;
 }
 
+/** How long a publish that was asked for waits for pins. */
+const pinnedMsMax = 10_000;
+
 /** Reads samples, trains, publishes, keeps snapshots. Steppable: it has no timer of its own. */
 export class TrainerRole {
   readonly #options: TrainerRoleOptions;
   #savedMs: number;
   #savedOffset = 0;
+  #verdict: Verdict | null = null;
+  /** Steps and commands take turns: a command between a read and its learning would shift offsets. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   private constructor(options: TrainerRoleOptions) {
     this.#options = options;
     this.#savedMs = options.clock.nowMs();
   }
 
-  /** Restores the newest snapshot, learns what came after it, and publishes. */
+  /**
+   * Restores the newest snapshot and serves what was good in it. What came after it is judged,
+   * published and learned in steps as ever.
+   */
   static async open(options: TrainerRoleOptions): Promise<TrainerRole> {
     const role = new TrainerRole(options);
     const { trainer, snapshots } = options;
     snapshots?.restoreNewest(trainer);
     role.#savedOffset = trainer.offset;
-    trainer.catchingUp = true;
-    while (options.rests !== true && (await role.step()) > 0);
-    trainer.catchingUp = false;
-    trainer.publishNow();
+    await role.#unpinned(() => trainer.resume());
     return role;
   }
 
@@ -53,9 +63,15 @@ export class TrainerRole {
   }
 
   /** Learns from what is there, up to `readBytes`; returns how many samples it read. */
-  async step(): Promise<number> {
+  step(): Promise<number> {
+    return this.#inTurn(() => this.#step());
+  }
+
+  async #step(): Promise<number> {
     const { log, trainer, readBytes = 1 << 20 } = this.#options;
-    const from = Math.max(trainer.readOffset, log.startOffset("samples", 0));
+    const start = log.startOffset("samples", 0);
+    if (start > trainer.readOffset) trainer.skipTo(start);
+    const from = trainer.readOffset;
     if (log.endOffset("samples", 0) <= from) return 0;
     const batch = await log.read("samples", 0, from, readBytes);
     for (let i = 0; i < batch.count; i++) {
@@ -68,25 +84,50 @@ export class TrainerRole {
   }
 
   #note(outcome: BatchOutcome, emittedMs: number): void {
-    const { metrics, clock, trainer, warn } = this.#options;
+    const { metrics, clock } = this.#options;
     metrics.add("rec_model_samples_total", outcome.learned);
     metrics.add("rec_model_samples_refused_total", outcome.refused);
-    if (trainer.catchingUp) return;
+    metrics.add("rec_model_samples_capped_total", outcome.capped);
+    const { verdict } = outcome;
+    if (verdict === null) return;
+    this.#verdict = verdict;
     if (outcome.published) {
       metrics.add("rec_model_swaps_total", 1);
       metrics.observe("rec_freshness_sample_to_weights_ms", clock.nowMs() - emittedMs);
-    } else if (!outcome.verdict.accepted) {
-      metrics.add("rec_model_publishes_refused_total", 1);
-      warn(`trainer: version ${trainer.version} was refused: ${outcome.verdict.reason}`);
-    } else {
+    } else if (verdict.accepted) {
       metrics.add("rec_model_publishes_merged_total", 1);
+    } else if (verdict.reason === "probation") {
+      metrics.add("rec_model_publishes_held_total", 1);
+    } else {
+      this.#refused(outcome.version, verdict);
     }
+  }
+
+  #refused(version: number, verdict: Verdict): void {
+    const { metrics, trainer, warn } = this.#options;
+    const { refusals } = trainer;
+    metrics.add("rec_model_publishes_refused_total", 1);
+    if (verdict.reload) metrics.add("rec_model_reloads_total", 1);
+    // The first and each doubling: what goes on for hours must not fill the log.
+    if ((refusals & (refusals - 1)) === 0) {
+      const what = `version ${version} was refused`;
+      const count = refusals === 1 ? "" : ` (${refusals} refusals in a row)`;
+      warn(`trainer: ${what}${count}: ${verdict.reason}: ${verdict.detail}`);
+    }
+    if (!verdict.reload) return;
+    warn("trainer: went back to the last good weights");
+    this.snapshot();
   }
 
   #maybeSnapshot(): void {
     const { clock, trainer, snapshotEveryMs = 60_000 } = this.#options;
-    if (clock.nowMs() - this.#savedMs < snapshotEveryMs) return;
+    if (clock.nowMs() - this.#savedMs < snapshotEveryMs || !this.#isWorthKeeping) return;
     if (trainer.offset !== this.#savedOffset) this.snapshot();
+  }
+
+  /** What is under suspicion is not written over what is good: a start learns it again. */
+  get #isWorthKeeping(): boolean {
+    return this.#options.trainer.refusals === 0;
   }
 
   snapshot(): void {
@@ -102,32 +143,54 @@ export class TrainerRole {
   }
 
   /** Answers a command of the models' routes with JSON text. */
-  async command(command: RoleCommand): Promise<string> {
+  command(command: RoleCommand): Promise<string> {
+    return this.#inTurn(async () => {
+      if (command.name !== "list") await this.#promote(command);
+      return this.#list();
+    });
+  }
+
+  async #promote(command: RoleCommand): Promise<void> {
     const { trainer, snapshots, rests } = this.#options;
-    const manifests = snapshots?.list() ?? [];
-    if (command.name === "list") return this.#list();
     if (rests === true) {
       const message = "a model from a file serves (RANK_ONNX); its versions are not the trainer's";
       throw new RecError("REC_MODEL_CONFLICT", message);
     }
-    const version = command.name === "promote" ? command.version : manifests[1]?.version;
-    if (version === undefined || snapshots === null) {
+    const version = command.name === "promote" ? command.version : snapshots?.before;
+    if (version == null || snapshots === null) {
       throw new RecError("REC_MODEL_UNKNOWN", "there is no earlier snapshot to go back to");
     }
     snapshots.promote(trainer, version);
-    while (!trainer.publishNow()) await new Promise((resolve) => setTimeout(resolve, 1));
+    this.#verdict = null;
+    await this.#unpinned(() => trainer.publishNow());
     this.snapshot();
-    return this.#list();
   }
 
   #list(): string {
     const { trainer, snapshots } = this.#options;
     return JSON.stringify({
+      live: trainer.liveVersion,
       working: trainer.version,
       samples: trainer.offset,
+      guard: { refusals: trainer.refusals, verdict: this.#verdict },
       progressive: trainer.metrics(),
       snapshots: snapshots?.list() ?? [],
     });
+  }
+
+  async #unpinned(publish: () => boolean): Promise<void> {
+    for (let waitedMs = 0; !publish(); waitedMs++) {
+      if (waitedMs >= pinnedMsMax) {
+        throw new RecError("REC_MODEL_PINNED", "a request holds an old version: try again");
+      }
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.#turn.then(work);
+    this.#turn = mine.catch(() => undefined);
+    return mine;
   }
 
   async waitForMore(timeoutMs: number): Promise<void> {
@@ -137,14 +200,26 @@ export class TrainerRole {
 
   close(): void {
     const { trainer } = this.#options;
-    if (trainer.offset !== this.#savedOffset) this.snapshot();
+    if (trainer.offset !== this.#savedOffset && this.#isWorthKeeping) this.snapshot();
   }
 }
 
-/** Runs the role until it is told to stop. */
-export async function runTrainer(role: TrainerRole, stop: StopSignal): Promise<void> {
+const tellEveryMs = 5_000;
+
+/** Runs the role until it is told to stop; `tell` gets how well the model does now and then. */
+export async function runTrainer(
+  role: TrainerRole,
+  stop: StopSignal,
+  tell: (heads: readonly HeadMetrics[]) => void,
+): Promise<void> {
+  let toldMs = Number.NEGATIVE_INFINITY;
   while (!stop.stopped) {
-    if ((await role.step()) === 0) await role.waitForMore(100);
+    const learned = await role.step();
+    if (learned > 0 && performance.now() - toldMs > tellEveryMs) {
+      tell(role.metrics());
+      toldMs = performance.now();
+    }
+    if (learned === 0) await role.waitForMore(100);
     // Commands of the thread come in between steps.
     else await new Promise((resolve) => setImmediate(resolve));
   }

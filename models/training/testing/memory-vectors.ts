@@ -24,13 +24,14 @@ export class MemoryVectors implements VectorRows {
     rows: Uint32Array,
     count: number,
     gradients: Float32Array,
-    options: { learningRate: number; epsilon: number },
+    options: { learningRate: number; epsilon: number; decay: number },
   ): void {
     for (let i = 0; i < count; i++) {
       if (rows[i] === noRow) continue;
       const gradient = gradients.subarray(i * this.#width, (i + 1) * this.#width);
       const squares = gradient.reduce((sum, g) => sum + g * g, 0) / this.#width;
-      const sum = Math.fround((this.sums.get(rows[i]!) ?? 0) + squares);
+      const before = Math.fround(options.decay * (this.sums.get(rows[i]!) ?? 0));
+      const sum = Math.fround(before + squares);
       this.sums.set(rows[i]!, sum);
       const value = this.values.get(rows[i]!) ?? new Float32Array(this.#width);
       const step = options.learningRate / (Math.sqrt(sum) + options.epsilon);
@@ -38,6 +39,13 @@ export class MemoryVectors implements VectorRows {
         rows[i]!,
         value.map((x, j) => x - step * gradient[j]!),
       );
+    }
+  }
+
+  initialise(rows: Uint32Array, count: number, values: Float32Array): void {
+    for (let i = 0; i < count; i++) {
+      this.values.set(rows[i]!, values.slice(i * this.#width, (i + 1) * this.#width));
+      this.sums.delete(rows[i]!);
     }
   }
 

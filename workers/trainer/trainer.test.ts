@@ -1,0 +1,317 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ManualClock } from "../../models/core/clock.ts";
+import { Random } from "../../models/core/random.ts";
+import { auc } from "../../models/evaluation/auc.ts";
+import { createRanker } from "../../models/ranking/ranker.ts";
+import { adamDefault } from "../../models/training/optimizer.ts";
+import { encodeSample, type Sample } from "../../models/training/sample.ts";
+import { drawFeed, feedShape } from "../../models/training/testing/feed-world.ts";
+import { RankTrainer, trainerDefaults } from "../../models/training/trainer.ts";
+import { EmbeddingTable, ModelSlots, SharedMetrics } from "../../native/index.ts";
+import { counterNames, histogramNames } from "../metrics.ts";
+import type { TailedLog } from "../stores/event-log.ts";
+import { realFileSystem } from "../stores/file-system.ts";
+import { memoryFileSystem } from "../stores/memory-file-system.ts";
+import { openEventLog } from "../stores/open.ts";
+import { ModelSnapshots } from "./model-snapshots.ts";
+import { batchSizeOf, OnlineTrainer, type OnlineTrainerOptions } from "./trainer.ts";
+import { TrainerRole } from "./worker.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "rec-trainer-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+const ranker = createRanker(feedShape);
+const reader = 0;
+
+/** Memory that outlives a trainer, as shared memory outlives a thread. */
+interface Shared {
+  readonly users: EmbeddingTable;
+  readonly items: EmbeddingTable;
+  readonly slots: ModelSlots;
+}
+
+const opened: { release(): void }[] = [];
+afterAll(() => {
+  for (const one of opened) one.release();
+});
+
+function shared(): Shared {
+  const table = (dim: number) => EmbeddingTable.create({ path: null, rows: 64, dim });
+  const made = {
+    users: table(feedShape.userEmbedding),
+    items: table(feedShape.itemEmbedding),
+    slots: ModelSlots.create({ slots: 4, floats: ranker.floats, readers: 4 }),
+  };
+  opened.push(...Object.values(made));
+  return made;
+}
+
+function online(memory: Shared, options: Partial<OnlineTrainerOptions> = {}): OnlineTrainer {
+  const { users, items } = memory;
+  const initial = new Float32Array(ranker.floats);
+  ranker.initialise(new Random(1), initial);
+  const publishEvery = options.publishEvery ?? 100;
+  const trainer = new RankTrainer(ranker, { users, items }, initial, {
+    batchMax: batchSizeOf(publishEvery),
+    metricsWindow: 2_000,
+    optimizer: { ...adamDefault, learningRate: 0.005 },
+    userEmbedding: { ...trainerDefaults.userEmbedding, admission: 0 },
+  });
+  return new OnlineTrainer({ ...memory, trainer, publishEvery, ...options });
+}
+
+const feed = drawFeed(40_000, 7).samples;
+const inverted = (sample: Sample): Sample => {
+  return { ...sample, labels: sample.labels.map((label, h) => (h === 3 ? label : 1 - label)) };
+};
+
+function takeAll(trainer: OnlineTrainer, samples: readonly Sample[]) {
+  return samples.flatMap((sample) => trainer.take(sample) ?? []);
+}
+
+/** AUC of clicks by the live version on samples that nothing has learned from. */
+function liveAuc({ slots, users, items }: Shared): number {
+  const { slot, version } = slots.current();
+  const probe = drawFeed(3_000, 99).samples;
+  const out = new Float32Array(feedShape.heads.length);
+  const userVector = new Float32Array(feedShape.userEmbedding);
+  const itemVectors = new Float32Array(feedShape.itemEmbedding);
+  const scores = probe.map(({ userDense, itemDense, userRow, itemRow }) => {
+    users.gather(Uint32Array.of(userRow), 1, version, userVector);
+    items.gather(Uint32Array.of(itemRow), 1, version, itemVectors);
+    const weights = slots.weights(slot);
+    ranker.score({ weights, userDense, userVector, itemDense, itemVectors, count: 1 }, out);
+    return out[0]!;
+  });
+  return auc({ scores, labels: probe.map(({ labels }) => labels[0]!) });
+}
+
+describe("online trainer", () => {
+  test("publishes a version a batch, judged before it has learned the batch", () => {
+    const memory = shared();
+    const trainer = online(memory);
+    trainer.publishNow();
+    const outcomes = takeAll(trainer, feed.slice(0, 1_050));
+    expect(outcomes.map(({ version }) => version)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    expect(outcomes.map(({ published }) => published)).toEqual([false, ...Array(9).fill(true)]);
+    expect(memory.slots.current().version).toBe(10);
+    expect([trainer.offset, trainer.readOffset]).toEqual([1_000, 1_050]);
+  });
+
+  test("learns in batches of a hundred where versions are rarer, and judges when one is due", () => {
+    const memory = shared();
+    const trainer = online(memory, { publishEvery: 500 });
+    trainer.publishNow();
+    const outcomes = takeAll(trainer, feed.slice(0, 2_100));
+    expect(outcomes.length).toBe(21);
+    expect(trainer.trainer.steps).toBe(21);
+    const judged = outcomes.filter(({ verdict }) => verdict !== null);
+    expect(judged.map(({ version }) => version)).toEqual([1, 2, 3, 4, 5]);
+    expect(memory.slots.current().version).toBe(5);
+  });
+
+  test("one user has a share of a batch, not all of it", () => {
+    const trainer = online(shared());
+    trainer.publishNow();
+    const mine = feed.slice(0, 80).map((sample) => ({ ...sample, userRow: 3 }));
+    const others = feed.slice(80, 100).map((sample, i) => ({ ...sample, userRow: 10 + i }));
+    const [outcome] = takeAll(trainer, [...mine, ...others]);
+    expect(outcome).toMatchObject({ learned: 40, capped: 60, refused: 0 });
+  });
+
+  test("inverted labels are not served, the candidate goes back, and learning goes on after", () => {
+    const [memory, bare] = [shared(), shared()];
+    const trainer = online(memory);
+    const unguarded = online(bare, { guarded: false });
+    for (const one of [trainer, unguarded]) {
+      one.publishNow();
+      takeAll(one, feed.slice(0, 20_000));
+    }
+    const before = liveAuc(memory);
+    expect(before).toBeGreaterThan(0.7);
+    const bad = feed.slice(20_000, 26_000).map(inverted);
+    takeAll(unguarded, bad);
+    expect(liveAuc(bare)).toBeLessThan(0.5);
+    const outcomes = takeAll(trainer, bad);
+    const reasons = new Set(outcomes.map(({ verdict }) => verdict?.reason));
+    expect(reasons.has("labels contradict the anchor")).toBe(true);
+    expect(outcomes.some(({ verdict }) => verdict?.reload)).toBe(true);
+    expect(outcomes.slice(2).some(({ published }) => published)).toBe(false);
+    expect(liveAuc(memory)).toBeGreaterThan(before - 0.01);
+    const { version } = memory.slots.current();
+    takeAll(trainer, feed.slice(26_000));
+    expect(memory.slots.current().version).toBeGreaterThan(version);
+    expect(liveAuc(memory)).toBeGreaterThan(before - 0.01);
+  }, 30_000);
+
+  test("while a reader holds an older version, rows go with the next publish", () => {
+    const memory = shared();
+    const trainer = online(memory);
+    trainer.publishNow();
+    const { slots } = memory;
+    slots.pin(reader);
+    takeAll(trainer, feed.slice(0, 300));
+    // Version 2 went live beside the pinned one; a third would have taken the reader's rows.
+    expect(slots.current().version).toBe(2);
+    slots.unpin(reader);
+    takeAll(trainer, feed.slice(300, 400));
+    expect(slots.current().version).toBe(4);
+    expect(liveAuc(memory)).toBeGreaterThan(0);
+  });
+});
+
+async function sampleLog(samples: readonly Sample[]): Promise<TailedLog> {
+  const log = openEventLog("embedded:", {
+    ...{ dataDir: "/trainer", durability: "async", clock: new ManualClock(1e12), lingerMs: 0 },
+    topics: { events: 1, served: 1, samples: 1, items: 1, commits: 1 },
+    fileSystem: memoryFileSystem(),
+  });
+  for (let from = 0; from < samples.length; from += 1_000) {
+    await log.append("samples", 0, samples.slice(from, from + 1_000).map(encodeSample));
+  }
+  return log;
+}
+
+interface Place {
+  readonly memory: Shared;
+  readonly directory: string;
+  readonly log: TailedLog;
+  readonly clock?: ManualClock;
+}
+
+const metrics = SharedMetrics.create({ counters: counterNames, histograms: histogramNames });
+opened.push(metrics);
+
+async function roleAt({ memory, directory, log, clock = new ManualClock(1e12) }: Place) {
+  const { users, items } = memory;
+  const snapshots = new ModelSnapshots({
+    ...{ files: realFileSystem(), directory: join(folder, directory), users, items },
+    ...{ definitionHash: "feed", report: () => undefined },
+  });
+  const trainer = online(memory);
+  const warnings: string[] = [];
+  const role = await TrainerRole.open({
+    ...{ log, trainer, snapshots, clock, metrics, readBytes: 100_000 },
+    warn: (text) => void warnings.push(text),
+  });
+  return { role, trainer, snapshots, warnings };
+}
+
+async function stepTo(role: TrainerRole, trainer: OnlineTrainer, offset: number): Promise<void> {
+  while (trainer.readOffset < offset && (await role.step()) > 0);
+}
+
+function stateOf(trainer: OnlineTrainer, { users, items }: Shared): Uint8Array[] {
+  const rows = [users, items].map((table) => {
+    const working = new Float32Array(64 * table.dim);
+    const all = Uint32Array.from({ length: 64 }, (_, i) => i);
+    table.gatherWorking(all, 64, working);
+    return new Uint8Array(working.buffer);
+  });
+  return [trainer.trainer.save(), trainer.save(), ...rows];
+}
+
+describe("trainer role", () => {
+  const poisoned = [...feed.slice(0, 15_000), ...feed.slice(15_000, 17_000).map(inverted)];
+  const stream = [...poisoned, ...feed.slice(17_000, 20_000)];
+
+  test("a snapshot and what came after it give the same weights and verdicts, bit for bit", async () => {
+    const log = await sampleLog(stream);
+    const through = shared();
+    const whole = await roleAt({ memory: through, directory: "whole", log });
+    await stepTo(whole.role, whole.trainer, stream.length);
+    expect(whole.warnings.some((text) => text.includes("went back"))).toBe(true);
+    const first = shared();
+    const cut = await roleAt({ memory: first, directory: "cut", log });
+    await stepTo(cut.role, cut.trainer, 12_345);
+    cut.role.close();
+    const second = shared();
+    const resumed = await roleAt({ memory: second, directory: "cut", log });
+    // What was live at the snapshot answers at once, under its own version.
+    expect(second.slots.current().version).toBe(first.slots.current().version);
+    expect(liveAuc(second)).toBe(liveAuc(first));
+    await stepTo(resumed.role, resumed.trainer, stream.length);
+    expect(stateOf(resumed.trainer, second)).toEqual(stateOf(whole.trainer, through));
+    expect(second.slots.current().version).toBe(through.slots.current().version);
+    expect(liveAuc(second)).toBe(liveAuc(through));
+    await log.close();
+  }, 30_000);
+
+  test("a thread that starts again leaves what is live, and goes on to the same weights", async () => {
+    const log = await sampleLog(stream);
+    const memory = shared();
+    const first = await roleAt({ memory, directory: "thread", log });
+    await stepTo(first.role, first.trainer, 4_000);
+    first.role.snapshot();
+    await stepTo(first.role, first.trainer, 9_000);
+    const { version } = memory.slots.current();
+    const before = liveAuc(memory);
+    const next = await roleAt({ memory, directory: "thread", log });
+    expect(memory.slots.current().version).toBe(version);
+    expect(liveAuc(memory)).toBe(before);
+    await stepTo(next.role, next.trainer, stream.length);
+    await stepTo(first.role, first.trainer, stream.length);
+    expect(memory.slots.current().version).toBeGreaterThan(version);
+    await log.close();
+  }, 30_000);
+
+  test("promote serves a snapshot again, roll back the one before; readers keep their rows", async () => {
+    const log = await sampleLog(feed.slice(0, 12_000));
+    const memory = shared();
+    const { role, trainer, snapshots } = await roleAt({ memory, directory: "promote", log });
+    const aucs: number[] = [];
+    for (const offset of [2_000, 6_000, 10_000]) {
+      await stepTo(role, trainer, offset);
+      role.snapshot();
+      aucs.push(liveAuc(memory));
+    }
+    const versions = snapshots.list().map(({ version }) => version);
+    expect(versions.length).toBe(3);
+    const live = memory.slots.current().version;
+    memory.slots.pin(reader);
+    const rows = new Float32Array(64 * feedShape.userEmbedding);
+    const all = Uint32Array.from({ length: 64 }, (_, i) => i);
+    memory.users.gather(all, 64, live, rows);
+    const kept = rows.slice();
+    const answer = JSON.parse(await role.command({ name: "rollback" }));
+    memory.users.gather(all, 64, live, rows);
+    expect(rows).toEqual(kept);
+    memory.slots.unpin(reader);
+    expect(answer.live).toBeGreaterThan(live);
+    expect(answer.guard).toEqual({ refusals: 0, verdict: null });
+    expect(Math.abs(liveAuc(memory) - aucs[1]!)).toBeLessThan(0.01);
+    // Once more goes one further back, not to and fro.
+    await role.command({ name: "rollback" });
+    expect(Math.abs(liveAuc(memory) - aucs[0]!)).toBeLessThan(0.01);
+    await role.command({ name: "promote", version: versions[0]! });
+    expect(Math.abs(liveAuc(memory) - aucs[2]!)).toBeLessThan(0.01);
+    expect(role.command({ name: "promote", version: 1_000_000 })).rejects.toThrow("no snapshot");
+    const { version } = memory.slots.current();
+    await stepTo(role, trainer, 12_000);
+    expect(trainer.offset).toBe(12_000);
+    expect(memory.slots.current().version).toBeGreaterThan(version);
+    await log.close();
+  }, 30_000);
+
+  test("keeps the newest snapshots and one of each of the last hours", async () => {
+    const log = await sampleLog(feed.slice(0, 400));
+    const clock = new ManualClock(1e12);
+    const memory = shared();
+    const place = { memory, directory: "kept", log, clock };
+    const { role, trainer, snapshots } = await roleAt(place);
+    await stepTo(role, trainer, 400);
+    for (let i = 0; i < 40; i++) {
+      clock.advanceTo(1e12 + i * 30 * 60_000);
+      trainer.versionBase++;
+      role.snapshot();
+    }
+    const hours = snapshots.list().map(({ createdMs }) => (createdMs - 1e12) / 3_600_000);
+    expect(hours.slice(0, 10)).toEqual([19.5, 19, 18.5, 18, 17.5, 17, 16.5, 16, 15.5, 15]);
+    expect(hours.length).toBeGreaterThan(10);
+    expect(hours.length).toBeLessThan(16);
+    expect(hours.at(-1)).toBeGreaterThan(12);
+    await log.close();
+  });
+});
