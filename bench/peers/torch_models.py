@@ -175,13 +175,18 @@ class Moments:
     def __init__(self, width):
         self.count, self.mean, self.squares = 1.0, numpy.zeros(width), numpy.ones(width)
 
-    def normalise(self, values):
+    def written(self):
         deviation = numpy.sqrt(numpy.maximum(self.squares / self.count, 0.1))
         mean = self.mean.astype(numpy.float32).astype(numpy.float64)
-        scale = (1 / deviation).astype(numpy.float32).astype(numpy.float64)
+        return mean, (1 / deviation).astype(numpy.float32).astype(numpy.float64)
+
+    def normalise(self, values):
+        mean, scale = self.written()
         return torch.from_numpy(numpy.clip((values - mean) * scale, -4, 4))
 
     def update(self, values):
+        """Takes in a batch; how far means moved in units before, and scale before over after."""
+        mean, scale = self.written() if self.count > 1 else (0 * self.mean, 0 * self.mean + 1)
         rows = len(values)
         off = values - self.mean
         if self.count >= 200:
@@ -191,6 +196,8 @@ class Moments:
         self.squares = self.squares + (off * off).sum(0) - total * total / (self.count + rows)
         self.mean = self.mean + total / (self.count + rows)
         self.count += rows
+        next_mean, next_scale = self.written()
+        return (next_mean - mean) * scale, scale / next_scale
 
 
 class Table:
@@ -266,10 +273,23 @@ class Run:
         with torch.no_grad():
             self.users.apply(self.user_rows[part], users.grad, scale * rows)
             self.items.apply(self.item_rows[part], items.grad, scale * rows)
-        self.user_moments.update(dense[0])
-        self.item_moments.update(dense[1])
+        moved = [self.user_moments.update(dense[0]), self.item_moments.update(dense[1])]
+        self.express_anew(moved)
         vectors = {"userVectors": packed(users.grad), "itemVectors": packed(items.grad)}
         return {"logits": packed(logits), "gradients": gradients, **vectors}, losses.sum().item()
+
+    def express_anew(self, moved):
+        """What a linear skip says of an input does not change when moments do."""
+        starts = [0, shape["userWidth"] + shape["userEmbedding"]]
+        for parts in self.model.head:
+            if "skip" not in parts:
+                continue
+            with torch.no_grad():
+                weight, bias = parts["skip"].weight[0], parts["skip"].bias
+                for at, (by, ratio) in zip(starts, moved):
+                    of = weight[at : at + len(by)]
+                    bias += (of * torch.from_numpy(by)).sum()
+                    of *= torch.from_numpy(ratio)
 
     def uncertain(self, losses):
         s = self.model.logVariances

@@ -30,6 +30,7 @@ export function virtualPorts({ engine, ingest, log, state, trainer }: VirtualPar
     modelVersion: state.slots.current().version,
     eventLogEnd: log.endOffset("events", 0),
     samplesEnd: log.endOffset("samples", 0),
+    progressive: trainer.metrics(),
   });
   const ask = async (command: Parameters<TrainerRole["command"]>[0]) =>
     utf8(await trainer.command(command));

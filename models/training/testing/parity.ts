@@ -4,7 +4,8 @@ import { HeadLosses, uncertaintyCoefficients } from "../../layers/head-losses.ts
 import { createRanker, type Ranker, type RankerShape } from "../../ranking/ranker.ts";
 import { BatchModel } from "../batch-model.ts";
 import type { Sample } from "../sample.ts";
-import { RankTrainer, type TrainerOptions } from "../trainer.ts";
+import { modelScores } from "../scores.ts";
+import { RankTrainer, type TrainerOptions, trainerDefaults } from "../trainer.ts";
 import { drawFeed } from "./feed-world.ts";
 import { MemoryVectors } from "./memory-vectors.ts";
 import { namedTensors, setTensor, tensorValues } from "./named-tensors.ts";
@@ -184,7 +185,7 @@ export function ourAnswer(task: ParityTask): ParityAnswer {
   const first = firstBatch(task);
   const { ranker, weights, tables, samples } = setUp(task);
   const { embedding, clipNorm, batch } = task;
-  const rows = { ...embedding, admission: 0 };
+  const rows = { ...trainerDefaults.userEmbedding, ...embedding, admission: 0 };
   const options: Partial<TrainerOptions> = {
     optimizer: { kind: "adam", ...task.adam },
     lossWeights: task.lossWeights,
@@ -192,12 +193,13 @@ export function ourAnswer(task: ParityTask): ParityAnswer {
     schedule: { warmupSteps: task.warmupSteps, halfLifeSteps: Infinity, floor: 1 },
   };
   const trainer = new RankTrainer(ranker, tables, weights, options);
-  const out = new Float64Array(batch);
+  const out = modelScores(ranker.layout.heads, batch);
   const losses = Array.from({ length: task.steps }, (_, k) => {
     const part = samples.slice(k * batch, (k + 1) * batch);
-    const count = trainer.lossesOf(part, { weights: trainer.weights, pinVersion: null }, out);
-    trainer.learn(part);
-    return out.subarray(0, count).reduce((sum, loss) => sum + loss, 0) / count;
+    const { rows: count } = trainer.load(part);
+    trainer.score({ weights: trainer.weights, pinVersion: null }, out);
+    trainer.learnLoaded();
+    return out.losses.subarray(0, count).reduce((sum, loss) => sum + loss, 0) / count;
   });
   return { ...first, losses, after: packTensors(ranker, trainer.weights) };
 }
