@@ -42,7 +42,7 @@ function shared(): Shared {
   const made = {
     users: table(feedShape.userEmbedding),
     items: table(feedShape.itemEmbedding),
-    slots: ModelSlots.create({ slots: 4, floats: ranker.floats, readers: 4 }),
+    slots: ModelSlots.create({ slots: 4, floats: ranker.slotFloats, readers: 4 }),
   };
   opened.push(...Object.values(made));
   return made;
