@@ -22,10 +22,10 @@ interface Touched {
 const rowsAtOnce = 4_096;
 
 /**
- * Makes trained weights live in two steps: fills a free slot, which can be judged there, then writes
- * the changed embedding rows under the new version and flips the one pointer. While someone still
- * pins a version older than the current one, a row's older value is theirs, so the publish is left
- * out and its rows go with the next.
+ * Makes trained weights live in two steps: fills a free slot, which can be judged there, then
+ * writes the changed embedding rows under the new version and flips the one pointer. While someone
+ * still pins a version older than the current one, a row's older value is theirs, so the publish is
+ * left out and its rows go with the next.
  */
 export class Publisher {
   readonly #options: PublisherOptions;

@@ -100,7 +100,7 @@ describe("online trainer", () => {
     expect([trainer.offset, trainer.readOffset]).toEqual([1_000, 1_050]);
   });
 
-  test("learns in batches of a hundred where versions are rarer, and judges when one is due", () => {
+  test("learns in hundreds where versions are rarer, and judges when one is due", () => {
     const memory = shared();
     const trainer = online(memory, { publishEvery: 500 });
     trainer.publishNow();
@@ -121,7 +121,7 @@ describe("online trainer", () => {
     expect(outcome).toMatchObject({ learned: 40, capped: 60, refused: 0 });
   });
 
-  test("inverted labels are not served, the candidate goes back, and learning goes on after", () => {
+  test("inverted labels are not served, the candidate goes back, learning goes on", () => {
     const [memory, bare] = [shared(), shared()];
     const trainer = online(memory);
     const unguarded = online(bare, { guarded: false });
@@ -217,7 +217,7 @@ describe("trainer role", () => {
   const poisoned = [...feed.slice(0, 15_000), ...feed.slice(15_000, 17_000).map(inverted)];
   const stream = [...poisoned, ...feed.slice(17_000, 20_000)];
 
-  test("a snapshot and what came after it give the same weights and verdicts, bit for bit", async () => {
+  test("a snapshot and what came after give the same weights, bit for bit", async () => {
     const log = await sampleLog(stream);
     const through = shared();
     const whole = await roleAt({ memory: through, directory: "whole", log });
@@ -239,7 +239,7 @@ describe("trainer role", () => {
     await log.close();
   }, 30_000);
 
-  test("a thread that starts again leaves what is live, and goes on to the same weights", async () => {
+  test("a thread that starts again leaves what is live", async () => {
     const log = await sampleLog(stream);
     const memory = shared();
     const first = await roleAt({ memory, directory: "thread", log });
@@ -257,7 +257,7 @@ describe("trainer role", () => {
     await log.close();
   }, 30_000);
 
-  test("promote serves a snapshot again, roll back the one before; readers keep their rows", async () => {
+  test("promote and roll back serve snapshots; readers keep their rows", async () => {
     const log = await sampleLog(feed.slice(0, 12_000));
     const memory = shared();
     const { role, trainer, snapshots } = await roleAt({ memory, directory: "promote", log });

@@ -36,7 +36,7 @@ export class TrainerRole {
   #savedMs: number;
   #savedOffset = 0;
   #verdict: Verdict | null = null;
-  /** Steps and commands take turns: a command between a read and its learning would shift offsets. */
+  /** Steps and commands take turns: one between a read and its learning would shift offsets. */
   #turn: Promise<unknown> = Promise.resolve();
 
   private constructor(options: TrainerRoleOptions) {
