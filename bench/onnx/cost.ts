@@ -2,12 +2,15 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { InferenceSession, Tensor } from "onnxruntime-node";
+import { Random } from "../../models/core/random.ts";
 import { exportRanker } from "../../models/onnx/export.ts";
 import { notePath } from "../../models/onnx/note.ts";
 import { blockNames } from "../../models/onnx/ranker-graph.ts";
 import type { Ranker } from "../../models/ranking/ranker.ts";
+import { createRankingEngine } from "../../workers/ranking/build.ts";
 import { FileRanker } from "../../workers/ranking/onnx/file-ranker.ts";
 import { SlotOnnxRanker } from "../../workers/ranking/onnx/slot-ranker.ts";
+import { nativeRanker } from "../../workers/ranking/open-ranker.ts";
 import type { ScoreInputs, ScoringRanker } from "../../workers/ranking/state.ts";
 import { publishModel, smallWorld } from "../../workers/ranking/testing/small-world.ts";
 import { middle, timesFaster } from "../kernels/measure.ts";
@@ -59,14 +62,20 @@ async function packageArm(ranker: Ranker, file: Uint8Array, inputs: ScoreInputs)
 
 /** A whole request on one thread: the given items, ranked, over the tables of a small world. */
 function requestArm(name: string, work: OnnxWork, ranker: ScoringRanker): Arm {
-  const world = smallWorld({ items: 1_000, ranker });
+  const world = smallWorld({ items: 1_000 });
   publishModel(world.state, 1);
+  // Its served records are dropped: a log in memory would grow through the rounds.
+  const engine = createRankingEngine({
+    ...{ definition, ranker, state: world.state, clock: world.clock, timer: null },
+    ...{ generations: world.generations, documents: world.documents },
+    ...{ log: { append: async () => 0 }, random: new Random(work.seed) },
+  });
   const request = {
     ...{ requestId: [0, 0, 0, 1] as const, user: "u1", weights: null },
     ...{ details: false, explain: false },
     items: Array.from({ length: work.candidates }, (_, i) => `i${i}`),
   };
-  return { name, run: () => world.engine.answerNow({ kind: "rank", request }) };
+  return { name, run: () => engine.answerNow({ kind: "rank", request }) };
 }
 
 function figuresOf(rounds: ReadonlyMap<string, number[]>, prefix: string) {
@@ -91,16 +100,19 @@ export async function measureCost(work: OnnxWork): Promise<Record<string, Figure
     const { file, note } = exportRanker(definition, native.layout, { weights, version: 1 });
     writeFileSync(path, file);
     writeFileSync(notePath(path), JSON.stringify(note));
-    const inputs = { ...inputsOf(native, work.candidates, work.seed), weights };
+    const slot = new Float32Array(native.slotFloats);
+    native.fillSlot(weights, slot);
+    const inputs = { ...inputsOf(native, work.candidates, work.seed), weights: slot };
     const heads = new Float32Array(work.candidates * native.headNames.length);
     const rankers = [
-      { name: "native", ranker: native },
+      { name: "native", ranker: nativeRanker(definition) },
       { name: "slot", ranker: new SlotOnnxRanker(native.layout) },
       { name: "file", ranker: new FileRanker(path, definition) },
     ];
     const arms: Arm[] = rankers.map(({ name, ranker }) => ({
       ...{ name, run: () => ranker.score(inputs, heads) },
     }));
+    arms.push({ name: "nativeFp32", run: () => native.score(inputs, heads) });
     const peer = await packageArm(native, file, inputs);
     const scoring = figuresOf(await alternate([...arms, peer], work), "score");
     const requests = rankers.map(({ name, ranker }) => requestArm(name, work, ranker));

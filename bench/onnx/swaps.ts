@@ -29,7 +29,8 @@ export function measureSwaps(work: OnnxWork, say: (text: string) => void): Recor
   const { swaps, candidates, seed } = work;
   const native = defaultRanker();
   const onnx = new SlotOnnxRanker(native.layout);
-  const slots = ModelSlots.create({ slots: 4, floats: native.floats, readers: 1 });
+  const slots = ModelSlots.create({ slots: 4, floats: native.slotFloats, readers: 1 });
+  const published = new Float32Array(native.floats);
   const inputs = inputsOf(native, candidates, seed);
   const [ours, theirs] = [0, 1].map(() => new Float32Array(candidates * native.headNames.length));
   if (ours === undefined || theirs === undefined) throw new Error("two arrays were made");
@@ -37,7 +38,8 @@ export function measureSwaps(work: OnnxWork, say: (text: string) => void): Recor
   let worst = 0;
   for (let swap = 0; swap < swaps; swap++) {
     const slot = slots.acquire();
-    fillWeights(native, seed + swap, slots.weights(slot));
+    fillWeights(native, seed + swap, published);
+    native.fillSlot(published, slots.weights(slot));
     slots.publish(slot, swap + 1);
     const weights = slots.weights(slots.pin(0));
     for (let i = 0; i < requestsPerSwap; i++) onnx.score({ ...inputs, weights }, theirs);

@@ -11,7 +11,6 @@ import { FakeEventLog } from "../../stores/event-log.fake.ts";
 import type { ItemAttributes } from "../../stores/item-attributes.ts";
 import { openDocumentStore } from "../../stores/open.ts";
 import { createRankingEngine } from "../build.ts";
-import type { ScoringRanker } from "../state.ts";
 
 /** A world of some hundred items over the real tables, kernels and encoder, for tests. */
 
@@ -118,9 +117,7 @@ export function clicked(state: SharedState, row: number, items: readonly number[
   });
 }
 
-export function smallWorld(
-  options: { items?: number; rules?: SlateRules; seed?: number; ranker?: ScoringRanker } = {},
-) {
+export function smallWorld(options: { items?: number; rules?: SlateRules; seed?: number } = {}) {
   const items = options.items ?? 400;
   const state = smallState(items);
   const log = new FakeEventLog();
@@ -138,7 +135,6 @@ export function smallWorld(
     random: new Random(options.seed ?? 1),
     timer: null,
     readers: [0, 1],
-    ...(options.ranker === undefined ? {} : { ranker: options.ranker }),
     rules: options.rules ?? { explorationShare: 0, categoryPenalty: 0 },
   });
   return { state, log, clock, generations, documents, engine, items };
