@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { noRow } from "../../models/core/bytes.ts";
 import recommender from "../../models/definition/default.ts";
+import { limits } from "../../models/limits.ts";
 import { rankerShapeOf } from "../../models/ranking/definition-shape.ts";
 import { createRanker } from "../../models/ranking/ranker.ts";
 import { decodeServed, type ServedRecord } from "../../models/training/served.ts";
@@ -28,9 +29,12 @@ async function post(url: string, body: unknown): Promise<Record<string, unknown>
   return JSON.parse(text);
 }
 
+/** A reader number that no ranking thread has. */
+const reader = limits.readersMax - 1;
+
 /**
  * The heads of a slate by the model version that it names and the features that it was ranked
- * with; null where that version's slot, or the embeddings as of it, are gone.
+ * with; null where another version is live by now: of that one alone a pin keeps the rows.
  */
 function scoredAgain(
   { storage }: RunningServer,
@@ -39,10 +43,11 @@ function scoredAgain(
 ): Float32Array | null {
   const { slots, userEmbeddings, itemEmbeddings } = storage.state;
   const { modelVersion, items, userDense, itemDense } = record;
-  const slot = Array.from({ length: slots.slots }, (_, i) => i).find(
-    (one) => slots.version(one) === modelVersion,
-  );
-  if (slot === undefined) return null;
+  const slot = slots.pin(reader);
+  if (slots.version(slot) !== modelVersion) {
+    slots.unpin(reader);
+    return null;
+  }
   const count = items.length;
   const user = Int32Array.of(record.userRow === noRow ? -1 : record.userRow);
   const userVector = new Float32Array(shape.userEmbedding);
@@ -50,13 +55,12 @@ function scoredAgain(
   userEmbeddings.gather(user, 1, modelVersion, userVector);
   itemEmbeddings.gather(items, count, modelVersion, itemVectors);
   const out = new Float32Array(heads * count);
-  const weights = slots.weights(slot).slice();
+  const weights = slots.weights(slot);
   const inputs = { weights, userDense, itemDense, userVector, itemVectors, count };
   if (engine === "native") ranker.scoreSlot(inputs, out);
   else ranker.score(inputs, out);
-  // A row keeps two published values: one publish later the older is still that of the version.
-  const kept = slots.version(slot) === modelVersion && slots.current().version <= modelVersion + 1;
-  return kept ? out : null;
+  slots.unpin(reader);
+  return out;
 }
 
 function expectSameHeads(record: ServedRecord, again: Float32Array): void {
