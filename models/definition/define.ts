@@ -16,6 +16,11 @@ export interface HeadDefinition {
   readonly interaction: string;
   /** `binary`: did it happen. `seconds`: how long, 0 when not. */
   readonly kind: "binary" | "seconds";
+  /**
+   * Seconds heads: `mean` (the default) answers seconds that are right on average, `middle` what
+   * the network is fitted to, the middle of log1p seconds, which lies below.
+   */
+  readonly answer?: "mean" | "middle";
   /** ESMM: this head is a rate given `given`; its loss is on the product of both. */
   readonly given?: string;
   /** Where the item's duration is unknown, so is the outcome. */

@@ -1,5 +1,6 @@
 import { inputClip, logSecondsMax, padded } from "../../native/index.ts";
 import type { RankerLayout } from "../ranking/layout.ts";
+import { scalePlace } from "../ranking/seconds-scale.ts";
 import { mmoeGraph, pleGraph } from "./extraction-graph.ts";
 import type { GraphLayers } from "./graph-layers.ts";
 
@@ -142,14 +143,17 @@ function towers(
 
 /** Head h of heads x rows: a probability, or seconds. */
 function answer(
-  { graph }: GraphLayers,
-  { seconds }: RankerLayout,
+  { graph, weights }: GraphLayers,
+  layout: RankerLayout,
   { logits, h }: { logits: string; h: number },
 ): string {
   const row = graph.slice(logits, { from: h, to: h + 1, axis: 0 });
   const logit = graph.reshape(row, [-1]);
-  if (!seconds[h]) return graph.node("Sigmoid", [logit]);
+  if (!layout.seconds[h]) return graph.node("Sigmoid", [logit]);
   const bounds = [0, logSecondsMax].map((bound) => graph.scalar(bound));
   const exponential = graph.node("Exp", [graph.node("Clip", [logit, ...bounds])]);
-  return graph.node("Sub", [exponential, graph.scalar(1)]);
+  const middle = graph.node("Sub", [exponential, graph.scalar(1)]);
+  if (!layout.scaled[h]) return middle;
+  const scale = weights.block(`outputs.${h}.scale`, scalePlace(layout, h), [1]);
+  return graph.node("Mul", [middle, graph.node("Exp", [scale])]);
 }

@@ -44,6 +44,8 @@ interface CommonLayout {
   /** Index of the head that head h is a rate given of; -1 for most. */
   readonly givenHead: readonly number[];
   readonly seconds: readonly boolean[];
+  /** Seconds heads that answer the mean: see seconds-scale.ts. */
+  readonly scaled: readonly boolean[];
   /** Columns of the experts' part of layer one, and of all of it. */
   readonly hidden: number;
   readonly columns: number;
@@ -231,6 +233,7 @@ export function rankerLayout(shape: RankerShape): RankerLayout {
     headNames: shape.heads.map((head) => head.name),
     givenHead: givenHeads(shape.heads),
     seconds: shape.heads.map((head) => head.kind === "seconds"),
+    scaled: shape.heads.map(({ kind, answer }) => kind === "seconds" && answer !== "middle"),
     skip: shape.skip ?? true,
     positions: shape.positions,
     start: shape.start ?? null,

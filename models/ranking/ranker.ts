@@ -10,6 +10,7 @@ import { assert } from "../core/assert.ts";
 import type { Random } from "../core/random.ts";
 import { initialiseRanker } from "./initialise.ts";
 import { type MmoeLayout, type RankerLayout, type RankerShape, rankerLayout } from "./layout.ts";
+import { scaleSeconds } from "./seconds-scale.ts";
 
 export type { RankerLayout, RankerShape } from "./layout.ts";
 
@@ -92,6 +93,7 @@ class NativeRanker implements Ranker {
 
   score(input: ScoreInput, out: Float32Array): void {
     this.#run(input, out, false);
+    scaleSeconds(this.layout, input.weights, out, input.count);
   }
 
   logits(input: ScoreInput, out: Float32Array): void {
@@ -107,6 +109,7 @@ class NativeRanker implements Ranker {
   scoreSlot(input: ScoreInput, out: Float32Array): void {
     if (this.#packed === null) this.#run(input, out, false);
     else this.kernels.mmoeScorePacked(this.#packed, this.#step(input, out, false));
+    scaleSeconds(this.layout, input.weights, out, input.count);
   }
 
   #run(input: ScoreInput, out: Float32Array, logits: boolean): void {

@@ -2,6 +2,7 @@ import { assert } from "../core/assert.ts";
 import { sigmoid } from "../core/numbers.ts";
 import { HeadLosses, uncertaintyCoefficients } from "../layers/head-losses.ts";
 import type { Ranker } from "../ranking/ranker.ts";
+import { secondsScale } from "../ranking/seconds-scale.ts";
 import { BatchModel, type ModelVersion, type TrainerTables } from "./batch-model.ts";
 import { type EmbeddingOptions, EmbeddingUpdates } from "./embedding-updates.ts";
 import { InputMoments } from "./input-moments.ts";
@@ -12,6 +13,7 @@ import type { Sample } from "./sample.ts";
 import type { SampleBatch } from "./sample-batch.ts";
 import { constantSchedule, rateScaleAt, type ScheduleOptions } from "./schedule.ts";
 import type { ModelScores } from "./scores.ts";
+import { calibrateSeconds } from "./seconds-calibration.ts";
 import { copyColumn, packColumns, unpackColumns } from "./state-codec.ts";
 
 export interface TrainerOptions {
@@ -234,7 +236,15 @@ export class RankTrainer {
     if (!learned) this.#counters[3]! += 1;
     // After prediction: a sample is never normalised by moments that include it.
     this.#moments.update(this.#model.batch, this.#model.batch.primaries, this.weights);
+    this.#calibrate();
     this.#counters[1]! += rows;
+  }
+
+  #calibrate(): void {
+    const { layout } = this.#ranker;
+    const { labels, weights, primaries: rows } = this.#model.batch;
+    const { logits, rowsMax: stride } = this.#model.network;
+    calibrateSeconds(layout, this.weights, { logits, labels, weights, rows, stride });
   }
 
   /** Progressive validation of the primary rows, by the logits just computed. */
@@ -245,11 +255,12 @@ export class RankTrainer {
     const logits = this.#model.network.logits;
     for (let h = 0; h < layout.heads; h++) {
       const given = layout.givenHead[h]!;
+      const scale = secondsScale(layout, this.weights, h);
       for (let r = 0; r < primaries; r++) {
         const label = labels[h * stride + r]!;
         if (Number.isNaN(label)) continue;
         const z = logits[h * stride + r]!;
-        const p = layout.seconds[h] ? Math.max(0, z) : sigmoid(z);
+        const p = layout.seconds[h] ? Math.log1p(scale * Math.expm1(Math.max(0, z))) : sigmoid(z);
         const prediction = given < 0 ? p : p * sigmoid(logits[given * stride + r]!);
         const [weight, user] = [weights[r]!, userRows[r]!];
         this.#progressive.add(h, { prediction, label, weight, user });
