@@ -13,8 +13,8 @@ export function scalePlace(layout: RankerLayout, h: number): number {
 }
 
 /**
- * Factor that makes head h's seconds right on average; 1 for a head that has none. A
- * network that is fitted to log1p seconds finds their middle, and seconds have a long tail above it.
+ * Factor that makes head h's seconds right on average; 1 for a head that has none. A network that
+ * is fitted to log1p seconds finds their middle, and seconds have a long tail above it.
  */
 export function secondsScale(layout: RankerLayout, weights: Float32Array, h: number): number {
   return layout.scaled[h] ? Math.exp(weights[scalePlace(layout, h)]!) : 1;
