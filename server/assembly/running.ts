@@ -4,7 +4,11 @@ import type { RecommenderDefinition } from "../../models/definition/define.ts";
 import type { HeadMetrics } from "../../models/training/progressive.ts";
 import { loadDefinition } from "../../workers/load-definition.ts";
 import { until } from "../../workers/loop.ts";
-import { checkEngine, type RankEngine } from "../../workers/ranking/open-ranker.ts";
+import {
+  checkEngine,
+  embeddingsFault,
+  type RankEngine,
+} from "../../workers/ranking/open-ranker.ts";
 import type { RankingPool } from "../../workers/ranking/pool.ts";
 import { startRankingPool } from "../../workers/ranking/start.ts";
 import type { RankingWork } from "../../workers/ranking/work.ts";
@@ -201,8 +205,11 @@ function running(given: { parts: Parts; door: Door; ports: DoorPorts; log: Log }
     url: door.url,
     port: door.port,
     storage,
-    ready: (timeoutMs) =>
-      until("being ready", Math.min(timeoutMs, readyMsMax), () => ports.readiness().ready),
+    async ready(timeoutMs) {
+      await until("being ready", Math.min(timeoutMs, readyMsMax), () => ports.readiness().ready);
+      const fault = embeddingsFault(parts.engine, storage.state.slots.current().version);
+      if (fault !== null) log.warn(fault);
+    },
     async stop() {
       const clean = await door.stop();
       await pool.stop(stopMsMax);

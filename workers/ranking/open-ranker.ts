@@ -12,7 +12,12 @@ export type RankEngine =
   /** The same ranker and slots on ONNX Runtime. */
   | { readonly kind: "onnx" }
   /** A model from elsewhere; `version` is of its content. */
-  | { readonly kind: "file"; readonly path: string; readonly version: number };
+  | {
+      readonly kind: "file";
+      readonly path: string;
+      readonly version: number;
+      readonly embeddingsOf: number | null;
+    };
 
 /** The definition's ranker, by the form of its slots that the native kernels serve from. */
 export function nativeRanker(definition: RecommenderDefinition): ScoringRanker {
@@ -51,11 +56,22 @@ export async function checkEngine(
   const { FileRanker } = await import("./onnx/file-ranker.ts");
   const ranker = new FileRanker(path, definition);
   ranker.close();
-  const { version, scoreMs } = ranker;
+  const { version, embeddingsOf, scoreMs } = ranker;
   if (scoreMs > limits.deadlineMsDefault / 4) {
     const rows = definition.rankedMax;
     // Nothing can cut a score short, and a thread that is still for long is replaced.
     warn(`${path} takes ${scoreMs.toFixed(0)} ms for ${rows} candidates: make it smaller`);
   }
-  return { kind: "file", path, version };
+  return { kind: "file", path, version, embeddingsOf };
+}
+
+/** What is wrong with embeddings of `version` for the model that serves; null where nothing is. */
+export function embeddingsFault(engine: RankEngine, version: number): string | null {
+  if (engine.kind !== "file") return null;
+  const { embeddingsOf, path } = engine;
+  if (embeddingsOf === null || embeddingsOf === version) return null;
+  return (
+    `${path} was exported from version ${embeddingsOf}, but the embeddings are those of version ` +
+    `${version}: export it again`
+  );
 }

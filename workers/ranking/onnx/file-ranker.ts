@@ -62,6 +62,8 @@ function blockOf(inputs: ScoreInputs, block: Block): Float32Array {
 export class FileRanker implements ScoringRanker {
   readonly version: number;
   readonly binding: OnnxBinding;
+  /** The version that its embeddings are of, where it takes some and its note says. */
+  readonly embeddingsOf: number | null;
   /** How long it took for as many candidates as are ranked, milliseconds. */
   readonly scoreMs: number;
   readonly #path: string;
@@ -84,6 +86,9 @@ export class FileRanker implements ScoringRanker {
     this.#session = new OnnxSession(path, path);
     try {
       this.binding = bindOnnx(this.#session, { definition, note, path });
+      const columns = this.binding.inputs.flatMap((input) => input.columns);
+      const takesAny = columns.some(({ block }) => block.endsWith("embedding"));
+      this.embeddingsOf = takesAny ? (note?.model ?? null) : null;
       for (const count of [1, 3, definition.rankedMax]) this.#try(count);
       const startMs = performance.now();
       this.#try(definition.rankedMax);

@@ -12,7 +12,7 @@ import { exportRanker } from "../../../models/onnx/export.ts";
 import { rankerShapeOf } from "../../../models/ranking/definition-shape.ts";
 import { createRanker, type Ranker } from "../../../models/ranking/ranker.ts";
 import { ModelSlots } from "../../../native/index.ts";
-import { openRanker } from "../open-ranker.ts";
+import { checkEngine, embeddingsFault, openRanker } from "../open-ranker.ts";
 import type { ScoringRanker } from "../state.ts";
 import { FileRanker } from "./file-ranker.ts";
 import { SlotOnnxRanker } from "./slot-ranker.ts";
@@ -79,9 +79,19 @@ test.each(models)("%s: out as a file and in again, and from slots", (name, ranki
 
 test("a thread does not serve another file than the one that was checked", async () => {
   const path = join(folder, "mmoe1.onnx");
-  const { version } = new FileRanker(path, feed);
-  const opened = await openRanker({ kind: "file", path, version }, feed);
-  expect(opened.version).toBe(version);
-  const other = openRanker({ kind: "file", path, version: version - 1 }, feed);
+  const warn = () => {};
+  const engine = await checkEngine(path, { definition: feed, warn });
+  if (engine.kind !== "file") throw new Error("a path is a file");
+  const opened = await openRanker(engine, feed);
+  expect(opened.version).toBe(engine.version);
+  const other = openRanker({ ...engine, version: engine.version - 1 }, feed);
   await expect(other).rejects.toThrow("is another model than at the start");
+});
+
+test("embeddings of another version than the file's are told", async () => {
+  const warn = () => {};
+  const engine = await checkEngine(join(folder, "mmoe2.onnx"), { definition: feed, warn });
+  expect(embeddingsFault(engine, 2)).toBeNull();
+  expect(embeddingsFault(engine, 3)).toContain("was exported from version 2, but the embeddings");
+  expect(embeddingsFault({ kind: "native" }, 3)).toBeNull();
 });
