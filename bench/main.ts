@@ -20,6 +20,7 @@ const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   offline: async () => (await import("./offline.ts")).bench,
   replay: async () => (await import("./replay.ts")).bench,
   selection: async () => (await import("./selection.ts")).bench,
+  models: async () => (await import("./models.ts")).bench,
   parity: async () => (await import("./parity.ts")).bench,
   quality: async () => (await import("./virtual-quality.ts")).bench,
   windows: async () => (await import("./windows.ts")).bench,

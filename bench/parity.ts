@@ -43,6 +43,10 @@ function contests(base: RankerShape): Readonly<Record<string, Contest>> {
 
 const wide: RankerShape = { ...feedShape, experts: 4, expertLayers: [64, 32], towerLayers: [16] };
 
+function upperAfterDash(name: string): string {
+  return name.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+}
+
 async function measure(
   python: string,
   context: BenchContext,
@@ -53,13 +57,15 @@ async function measure(
   const units = ["", "of the largest", "relative", "of the largest"];
   for (const [name, contest] of Object.entries(contests(context.smoke ? small : wide))) {
     const task = drawTask({ ...contest, batch, steps, seed: context.seed });
-    const theirs = await torchAnswer(python, task);
+    const theirs = await torchAnswer(python, { ...task, precision: "double" });
+    const single = await torchAnswer(python, { ...task, precision: "single" });
     const fault = compareAnswers(ourAnswer(task), theirs);
     for (const [i, key] of faults.entries()) {
-      const parts = `${name}-${key}-apart`;
-      const figure = parts.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
-      found[figure] = { value: fault[key], unit: units[i] ?? "" };
+      found[upperAfterDash(`${name}-${key}-apart`)] = { value: fault[key], unit: units[i] ?? "" };
     }
+    // How far PyTorch in our precision is from itself.
+    const control = compareAnswers(single, theirs).losses;
+    found[`${upperAfterDash(name)}LossesApartTorchSingle`] = { value: control, unit: "relative" };
     const last = theirs.losses.at(-1) ?? Number.NaN;
     context.say(`${name}: PyTorch ${theirs.torch}, loss ${theirs.losses[0]} to ${last}`);
   }
@@ -70,7 +76,7 @@ async function writeGolden(python: string, folder: string, seed: number): Promis
   mkdirSync(folder, { recursive: true });
   for (const [name, contest] of Object.entries(contests(small))) {
     const task = drawTask({ ...contest, batch: 8, steps: 3, seed });
-    const answer = await torchAnswer(python, task);
+    const answer = await torchAnswer(python, { ...task, precision: "double" });
     const text = JSON.stringify({ task, answer: { ...answer, after: {} } });
     writeFileSync(join(folder, `${name}.golden`), `${text}\n`);
   }

@@ -13,7 +13,10 @@ export interface TorchAnswer extends ParityAnswer {
 }
 
 /** PyTorch's answer to a task, by the interpreter that PEER_PYTHON names. */
-export async function torchAnswer(python: string, task: ParityTask): Promise<TorchAnswer> {
+export async function torchAnswer(
+  python: string,
+  task: ParityTask & { readonly precision: "single" | "double" },
+): Promise<TorchAnswer> {
   const folder = mkdtempSync(join(tmpdir(), "rec-torch-"));
   try {
     const [question, answer] = [join(folder, "task.json"), join(folder, "answer.json")];

@@ -2,8 +2,8 @@
 (Tang et al. 2020), ESMM's product loss (Ma et al. 2018), uncertainty weights (Kendall et al. 2018).
 
 Arguments: a task (JSON, see models/training/testing/parity.ts) and where to put the answer: logits
-and gradients of the first batch, the loss before each step, and the tensors after the last. All in
-double precision, with plain modules: one Linear for each expert layer, gate, tower and skip.
+and gradients of the first batch, the loss before each step, and the tensors after the last. In
+double precision unless the task says `single`, with plain modules: one Linear for each expert layer, gate, tower and skip.
 """
 import base64
 import json
@@ -15,9 +15,10 @@ import torch
 from torch.nn import functional
 
 torch.set_num_threads(1)
-torch.set_default_dtype(torch.float64)
 
 task = json.loads(open(sys.argv[1]).read())
+real = torch.float32 if task.get("precision") == "single" else torch.float64
+torch.set_default_dtype(real)
 shape = task["shape"]
 heads = shape["heads"]
 names = [head["name"] for head in heads]
@@ -122,7 +123,7 @@ class Ranker(torch.nn.Module):
         with torch.no_grad():
             left = set(tensors)
             for name, parameter in self.named_parameters():
-                values = torch.tensor(numbers(tensors[name]), dtype=torch.float64)
+                values = torch.tensor(numbers(tensors[name]), dtype=real)
                 # A Linear holds outputs x inputs, a task inputs x outputs.
                 turned = name.endswith(".weight")
                 size = parameter.shape[::-1] if turned else parameter.shape
@@ -182,7 +183,7 @@ class Moments:
 
     def normalise(self, values):
         mean, scale = self.written()
-        return torch.from_numpy(numpy.clip((values - mean) * scale, -4, 4))
+        return torch.from_numpy(numpy.clip((values - mean) * scale, -4, 4)).to(real)
 
     def update(self, values):
         """Takes in a batch; how far means moved in units before, and scale before over after."""
@@ -204,7 +205,7 @@ class Table:
     """Embeddings with row-wise Adagrad; row -1 reads as zeros."""
 
     def __init__(self, values, width):
-        self.values = torch.tensor(numbers(values), dtype=torch.float64).view(-1, max(width, 1))
+        self.values = torch.tensor(numbers(values), dtype=real).view(-1, max(width, 1))
         self.sums = torch.zeros(len(self.values))
 
     def gather(self, rows):
@@ -242,8 +243,8 @@ class Run:
         self.item_rows = torch.tensor(samples["itemRows"])
         self.positions = torch.tensor(samples["positions"])
         as_double = lambda name: numbers(samples[name]).astype(numpy.float64)
-        self.weights = torch.from_numpy(as_double("weights"))
-        self.labels = torch.from_numpy(as_double("labels").reshape(count, len(heads)))
+        self.weights = torch.from_numpy(as_double("weights")).to(real)
+        self.labels = torch.from_numpy(as_double("labels").reshape(count, len(heads))).to(real)
         for h, is_seconds in enumerate(seconds):
             if is_seconds:
                 self.labels[:, h] = torch.log1p(self.labels[:, h])

@@ -90,7 +90,7 @@ export function drawTask(options: {
     setTensor(
       flat,
       tensor,
-      tensorValues(flat, tensor).map((x) => x + 0.1 * random.normal()),
+      tensorValues(flat, tensor).map((x) => x + 0.03 * random.normal()),
     );
   }
   const normals = (count: number) => Float32Array.from({ length: count }, () => random.normal());
