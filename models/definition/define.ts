@@ -97,6 +97,11 @@ export interface RecommenderDefinition {
   readonly ranking: RankingDefinition;
   /** Which record makes a negative: the slate as served, or the client's impression. */
   readonly negatives: "served" | "impression";
+  /**
+   * Share of the items that nobody touched in time that make samples, in (0, 1]; each then weighs
+   * 1 / share. Default: 1, all of them.
+   */
+  readonly negativesShare?: number;
   /** Candidates that are ranked at most. */
   readonly rankedMax: number;
   readonly slateDefault: number;

@@ -14,12 +14,15 @@ export interface LateLabels {
   /** Of each row in the batch's mean loss. */
   readonly rowWeights: Float32Array;
   readonly coefficients: Float64Array;
+  /** What each row takes back: log1p of the seconds that were said before. */
+  readonly previous: Float32Array;
 }
 
 /**
- * A correction takes back the negative that was learned and puts what came in its place: its
- * gradient is grad(label) - grad(0). Binary heads: grad(1) / (1 - p), bounded at ten times
- * grad(1). A correction has one label: a given head's gradient is its own or the product's.
+ * A correction takes back what was learned, a negative or fewer seconds, and puts what came in its
+ * place: its gradient is grad(label) - grad(previous). Binary heads: grad(1) / (1 - p), bounded at
+ * ten times grad(1). A correction has one label: a given head's gradient is its own or the
+ * product's.
  */
 export function takeBackNegatives(layout: RankerLayout, late: LateLabels): void {
   for (let h = 0; h < layout.heads; h++) {
@@ -43,6 +46,7 @@ function takeBackNegative(late: LateLabels, at: { h: number; given: number; r: n
 
 function takeBackSeconds(late: LateLabels, h: number, r: number): void {
   const at = h * late.stride + r;
-  const ofZero = Math.min(1, Math.max(-1, late.logits[at]! / watchBeta));
-  late.logitsGradient[at]! -= late.coefficients[h]! * late.rowWeights[r]! * ofZero;
+  const error = late.logits[at]! - late.previous[r]!;
+  const ofPrevious = Math.min(1, Math.max(-1, error / watchBeta));
+  late.logitsGradient[at]! -= late.coefficients[h]! * late.rowWeights[r]! * ofPrevious;
 }

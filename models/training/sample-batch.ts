@@ -20,6 +20,8 @@ export function faultOf(layout: RankerLayout, sample: Sample): "shape" | "value"
     itemDense.length === layout.itemDense;
   if (!fits) return "shape";
   if (!(sample.weight >= 0 && sample.weight <= weightMax)) return "value";
+  const previous = sample.previous ?? 0;
+  if (!(previous >= 0 && previous <= secondsMax)) return "value";
   if (!allWithin(userDense, featureMax) || !allWithin(itemDense, featureMax)) return "value";
   for (let h = 0; h < labels.length; h++) {
     const label = labels[h]!;
@@ -40,6 +42,8 @@ export class SampleBatch {
   readonly itemRows: Uint32Array;
   readonly positions: Uint16Array;
   readonly weights: Float32Array;
+  /** What a correction takes back; seconds as log1p. */
+  readonly previous: Float32Array;
   /** heads x rowsMax; seconds as log1p. */
   readonly labels: Float32Array;
   readonly userDense: Float32Array;
@@ -58,6 +62,7 @@ export class SampleBatch {
     this.itemRows = new Uint32Array(rowsMax);
     this.positions = new Uint16Array(rowsMax);
     this.weights = new Float32Array(rowsMax);
+    this.previous = new Float32Array(rowsMax);
     this.labels = new Float32Array(rowsMax * layout.heads);
     this.userDense = new Float32Array(rowsMax * layout.userDense);
     this.itemDense = new Float32Array(rowsMax * layout.itemDense);
@@ -87,6 +92,7 @@ export class SampleBatch {
     this.positions[r] = sample.position;
     this.weights[r] = sample.weight;
     this.timeMs = Math.max(this.timeMs, sample.servedMs);
+    this.previous[r] = Math.log1p(sample.previous ?? 0);
     this.userDense.set(sample.userDense, r * userDense);
     this.itemDense.set(sample.itemDense, r * itemDense);
     for (let h = 0; h < this.#layout.heads; h++) {

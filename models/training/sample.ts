@@ -9,7 +9,10 @@ export interface Sample {
   readonly itemRow: number;
   /** The item's first category, `noRow` where it has none. */
   readonly categoryRow: number;
+  /** Importance: 1, or what makes up for samples that were left out. */
   readonly weight: number;
+  /** Of a correction: what an earlier sample said of its label, and it takes back. Default: 0. */
+  readonly previous?: number;
   readonly servedMs: number;
   readonly emittedMs: number;
   readonly requestId: Id128;
@@ -20,36 +23,41 @@ export interface Sample {
 }
 
 const version = 1;
-const headerBytes = 64;
+export const sampleHeaderBytes = 64;
 
 /**
  * Layout, little endian: header of 64 B (u8 version, u8 kind, u16 position, u32 userRow,
  * u32 itemRow, u32 categoryRow, f32 weight, u16 labels, u16 userDense, u16 itemDense, u16 zero,
- * u32 zero, f64 servedMs, f64 emittedMs, 16 B request id); f32 labels, userDense, itemDense.
+ * f32 previous, f64 servedMs, f64 emittedMs, 16 B request id); f32 labels, userDense, itemDense.
  */
 export function encodeSample(sample: Sample): Uint8Array {
   const words = sample.labels.length + sample.userDense.length + sample.itemDense.length;
-  const bytes = new Uint8Array(headerBytes + 4 * words);
-  const view = viewOf(bytes);
-  view.setUint8(0, version);
-  view.setUint8(1, sample.kind === "primary" ? 0 : 1);
-  view.setUint16(2, sample.position, true);
-  view.setUint32(4, sample.userRow, true);
-  view.setUint32(8, sample.itemRow, true);
-  view.setUint32(12, sample.categoryRow, true);
-  view.setFloat32(16, sample.weight, true);
-  view.setUint16(20, sample.labels.length, true);
-  view.setUint16(22, sample.userDense.length, true);
-  view.setUint16(24, sample.itemDense.length, true);
-  view.setFloat64(32, sample.servedMs, true);
-  view.setFloat64(40, sample.emittedMs, true);
-  writeId128(view, 48, sample.requestId);
-  let at = headerBytes;
+  const bytes = new Uint8Array(sampleHeaderBytes + 4 * words);
+  writeSampleHeader(viewOf(bytes), 0, sample);
+  let at = sampleHeaderBytes;
   for (const column of [sample.labels, sample.userDense, sample.itemDense]) {
     bytes.set(new Uint8Array(column.buffer, column.byteOffset, column.byteLength), at);
     at += column.byteLength;
   }
   return bytes;
+}
+
+/** Writes all of a sample but its columns: labels, userDense, itemDense follow as float32. */
+export function writeSampleHeader(view: DataView, at: number, sample: Sample): void {
+  view.setUint8(at, version);
+  view.setUint8(at + 1, sample.kind === "primary" ? 0 : 1);
+  view.setUint16(at + 2, sample.position, true);
+  view.setUint32(at + 4, sample.userRow, true);
+  view.setUint32(at + 8, sample.itemRow, true);
+  view.setUint32(at + 12, sample.categoryRow, true);
+  view.setFloat32(at + 16, sample.weight, true);
+  view.setUint16(at + 20, sample.labels.length, true);
+  view.setUint16(at + 22, sample.userDense.length, true);
+  view.setUint16(at + 24, sample.itemDense.length, true);
+  view.setFloat32(at + 28, sample.previous ?? 0, true);
+  view.setFloat64(at + 32, sample.servedMs, true);
+  view.setFloat64(at + 40, sample.emittedMs, true);
+  writeId128(view, at + 48, sample.requestId);
 }
 
 /** What identifies the sample at `at`, without decoding it. */
@@ -77,11 +85,16 @@ export function decodeSample(bytes: Uint8Array): Sample {
     itemRow: view.getUint32(8, true),
     categoryRow: view.getUint32(12, true),
     weight: view.getFloat32(16, true),
+    previous: view.getFloat32(28, true),
     servedMs: view.getFloat64(32, true),
     emittedMs: view.getFloat64(40, true),
     requestId: readId128(view, 48),
-    labels: new Float32Array(own.buffer, headerBytes, labels),
-    userDense: new Float32Array(own.buffer, headerBytes + 4 * labels, userDense),
-    itemDense: new Float32Array(own.buffer, headerBytes + 4 * (labels + userDense), itemDense),
+    labels: new Float32Array(own.buffer, sampleHeaderBytes, labels),
+    userDense: new Float32Array(own.buffer, sampleHeaderBytes + 4 * labels, userDense),
+    itemDense: new Float32Array(
+      own.buffer,
+      sampleHeaderBytes + 4 * (labels + userDense),
+      itemDense,
+    ),
   };
 }

@@ -26,6 +26,23 @@ export function servedTimeMs(view: DataView, at: number): number {
   return view.getFloat64(at + servedAt.timeMs, true);
 }
 
+/** Where the user's features of a slate of `count` begin, and how many a user and an item have. */
+export function servedDense(
+  view: DataView,
+  at: number,
+  count: number,
+): { readonly userAt: number; readonly user: number; readonly item: number } {
+  const heads = view.getUint8(at + servedAt.heads);
+  const userAt = at + headerBytes + (28 + 4 * heads) * count;
+  const user = view.getUint16(at + servedAt.userDense, true);
+  return { userAt, user, item: view.getUint16(at + servedAt.itemDense, true) };
+}
+
+/** First category of the item at place `index` of a slate of `count`, `noRow` where it has none. */
+export function servedCategory(view: DataView, at: number, count: number, index: number): number {
+  return view.getUint32(at + headerBytes + 12 * count + 4 * index, true);
+}
+
 /** Item row at place `index` of a slate of `count`. */
 export function servedItemRow(view: DataView, at: number, count: number, index: number): number {
   return view.getUint32(at + headerBytes + 8 * count + 4 * index, true);
@@ -42,7 +59,7 @@ export function servedCategories(
   out: Int32Array,
 ): number {
   const { count, index } = place;
-  const first = view.getUint32(at + headerBytes + 12 * count + 4 * index, true);
+  const first = servedCategory(view, at, count, index);
   let found = 0;
   if (first !== noRow) out[found++] = first;
   const more = view.getUint32(at + servedAt.moreCategories, true);

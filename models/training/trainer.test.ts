@@ -214,6 +214,30 @@ describe("a late label", () => {
   }
 });
 
+test("seconds that are corrected again take back what the last correction said", () => {
+  const last = feedShape.heads.length - 1;
+  expect(feedShape.heads[last]?.kind).toBe("seconds");
+  const labels = Float32Array.from({ length: last + 1 }, (_, i) => (i === last ? 20 : Number.NaN));
+  const late = feed.samples.slice(0, 200);
+  const lossAfter = (previous: number) => {
+    const { trainer } = setup();
+    learnInBatches(trainer, feed.samples.slice(0, 500));
+    const corrections = late.map((one) => ({
+      ...one,
+      kind: "correction" as const,
+      labels,
+      previous,
+    }));
+    for (let i = 0; i < 5; i++) learnInBatches(trainer, corrections);
+    const losses = new Float64Array(200);
+    const seen = late.map((one) => ({ ...one, labels }));
+    trainer.lossesOf(seen, { weights: trainer.weights, pinVersion: null }, losses);
+    return losses.reduce((sum, one) => sum + one, 0);
+  };
+  // From 0 to 20 is news, from 20 to 20 is none.
+  expect(lossAfter(0)).toBeLessThan(lossAfter(20));
+});
+
 describe("bad samples", () => {
   const poison = (change: Partial<Sample>): Sample => ({ ...feed.samples[0]!, ...change });
   const bad: Record<string, Sample> = {
@@ -224,6 +248,7 @@ describe("bad samples", () => {
     "label out of range": poison({ labels: Float32Array.from([2, 0, 0, 0]) }),
     "NaN weight": poison({ weight: Number.NaN }),
     "negative weight": poison({ weight: -1 }),
+    "NaN taken back": poison({ previous: Number.NaN }),
     "another definition's shape": poison({ labels: new Float32Array(3) }),
   };
   for (const [name, sample] of Object.entries(bad)) {

@@ -281,7 +281,8 @@ export class RankTrainer {
     this.#losses.compute({ ...columns, weights: this.#rowWeights }, rows, this.#coefficients);
     const late = { ...columns, from: primaries, to: rows, logitsGradient: gradients };
     const scales = { coefficients: this.#coefficients, rowWeights: this.#rowWeights };
-    takeBackNegatives(layout, { ...late, ...scales });
+    const { previous } = this.#model.batch;
+    takeBackNegatives(layout, { ...late, ...scales, previous });
     this.#model.backward();
     this.#varianceGradients(rows);
     const trained = this.#gradients.subarray(layout.trainedFrom);

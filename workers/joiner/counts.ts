@@ -4,11 +4,15 @@ export interface JoinerCounts {
   /** Interactions that label something, second deliveries aside. */
   interactions: number;
   duplicates: number;
-  /** Interactions that no kept slate explains. */
+  /** Interactions that no kept slate explains: they name none, or one without their item. */
   orphans: number;
+  /** Interactions that name a slate without a record: a crash took it, or it is foreign. */
+  recordsMissing: number;
   /** Interactions after their attribution window. */
   outside: number;
   primaries: number;
+  /** Negatives that were left out (`negativesShare`). */
+  leftOut: number;
   /** Samples for labels that changed after the primary had left. */
   corrections: number;
   /** Served items that nobody saw, where negatives are impressions. */
@@ -25,8 +29,10 @@ export function emptyJoinerCounts(): JoinerCounts {
     interactions: 0,
     duplicates: 0,
     orphans: 0,
+    recordsMissing: 0,
     outside: 0,
     primaries: 0,
+    leftOut: 0,
     corrections: 0,
     unseen: 0,
     evictedItems: 0,

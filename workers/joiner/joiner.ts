@@ -3,15 +3,16 @@ import { eventAt } from "../../models/core/event.ts";
 import { RecentIds } from "../../models/core/recent-ids.ts";
 import { combineWatermarks } from "../../models/core/watermark.ts";
 import { limits } from "../../models/limits.ts";
-import { type LabelMask, labelMask } from "../../models/training/label-mask.ts";
+import { labelMask } from "../../models/training/label-mask.ts";
 import { servedAt, servedTimeMs, servedUserRow } from "../../models/training/served-view.ts";
 import { type LogBatch, recordOf } from "../stores/event-log.ts";
 import { type LogSource, makeSources, savedOf, savedSource } from "../stores/log-source.ts";
 import { type AttributionRules, attributionRules } from "./attribution.ts";
 import { emptyJoinerCounts, type JoinerCounts } from "./counts.ts";
 import { frameVersion, type JoinerFrame, type ReplayRange } from "./frame.ts";
+import { Labelling } from "./labelling.ts";
 import type { JoinerOptions } from "./options.ts";
-import { itemsOf, type LateSample, sampleOf, samplesOf } from "./samples.ts";
+import { itemsOf, type LateSample, SampleWriter } from "./samples.ts";
 import { mark, Slates } from "./slates.ts";
 import { type Interaction, WaitingInteractions } from "./waiting.ts";
 
@@ -34,7 +35,8 @@ export class JoinerCore {
   readonly sources: readonly LogSource[];
   readonly counts: JoinerCounts = emptyJoinerCounts();
   readonly rules: AttributionRules;
-  readonly #mask: LabelMask;
+  readonly #writer: SampleWriter;
+  readonly #labelling: Labelling;
   readonly #options: JoinerOptions;
   readonly #slates: Slates;
   readonly #waiting: WaitingInteractions;
@@ -58,7 +60,8 @@ export class JoinerCore {
     const { partitions } = options;
     this.#options = options;
     this.rules = attributionRules(options.definition);
-    this.#mask = labelMask(options.definition);
+    const mask = labelMask(options.definition);
+    this.#writer = new SampleWriter({ heads: this.rules.heads, mask });
     this.#maxDisorderMs = options.maxDisorderMs ?? limits.maxDisorderMs;
     this.#emitAfterMs = options.emitAfterMs ?? this.rules.closeAfterMs + this.#maxDisorderMs;
     this.#slates = new Slates({
@@ -66,10 +69,14 @@ export class JoinerCore {
       heads: this.rules.heads,
       eventPartitions: partitions.events,
     });
-    this.#ids = new RecentIds(options.dedupIdsMax ?? limits.dedupIdsMax);
-    this.#waiting = new WaitingInteractions(options.waitingMax ?? 65_536, () => {
-      if (!this.#replaying) this.counts.orphans++;
+    this.#labelling = new Labelling({
+      ...{ slates: this.#slates, rules: this.rules, emitAfterMs: this.#emitAfterMs },
+      negativesShare: options.definition.negativesShare ?? 1,
     });
+    this.#ids = new RecentIds(options.dedupIdsMax ?? limits.dedupIdsMax);
+    this.#waiting = new WaitingInteractions(options.waitingMax ?? 65_536, (interaction) =>
+      this.#countOrphan(interaction),
+    );
     const marks = {
       maxDisorderMs: this.#maxDisorderMs,
       futureLeadMs: options.futureLeadMs ?? limits.futureLeadMs,
@@ -233,11 +240,18 @@ export class JoinerCore {
   #wait(interaction: Interaction): void {
     const named = !isNoId(interaction.requestId);
     if (!named && interaction.userRow === noRow) {
-      if (!this.#replaying) this.counts.orphans++;
+      this.#countOrphan(interaction);
       return;
     }
     const key = named ? `r${interaction.requestId.join()}` : `u${interaction.userRow}`;
     this.#waiting.add(key, interaction);
+  }
+
+  /** No slate explains it; one that it names was of another server, or a crash took its record. */
+  #countOrphan({ requestId }: Interaction): void {
+    if (this.#replaying) return;
+    if (isNoId(requestId)) this.counts.orphans++;
+    else this.counts.recordsMissing++;
   }
 
   /** Labels the item that an interaction belongs to; false where its slate is not known (yet). */
@@ -260,26 +274,12 @@ export class JoinerCore {
   }
 
   #label(slate: number, place: number, interaction: Interaction): void {
-    const row = this.#slates.row(slate, place);
+    const head = this.#labelling.take(slate, place, interaction);
     const { marks, emitted } = this.#slates;
-    marks[row] |= mark.seen;
-    const head = this.rules.headOf[interaction.type];
-    const changed = head >= 0 && this.#setLabel(row * this.rules.heads + head, interaction);
     if (this.#replaying || emitted[this.#slates.entry(slate)] === 0) return;
-    if ((marks[row] & mark.emitted) === 0) this.#emitLate(slate, place, -1);
-    else if (changed) this.#emitLate(slate, place, head);
-  }
-
-  #setLabel(at: number, interaction: Interaction): boolean {
-    const { labels } = this.#slates;
-    if (this.rules.isSeconds[interaction.type] === 1) {
-      if (!(interaction.value > 0)) return false;
-      labels[at] += interaction.value;
-      return true;
-    }
-    const isNew = labels[at] === 0;
-    labels[at] = 1;
-    return isNew;
+    const isOut = (marks[this.#slates.row(slate, place)] & mark.emitted) !== 0;
+    if (isOut && head >= 0) this.#emitLate(slate, place, head);
+    else if (!isOut && this.#labelling.weightOf(slate, place) > 0) this.#emitLate(slate, place, -1);
   }
 
   /**
@@ -300,10 +300,11 @@ export class JoinerCore {
     const late: LateSample = {
       partition: this.#slates.partitions[entry],
       offset: this.#slates.offsets[entry],
-      place,
+      ...{ place, labels, weight: this.#labelling.weightOf(slate, place) },
       kind: head < 0 ? "primary" : "correction",
-      labels,
+      previous: head < 0 ? 0 : this.#labelling.sent(row, head),
     };
+    this.#labelling.noteSent(row);
     const record = this.#slates.records[entry];
     if (record === null) this.#late.push(late);
     else this.#samples.push(this.sampleOf(record, late));
@@ -311,7 +312,8 @@ export class JoinerCore {
 
   /** A late sample from its served record. */
   sampleOf(record: Uint8Array, late: LateSample): Uint8Array {
-    return sampleOf(record, late, { mask: this.#mask, emittedMs: this.#options.clock.nowMs() });
+    this.#writer.begin(record, this.#options.clock.nowMs());
+    return this.#writer.write(late);
   }
 
   /**
@@ -368,15 +370,28 @@ export class JoinerCore {
       this.#slates.offsets[entry] + 1,
     );
     if (record === null) return;
-    const { samples, unseen } = samplesOf(record, this.#slates, {
-      slate,
-      needsSeen: this.rules.needsImpression,
-      mask: this.#mask,
-      emittedMs: this.#options.clock.nowMs(),
-    });
-    for (const sample of samples) this.#samples.push(sample);
-    this.counts.primaries += samples.length;
-    this.counts.unseen += unseen;
+    this.#writer.begin(record, this.#options.clock.nowMs());
+    for (let place = 0; place < this.#slates.counts[entry]; place++) this.#emitOne(slate, place);
+  }
+
+  #emitOne(slate: number, place: number): void {
+    const row = this.#slates.row(slate, place);
+    const { marks } = this.#slates;
+    if (this.rules.needsImpression && (marks[row] & mark.seen) === 0) {
+      this.counts.unseen++;
+      return;
+    }
+    const weight = this.#labelling.weightOf(slate, place);
+    if (weight === 0) {
+      this.counts.leftOut++;
+      return;
+    }
+    marks[row] |= mark.emitted;
+    this.#labelling.noteSent(row);
+    const labels = this.#slates.labelsOf(row);
+    const one = { place, kind: "primary" as const, labels, previous: 0, weight };
+    this.#samples.push(this.#writer.write(one));
+    this.counts.primaries++;
   }
 
   /** Hands over what has come out: samples, and those whose record must be read from the log. */
@@ -434,8 +449,10 @@ export class JoinerCore {
       if (this.#slates.emitted[entry] === 0) continue;
       for (let place = 0; place < this.#slates.counts[entry]; place++) {
         const row = this.#slates.row(slate, place);
-        const left = !this.rules.needsImpression || (marks[row] & mark.seen) !== 0;
-        if (left) marks[row] |= mark.emitted;
+        const isSeen = !this.rules.needsImpression || (marks[row] & mark.seen) !== 0;
+        if (!isSeen || this.#labelling.weightOf(slate, place) === 0) continue;
+        marks[row] |= mark.emitted;
+        this.#labelling.noteSent(row);
       }
     }
     this.#replaying = false;

@@ -1,8 +1,15 @@
+import { readId128, viewOf } from "../../models/core/bytes.ts";
 import type { LabelMask } from "../../models/training/label-mask.ts";
-import { encodeSample } from "../../models/training/sample.ts";
-import { decodeServed, type ServedRecord } from "../../models/training/served.ts";
-import { servedCount, servedItemRow } from "../../models/training/served-view.ts";
-import { mark, type Slates } from "./slates.ts";
+import { type Sample, sampleHeaderBytes, writeSampleHeader } from "../../models/training/sample.ts";
+import {
+  servedAt,
+  servedCategory,
+  servedCount,
+  servedDense,
+  servedItemRow,
+  servedTimeMs,
+  servedUserRow,
+} from "../../models/training/served-view.ts";
 
 /** A sample that follows its slate's; its served record may have to be read from the log. */
 export interface LateSample {
@@ -11,13 +18,13 @@ export interface LateSample {
   readonly place: number;
   readonly kind: "primary" | "correction";
   readonly labels: Float32Array;
+  /** What an earlier sample said of the label that is corrected. */
+  readonly previous: number;
+  readonly weight: number;
 }
 
-/** What samples are made with. */
-export interface SampleMaking {
-  readonly mask: LabelMask;
-  readonly emittedMs: number;
-}
+/** One item of a slate, and what is known of it. */
+export type OneSample = Pick<LateSample, "place" | "kind" | "labels" | "previous" | "weight">;
 
 /** Item rows of a served record, in slate order. */
 export function itemsOf(view: DataView): Uint32Array {
@@ -26,52 +33,98 @@ export function itemsOf(view: DataView): Uint32Array {
   return items;
 }
 
-function encodeOne(
-  served: ServedRecord,
-  userDense: Float32Array,
-  one: { place: number; kind: "primary" | "correction"; labels: Float32Array },
-  { mask, emittedMs }: SampleMaking,
-): Uint8Array {
-  const { place } = one;
-  const width = served.itemDense.length / served.items.length;
-  const itemDense = served.itemDense.subarray(place * width, (place + 1) * width);
-  const labels = one.labels.slice();
-  mask(labels, itemDense);
-  return encodeSample({
-    kind: one.kind,
-    position: place,
-    userRow: served.userRow,
-    itemRow: served.items[place],
-    categoryRow: served.categories[place],
-    weight: 1,
-    servedMs: served.timeMs,
-    emittedMs,
-    requestId: served.requestId,
-    labels,
-    userDense,
-    itemDense,
-  });
-}
+const arenaBytes = 1 << 20;
 
-export function sampleOf(record: Uint8Array, late: LateSample, making: SampleMaking): Uint8Array {
-  const served = decodeServed(record);
-  return encodeOne(served, served.userDense, late, making);
-}
+/**
+ * Makes samples of a served record without decoding it: its features are float32 as a sample's are,
+ * so they are copied as they stand. Samples lie side by side in buffers that are never used again.
+ */
+export class SampleWriter {
+  readonly #mask: LabelMask;
+  readonly #heads: number;
+  /** Labels, the user's features, the item's: as they follow a sample's header. */
+  #columns = new Float32Array(0);
+  #columnBytes = new Uint8Array(0);
+  #labels = new Float32Array(0);
+  #userDense = new Float32Array(0);
+  #itemDense = new Float32Array(0);
+  #arena = new Uint8Array(0);
+  #arenaView = viewOf(this.#arena);
+  #used = 0;
+  /** The record in hand. */
+  #record = viewOf(new Uint8Array(0));
+  #count = 0;
+  #itemsAt = 0;
+  #emittedMs = 0;
 
-/** The primary samples of a slate; marks the rows that they are of. */
-export function samplesOf(
-  record: Uint8Array,
-  slates: Slates,
-  options: SampleMaking & { readonly slate: number; readonly needsSeen: boolean },
-): { samples: Uint8Array[]; unseen: number } {
-  const served = decodeServed(record);
-  const samples: Uint8Array[] = [];
-  for (let place = 0; place < served.items.length; place++) {
-    const row = slates.row(options.slate, place);
-    if (options.needsSeen && (slates.marks[row] & mark.seen) === 0) continue;
-    slates.marks[row] |= mark.emitted;
-    const one = { place, kind: "primary" as const, labels: slates.labelsOf(row) };
-    samples.push(encodeOne(served, served.userDense, one, options));
+  constructor(options: { readonly heads: number; readonly mask: LabelMask }) {
+    this.#heads = options.heads;
+    this.#mask = options.mask;
   }
-  return { samples, unseen: served.items.length - samples.length };
+
+  /** The record that the next samples are of. */
+  begin(record: Uint8Array, emittedMs: number): void {
+    const view = viewOf(record);
+    this.#record = view;
+    this.#emittedMs = emittedMs;
+    this.#count = servedCount(view, 0);
+    const { userAt, user, item } = servedDense(view, 0, this.#count);
+    this.#fit(user, item);
+    for (let i = 0; i < user; i++) this.#userDense[i] = view.getFloat32(userAt + 4 * i, true);
+    this.#itemsAt = userAt + 4 * user;
+  }
+
+  #fit(user: number, item: number): void {
+    if (this.#userDense.length === user && this.#itemDense.length === item) return;
+    const heads = this.#heads;
+    this.#columns = new Float32Array(heads + user + item);
+    this.#columnBytes = new Uint8Array(this.#columns.buffer);
+    this.#labels = this.#columns.subarray(0, heads);
+    this.#userDense = this.#columns.subarray(heads, heads + user);
+    this.#itemDense = this.#columns.subarray(heads + user);
+  }
+
+  /** The sample of one place of the record in hand. */
+  write(one: OneSample): Uint8Array {
+    const { place } = one;
+    const view = this.#record;
+    const itemDense = this.#itemDense;
+    const from = this.#itemsAt + 4 * place * itemDense.length;
+    for (let i = 0; i < itemDense.length; i++) itemDense[i] = view.getFloat32(from + 4 * i, true);
+    const labels = this.#labels;
+    for (let h = 0; h < labels.length; h++) labels[h] = one.labels[h];
+    this.#mask(labels, itemDense);
+    const bytes = sampleHeaderBytes + this.#columnBytes.length;
+    const at = this.#room(bytes);
+    writeSampleHeader(this.#arenaView, at, this.#headerOf(one));
+    this.#arena.set(this.#columnBytes, at + sampleHeaderBytes);
+    return this.#arena.subarray(at, at + bytes);
+  }
+
+  #headerOf({ place, kind, weight, previous }: OneSample): Sample {
+    const view = this.#record;
+    return {
+      ...{ kind, weight, previous, position: place },
+      userRow: servedUserRow(view, 0),
+      itemRow: servedItemRow(view, 0, this.#count, place),
+      categoryRow: servedCategory(view, 0, this.#count, place),
+      servedMs: servedTimeMs(view, 0),
+      emittedMs: this.#emittedMs,
+      requestId: readId128(view, servedAt.requestId),
+      labels: this.#labels,
+      userDense: this.#userDense,
+      itemDense: this.#itemDense,
+    };
+  }
+
+  #room(bytes: number): number {
+    if (this.#used + bytes > this.#arena.length) {
+      this.#arena = new Uint8Array(Math.max(arenaBytes, bytes));
+      this.#arenaView = viewOf(this.#arena);
+      this.#used = 0;
+    }
+    const at = this.#used;
+    this.#used += bytes;
+    return at;
+  }
 }

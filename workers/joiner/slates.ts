@@ -1,7 +1,7 @@
 import { type Id128, noRow } from "../../models/core/bytes.ts";
 
 /** Marks of one served item. */
-export const mark = { seen: 1, emitted: 2 } as const;
+export const mark = { seen: 1, emitted: 2, prompt: 4 } as const;
 
 export interface SlatesOptions {
   readonly rowsMax: number;
@@ -130,7 +130,8 @@ export class Slates {
       const row = this.row(number, i);
       this.itemRows[row] = items[i];
       this.marks[row] = 0;
-      this.labels.fill(0, row * this.#heads, (row + 1) * this.#heads);
+      const at = row * this.#heads;
+      for (let h = 0; h < this.#heads; h++) this.labels[at + h] = 0;
     }
   }
 
@@ -163,6 +164,11 @@ export class Slates {
     const at = 4 * this.entry(number);
     const same = id.every((word, i) => this.#ids[at + i] === word);
     return same ? number : -1;
+  }
+
+  /** 32 bits of its request id. */
+  idWord(slate: number): number {
+    return this.#ids[4 * this.entry(slate)];
   }
 
   /** The user's newest slate before a time that has the item; partitions mix the order. */
