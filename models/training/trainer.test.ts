@@ -229,10 +229,8 @@ test("seconds that are corrected again take back what the last correction said",
       previous,
     }));
     for (let i = 0; i < 5; i++) learnInBatches(trainer, corrections);
-    const losses = new Float64Array(200);
     const seen = late.map((one) => ({ ...one, labels }));
-    trainer.lossesOf(seen, { weights: trainer.weights, pinVersion: null }, losses);
-    return losses.reduce((sum, one) => sum + one, 0);
+    return sumOf(lossesOf(trainer, seen, { weights: trainer.weights, pinVersion: null }));
   };
   // From 0 to 20 is news, from 20 to 20 is none.
   expect(lossAfter(0)).toBeLessThan(lossAfter(20));
