@@ -9,6 +9,7 @@ const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   freshness: async () => (await import("./freshness.ts")).bench,
   "hand-over": async () => (await import("./hand-over.ts")).bench,
   training: async () => (await import("./training.ts")).bench,
+  poison: async () => (await import("./poison.ts")).bench,
   kernels: async () => (await import("./kernels.ts")).bench,
   onnx: async () => (await import("./onnx.ts")).bench,
   restart: async () => (await import("./restart.ts")).bench,

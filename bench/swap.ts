@@ -1,21 +1,25 @@
 import { RecError } from "../models/core/errors.ts";
 import type { Bench, BenchContext, Figure } from "./harness.ts";
-import { type Answer, httpRequest, LoadClient } from "./open-loop.ts";
+import { type Answer, closedLoop, httpRequest, LoadClient } from "./open-loop.ts";
+import { memoryMb } from "./process-figures.ts";
 import { seedServer } from "./seeding.ts";
 import { type ServerProcess, startServer } from "./server-process.ts";
 import { median, pairedRatio, percentile } from "./statistics.ts";
+import { scoreAgain } from "./swap/scored-again.ts";
 
 /**
  * Method: two servers that get the same traffic in turns, one that swaps every 100 samples and one
- * that learns but does not swap. Slates are asked for at fixed moments; each shown item becomes a
- * sample a second later (`JOINER_EMIT_AFTER_MS`), clicks on some of them its labels. An answer
- * must never name an older model than an answer that had arrived before its request left.
+ * that learns the same batches but neither judges nor swaps. Slates are asked for at fixed moments,
+ * at 70 % of what the one without swaps can do, and are as long as makes the wanted samples a
+ * second; each shown item becomes a sample a second later (`JOINER_EMIT_AFTER_MS`), clicks on some
+ * of them its labels. An answer must never name an older model than an answer that had arrived
+ * before its request left. Slates of a third server are scored again with the version they name.
  */
 
 interface Sizes {
   readonly items: number;
   readonly users: number;
-  readonly ratePerSecond: number;
+  readonly samplesPerSecond: number;
   readonly seconds: number;
   readonly pairs: number;
   readonly seed: number;
@@ -36,7 +40,15 @@ interface Run {
   readonly failures: string[];
 }
 
+interface Load {
+  readonly ratePerSecond: number;
+  /** Items of a slate. */
+  readonly slate: number;
+}
+
 const drainMs = 3_000;
+/** Requests under way at once while the peak is measured. */
+const peakUsers = 4;
 const clickEvery = 3;
 
 async function countsOf(port: number): Promise<Counts> {
@@ -89,16 +101,27 @@ class Subject {
     await this.#client.open(64);
   }
 
-  async run(seconds: number): Promise<Run> {
+  /** Slates a second that a closed loop gets. */
+  async peak(seconds: number, slate: number): Promise<number> {
+    const next = (index: number) => {
+      const user = `u${index % this.#sizes.users}`;
+      return httpRequest("POST", "/v1/recommend", { user, n: slate });
+    };
+    const load = { users: peakUsers, seconds, next };
+    const { samples, seconds: took } = await closedLoop(this.#client, load);
+    return samples.filter(({ good }) => good).length / took;
+  }
+
+  async run(seconds: number, load: Load): Promise<Run> {
     const run: Run = { latenciesMs: [], failed: 0, decreased: 0, failures: [] };
-    const total = Math.round(this.#sizes.ratePerSecond * seconds);
+    const total = Math.round(load.ratePerSecond * seconds);
     let answered = 0;
     const startMs = performance.now() + 5;
     for (let sent = 0; sent < total; ) {
-      const atMs = startMs + (sent * 1_000) / this.#sizes.ratePerSecond;
+      const atMs = startMs + (sent * 1_000) / load.ratePerSecond;
       if (atMs > performance.now()) await Bun.sleep(1);
       else {
-        void this.#ask(run, atMs).finally(() => answered++);
+        void this.#ask(run, { atMs, slate: load.slate }).finally(() => answered++);
         sent++;
       }
     }
@@ -108,16 +131,16 @@ class Subject {
     return run;
   }
 
-  async #ask(run: Run, intendedMs: number): Promise<void> {
+  async #ask(run: Run, { atMs, slate }: { atMs: number; slate: number }): Promise<void> {
     const index = this.#asked++;
     const user = `u${index % this.#sizes.users}`;
-    const request = httpRequest("POST", "/v1/recommend", { user, n: 20 });
+    const request = httpRequest("POST", "/v1/recommend", { user, n: slate });
     const newest = this.#newest;
     const answer = await new Promise<{
       status: number;
       latencyMs: number;
       body: Uint8Array | null;
-    }>((resolve) => this.#client.send(request, intendedMs, resolve));
+    }>((resolve) => this.#client.send(request, atMs, resolve));
     run.latenciesMs.push(answer.latencyMs);
     const { model, requestId, first } = readSlate(answer.body);
     if (answer.status !== 200) fail(run, "slate", answer);
@@ -148,31 +171,54 @@ function sizesOf({ options, smoke, seed }: BenchContext): Sizes {
   return {
     items: of("items", 500),
     users: of("users", 500),
-    ratePerSecond: of("rate", 40),
+    samplesPerSecond: of("samples", 800),
     seconds: of("seconds", 3),
     pairs: of("pairs", 1),
     seed,
   };
 }
 
-async function measure(
-  subjects: { swapping: Subject; still: Subject },
+/** 70 % of what a server without swaps can do, with slates that make the samples wanted. */
+async function loadOf(still: Subject, sizes: Sizes, smoke: boolean): Promise<Load> {
+  if (smoke) return { ratePerSecond: 40, slate: 20 };
+  await still.peak(2, 20);
+  const first = 0.7 * (await still.peak(3, 20));
+  const slateOf = (rate: number) =>
+    Math.min(100, Math.max(1, Math.round(sizes.samplesPerSecond / rate)));
+  // Longer slates cost more: once more with the length that it will be.
+  const ratePerSecond = 0.7 * (await still.peak(3, slateOf(first)));
+  return { ratePerSecond, slate: slateOf(ratePerSecond) };
+}
+
+type Totals = Record<"failed" | "decreased" | keyof Counts, number>;
+
+interface Measured {
+  readonly pairs: readonly { a: number; b: number }[];
+  readonly total: Totals;
+  /** Memory of the swapping server before and after, MB. */
+  readonly memoryMb: readonly number[];
+}
+
+async function measurePairs(
+  { swapping, still }: { swapping: Subject; still: Subject },
+  load: Load,
   { sizes, say }: { sizes: Sizes; say: (text: string) => void },
-): Promise<Record<string, Figure>> {
-  const { swapping, still } = subjects;
-  const { port } = swapping.server;
+): Promise<Measured> {
+  const { port, pid } = swapping.server;
   const p99 = ({ latenciesMs }: Run) => percentile(latenciesMs, 0.99);
   const pairs: { a: number; b: number }[] = [];
-  const total = { failed: 0, decreased: 0, swaps: 0, samples: 0, merged: 0, refused: 0 };
-  for (const subject of [still, swapping]) await subject.run(Math.min(3, sizes.seconds));
+  const total: Totals = { failed: 0, decreased: 0, swaps: 0, samples: 0, merged: 0, refused: 0 };
+  for (const subject of [still, swapping]) await subject.run(Math.min(3, sizes.seconds), load);
+  const memory = [memoryMb(pid)];
   for (let i = 0; i < sizes.pairs; i++) {
     // Which of the two goes first changes, so that a drift of the machine favours neither.
-    const first = i % 2 === 0 ? await still.run(sizes.seconds) : null;
+    const first = i % 2 === 0 ? await still.run(sizes.seconds, load) : null;
     const before = await countsOf(port);
-    const during = await swapping.run(sizes.seconds);
+    const during = await swapping.run(sizes.seconds, load);
     const after = await countsOf(port);
-    const without = first ?? (await still.run(sizes.seconds));
+    const without = first ?? (await still.run(sizes.seconds, load));
     pairs.push({ a: p99(without), b: p99(during) });
+    memory.push(memoryMb(pid));
     for (const line of new Set(during.failures)) say(`    ${line}`);
     total.failed += during.failed;
     total.decreased += during.decreased;
@@ -182,9 +228,18 @@ async function measure(
     const [a, b] = [p99(without).toFixed(1), p99(during).toFixed(1)];
     say(`  pair ${i + 1}: p99 ${a} ms without, ${b} ms with ${after.swaps - before.swaps} swaps`);
   }
-  const count = (value: number, unit: string) => ({ value, unit });
+  return { pairs, total, memoryMb: memory };
+}
 
+function figuresOf(measured: Measured, load: Load, sizes: Sizes): Record<string, Figure> {
+  const { pairs, total, memoryMb: memory } = measured;
+  const count = (value: number, unit: string) => ({ value, unit });
+  const seconds = sizes.pairs * sizes.seconds;
+  const [second = Number.NaN, last = Number.NaN] = [memory[1], memory.at(-1)];
   return {
+    ratePerSecond: count(load.ratePerSecond, "slates/s"),
+    slateItems: count(load.slate, "items"),
+    samplesPerSecond: count(total.samples / seconds, "samples/s"),
     swaps: count(total.swaps, "swaps"),
     samples: count(total.samples, "samples"),
     swapsPerHundredSamples: count((100 * total.swaps) / total.samples, "swaps"),
@@ -192,9 +247,23 @@ async function measure(
     publishesRefused: count(total.refused, "publishes"),
     failed: count(total.failed, "requests"),
     modelDecreased: count(total.decreased, "answers"),
+    memoryGrowthMb: count(last - second, "MB"),
     latencyMsP99Swaps: count(median(pairs.map(({ b }) => b)), "ms"),
     latencyMsP99NoSwaps: count(median(pairs.map(({ a }) => a)), "ms"),
     p99RatioSwaps: pairedRatio(pairs, sizes.seed),
+  };
+}
+
+async function scoredAgainFigures(sizes: Sizes): Promise<Record<string, Figure>> {
+  // The client shares this process with the server's front: not at its limit.
+  const ratePerSecond = 100;
+  const { seconds, items, users, seed } = sizes;
+  const found = await scoreAgain({ ...{ seconds, items, users, seed, ratePerSecond }, slate: 20 });
+  return {
+    scoredAgain: { value: found.slates, unit: "slates" },
+    scoredAgainVersions: { value: found.versions, unit: "versions" },
+    mixed: { value: found.mixed, unit: "slates" },
+    headsApartMax: { value: found.furthest, unit: "" },
   };
 }
 
@@ -204,18 +273,23 @@ export const bench: Bench = {
   options: {
     items: { kind: "number", help: "items", default: 10_000, min: 100 },
     users: { kind: "number", help: "users", default: 5_000, min: 100 },
-    rate: { kind: "number", help: "slates a second", default: 60, min: 1 },
-    seconds: { kind: "number", help: "seconds a run", default: 5, min: 1 },
+    samples: { kind: "number", help: "samples a second that are wanted", default: 5_000, min: 100 },
+    seconds: { kind: "number", help: "seconds a run", default: 20, min: 1 },
     pairs: { kind: "number", help: "pairs of runs that alternate", default: 10, min: 1 },
   },
   async run(context) {
     const sizes = sizesOf(context);
     const swapping = await subjectOf(100, sizes);
     const still = await subjectOf(1_000_000, sizes);
+    const figures: Record<string, Figure> = {};
     try {
-      return await measure({ swapping, still }, { sizes, say: context.say });
+      const load = await loadOf(still, sizes, context.smoke);
+      context.say(`  ${load.ratePerSecond.toFixed(0)} slates of ${load.slate} a second`);
+      const measured = await measurePairs({ swapping, still }, load, { sizes, say: context.say });
+      Object.assign(figures, figuresOf(measured, load, sizes));
     } finally {
       await Promise.all([swapping.close(), still.close()]);
     }
+    return { ...figures, ...(await scoredAgainFigures(sizes)) };
   },
 };

@@ -150,7 +150,7 @@ export const metricHelp: Readonly<Record<string, string>> = {
   rec_model_publishes_refused_total: "Candidates that the guard refused.",
   rec_model_publishes_held_total: "Candidates held back for a while after a refusal.",
   rec_model_reloads_total: "Times that refusals went on and the last good weights were taken back.",
-  rec_model_samples_capped_total: "Samples left out: their user had too many in one batch.",
+  rec_model_samples_capped_total: "Samples left out: their user had too many of late.",
   rec_model_publishes_merged_total:
     "Publishes left for the next because an older version was pinned.",
   rec_roles_restarted_total: "Background threads that died and were started again.",

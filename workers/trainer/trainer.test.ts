@@ -119,6 +119,27 @@ describe("online trainer", () => {
     const others = feed.slice(80, 100).map((sample, i) => ({ ...sample, userRow: 10 + i }));
     const [outcome] = takeAll(trainer, [...mine, ...others]);
     expect(outcome).toMatchObject({ learned: 40, capped: 60, refused: 0 });
+    // Over ten batches it is two slates' worth or four times the average, whatever she sends.
+    const learned = takeAll(
+      trainer,
+      Array(30)
+        .fill([...mine, ...others])
+        .flat(),
+    );
+    const hers = learned.map((one) => one.learned - 20);
+    expect(hers[0]).toBe(20);
+    for (let from = 0; from + 10 <= hers.length; from++) {
+      const sum = hers.slice(from, from + 10).reduce((all, one) => all + one, 0);
+      expect(sum).toBeLessThanOrEqual(70);
+      expect(sum).toBeGreaterThanOrEqual(30);
+    }
+  });
+
+  test("where there are few users, each may have what there is", () => {
+    const trainer = online(shared());
+    trainer.publishNow();
+    const two = feed.slice(0, 1_000).map((sample, i) => ({ ...sample, userRow: i % 2 }));
+    expect(takeAll(trainer, two).map(({ capped }) => capped)).toEqual(Array(10).fill(0));
   });
 
   test("inverted labels are not served, the candidate goes back, learning goes on", () => {

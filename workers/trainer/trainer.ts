@@ -1,4 +1,3 @@
-import { noRow } from "../../models/core/bytes.ts";
 import { PublishGuard, type Verdict } from "../../models/training/guard.ts";
 import type { HeadMetrics } from "../../models/training/progressive.ts";
 import type { Sample } from "../../models/training/sample.ts";
@@ -8,6 +7,7 @@ import { packColumns, unpackColumns } from "../../models/training/state-codec.ts
 import type { GoodState, RankTrainer } from "../../models/training/trainer.ts";
 import type { EmbeddingTable, ModelSlots } from "../../native/index.ts";
 import { Publisher } from "./publisher.ts";
+import { UserCap } from "./user-cap.ts";
 
 export interface OnlineTrainerOptions {
   readonly trainer: RankTrainer;
@@ -29,7 +29,7 @@ export interface BatchOutcome {
   readonly verdict: Verdict | null;
   readonly learned: number;
   readonly refused: number;
-  /** Left out because one user had too many in the batch. */
+  /** Left out because their user has had too many. */
   readonly capped: number;
 }
 
@@ -42,9 +42,6 @@ const holdMs = 6 * anchorMs;
 /** Before so many samples a model is no anchor to judge labels by, and is replaced often. */
 const matureSamples = 10_000;
 const youngAnchorPairs = 2_000;
-/** A user's samples in a batch: one slate's worth, or this share of a larger batch. */
-const samplesPerUserMin = 20;
-const userShare = 0.2;
 
 const nothingDue = { published: false, verdict: null } as const;
 
@@ -68,7 +65,7 @@ export class OnlineTrainer {
   readonly #guard: PublishGuard;
   readonly #scores: { candidate: ModelScores; live: ModelScores; anchor: ModelScores };
   readonly #batchSize: number;
-  readonly #userMax: number;
+  readonly #cap: UserCap;
   #pending: Sample[] = [];
   /** As it was when it was last accepted. */
   #good: GoodState | null = null;
@@ -87,7 +84,7 @@ export class OnlineTrainer {
     const scores = () => modelScores(trainer.heads.length, trainer.batchMax);
     this.#scores = { candidate: scores(), live: scores(), anchor: scores() };
     this.#batchSize = batchSizeOf(publishEvery);
-    this.#userMax = Math.max(samplesPerUserMin, Math.ceil(userShare * this.#batchSize));
+    this.#cap = new UserCap();
   }
 
   /** The version that the working weights are, or would be. */
@@ -176,7 +173,7 @@ export class OnlineTrainer {
     const { trainer, guarded = true } = this.#options;
     const { version } = this;
     const before = trainer.totals;
-    const kept = guarded ? this.#capped(all) : all;
+    const kept = guarded ? this.#cap.apply(all) : all;
     const batch = trainer.load(kept);
     const { published, verdict } = this.#isDue ? this.#consider(batch, all) : nothingDue;
     trainer.learnLoaded();
@@ -200,17 +197,6 @@ export class OnlineTrainer {
     const published = (verdict.accepted || !guarded) && this.#accept(slot);
     if (verdict.reload && guarded) this.#goBack();
     return { published, verdict };
-  }
-
-  /** Without what one user has beyond her share of the batch; users without a row are many. */
-  #capped(batch: readonly Sample[]): readonly Sample[] {
-    const counts = new Map<number, number>();
-    return batch.filter(({ kind, userRow }) => {
-      if (kind !== "primary" || userRow === noRow) return true;
-      const count = (counts.get(userRow) ?? 0) + 1;
-      counts.set(userRow, count);
-      return count <= this.#userMax;
-    });
   }
 
   /** Fills a slot with the candidate and scores the batch with it; slot -1: a pin left none. */
@@ -269,14 +255,14 @@ export class OnlineTrainer {
     const good = this.#good ?? this.trainer.copyState();
     const { weights, userMoments, itemMoments } = good;
     const anchor = this.#anchor ?? new Float32Array(0);
-    const columns = [weights, userMoments, itemMoments, anchor, this.#marks];
+    const columns = [weights, userMoments, itemMoments, anchor, this.#marks, this.#cap.save()];
     return packColumns([...columns, ...this.#guard.save()]);
   }
 
   /** Continues where `save` stood; the trainer and the tables have been restored. */
   restore(bytes: Uint8Array): void {
-    const columns = unpackColumns(bytes, 9).map((column) => column.slice().buffer);
-    const [weights, userMoments, itemMoments, anchor, marks, ...guard] = columns;
+    const columns = unpackColumns(bytes, 10).map((column) => column.slice().buffer);
+    const [weights, userMoments, itemMoments, anchor, marks, cap, ...guard] = columns;
     this.#good = {
       weights: new Float32Array(weights!),
       userMoments: new Float64Array(userMoments!),
@@ -284,6 +270,7 @@ export class OnlineTrainer {
     };
     this.#anchor = anchor!.byteLength === 0 ? null : new Float32Array(anchor!);
     this.#marks.set(new Float64Array(marks!));
+    this.#cap.restore(new Uint32Array(cap!));
     this.#guard.restore(guard.map((column) => new Float64Array(column)));
   }
 

@@ -1,0 +1,76 @@
+import { noRow } from "../../models/core/bytes.ts";
+import type { Sample } from "../../models/training/sample.ts";
+
+/** Batches over which a user's samples are counted. */
+const batches = 10;
+/** A slate's worth in a batch, two over the batches, or so many times what a user has on average. */
+const inBatchMin = 20;
+const inWindowMin = 40;
+const averages = 4;
+
+/**
+ * Leaves out what one user has beyond her share of a batch and of the latest ten, so that a flood
+ * from one place is a trickle. Where users are few, each may have more. Samples of users without a
+ * row are nobody's, and stay; corrections are late labels of samples that were counted.
+ */
+export class UserCap {
+  /** Kept samples by user, newest batch last. */
+  #window: Map<number, number>[] = [];
+
+  apply(batch: readonly Sample[]): readonly Sample[] {
+    const before = this.#sums();
+    const offered = new Map<number, number>();
+    for (const { userRow } of batch) offered.set(userRow, (offered.get(userRow) ?? 0) + 1);
+    const inBatchMax = Math.max(inBatchMin, averages * averageOf(offered));
+    for (const [user, count] of before) offered.set(user, (offered.get(user) ?? 0) + count);
+    const inWindowMax = Math.max(inWindowMin, averages * averageOf(offered));
+    const kept = new Map<number, number>();
+    const out = batch.filter(({ kind, userRow }) => {
+      if (kind !== "primary" || userRow === noRow) return true;
+      const count = (kept.get(userRow) ?? 0) + 1;
+      const isOver = count > inBatchMax || (before.get(userRow) ?? 0) + count > inWindowMax;
+      if (!isOver) kept.set(userRow, count);
+      return !isOver;
+    });
+    this.#window.push(kept);
+    if (this.#window.length >= batches) this.#window.shift();
+    return out;
+  }
+
+  /** What each user had kept of the batches before. */
+  #sums(): Map<number, number> {
+    const sums = new Map<number, number>();
+    for (const counts of this.#window) {
+      for (const [user, count] of counts) sums.set(user, (sums.get(user) ?? 0) + count);
+    }
+    return sums;
+  }
+
+  /** All state: triples of the batch's place, the user and her count. */
+  save(): Uint32Array {
+    const triples = this.#window.map((counts, i) =>
+      [...counts].flatMap(([user, count]) => [i, user, count]),
+    );
+    return Uint32Array.from(triples.flat());
+  }
+
+  restore(saved: Uint32Array): void {
+    this.#window = [];
+    for (let at = 0; at < saved.length; at += 3) {
+      while (this.#window.length <= saved[at]!) this.#window.push(new Map());
+      this.#window[saved[at]!]?.set(saved[at + 1]!, saved[at + 2]!);
+    }
+  }
+}
+
+/** Of known users. */
+function averageOf(counts: ReadonlyMap<number, number>): number {
+  let all = 0;
+  let users = 0;
+  for (const [user, count] of counts) {
+    if (user === noRow) continue;
+    all += count;
+    users++;
+  }
+  return users === 0 ? 0 : all / users;
+}
