@@ -1,3 +1,4 @@
+import { binOf, type Order, orderOf, scoreBins } from "./score-order.ts";
 import type { ModelScores } from "./scores.ts";
 import { SlidingSums } from "./sliding-sums.ts";
 
@@ -43,9 +44,9 @@ export interface GuardOptions {
   readonly normMax: number;
   /** Factor by which predictions may be off the labels in sum. */
   readonly calibrationMax: number;
-  /** Rise of the anchor's loss over the labels' entropy that only other labels explain. */
-  readonly entropyShareMax: number;
-  /** Positives below which a head's calibration says nothing. */
+  /** Fall of the anchor's AUC that only other labels explain. */
+  readonly aucFallMax: number;
+  /** Positives (and negatives) below which a head's labels say nothing. */
   readonly positivesMin: number;
   /** Refusals in a row after which the last good state is taken back, and at each doubling. */
   readonly refusalsMax: number;
@@ -61,7 +62,7 @@ export const guardDefaults: GuardOptions = {
   probationPairs: 500,
   normMax: 2,
   calibrationMax: 2,
-  entropyShareMax: 0.1,
+  aucFallMax: 0.05,
   positivesMin: 30,
   refusalsMax: 3,
 };
@@ -91,33 +92,24 @@ export interface Verdict {
 /** Columns of the pairs' sums: per reference the differences, their squares, its losses. */
 const pairColumns = { count: 0, live: 1, anchor: 4 } as const;
 const pairHead = { from: 7, labels: 0, candidate: 1, live: 2, width: 3 } as const;
-/** Columns of the labels' sums, per head; per model predictions, losses, their squares. */
-const labelHead = { from: 1, known: 0, labels: 1, live: 2, anchor: 5, width: 8 } as const;
-
-/** How well a model agreed with labels: what an anchor is held to later. */
-interface Agreement {
-  readonly labels: number;
-  /** Predictions over labels, in sum. */
-  readonly calibration: number;
-  /** Mean loss over the entropy of the labels' rate (He et al. 2014), and its standard error. */
-  readonly entropyShare: number;
-  readonly error: number;
-}
+/** Columns of the labels' sums, per head: positives, then negatives by the bin of each model. */
+const labelHead = { from: 1, live: 0, anchor: 2 * scoreBins, width: 4 * scoreBins } as const;
 
 /**
  * Decides whether a candidate may go live: it is finite and of a usual norm, and on samples new to
  * all it is not surely worse than the live version, nor than an anchor about an hour old, by paired
  * differences over a sliding window of successive candidates; its predictions fit the labels in
- * sum. Labels that contradict the anchor itself, which was good on such samples, speak against the
- * samples: a candidate that agrees with them must not pass either.
+ * sum. Labels that contradict the anchor's order, which held when it was taken, speak against the
+ * samples: a candidate that agrees with them must not pass either. Order and not calibration: rates
+ * rise and fall honestly, and leave what is better than what.
  */
 export class PublishGuard {
   readonly #options: GuardOptions;
   readonly #heads: readonly JudgedHead[];
   readonly #pairs: SlidingSums;
   readonly #labels: SlidingSums;
-  /** Per head the anchor's agreement when it was taken; none while it is not mature. */
-  #agreed: (Agreement | null)[];
+  /** Per head the anchor's order when it was taken; none while it is not mature. */
+  #agreed: (Order | null)[];
   /** Pairs since the last refusal, refusals in a row, probation pairs, refusals at a reload. */
   readonly #counts = new Float64Array(4);
 
@@ -162,7 +154,7 @@ export class PublishGuard {
       }
     });
     const { window } = this.#options;
-    this.#agreed = this.#heads.map((_, h) => (mature ? this.#agreement(h, window) : null));
+    this.#agreed = this.#heads.map((_, h) => (mature ? this.#order(h, window) : null));
   }
 
   /** Forgets past refusals: a version was asked for, or a candidate passed. */
@@ -246,41 +238,25 @@ export class PublishGuard {
 
   #contradicted(head: number): string | null {
     const then = this.#agreed[head];
-    const { window, latest } = this.#options;
     if (then == null) return null;
-    return (
-      this.#gap(then, this.#agreement(head, latest)) ??
-      this.#gap(then, this.#agreement(head, window))
-    );
-  }
-
-  #gap(then: Agreement, now: Agreement | null): string | null {
-    if (now === null) return null;
-    const { certainty, calibrationMax, entropyShareMax } = this.#options;
-    const shift = Math.abs(Math.log(now.calibration / then.calibration));
-    const shiftError = Math.sqrt(1 / now.labels + 1 / then.labels);
-    if (shift - certainty * shiftError > Math.log(calibrationMax)) {
-      return `calibration ${then.calibration.toFixed(2)}, now ${now.calibration.toFixed(2)}`;
+    const { window, latest, certainty, aucFallMax } = this.#options;
+    for (const pairs of [latest, window]) {
+      const now = this.#order(head, pairs);
+      if (now === null) continue;
+      const sure = certainty * Math.hypot(now.error, then.error);
+      if (then.auc - now.auc - sure <= aucFallMax) continue;
+      return `AUC ${then.auc.toFixed(3)}, now ${now.auc.toFixed(3)}`;
     }
-    const rise = now.entropyShare - then.entropyShare;
-    if (rise - certainty * Math.hypot(now.error, then.error) <= entropyShareMax) return null;
-    return `loss over entropy ${then.entropyShare.toFixed(2)}, now ${now.entropyShare.toFixed(2)}`;
+    return null;
   }
 
-  /** The anchor's agreement with the latest labels; null where they are too few. */
-  #agreement(head: number, pairs: number): Agreement | null {
-    const at = labelHead.from + head * labelHead.width;
-    const sum = (column: number) => this.#labels.latest(at + column, pairs);
-    const [known, labels] = [sum(labelHead.known), sum(labelHead.labels)];
-    if (!(labels >= this.#options.positivesMin) || labels >= known) return null;
-    const [predicted, losses] = [sum(labelHead.anchor), sum(labelHead.anchor + 1)];
-    const rate = labels / known;
-    const entropy = -rate * Math.log(rate) - (1 - rate) * Math.log(1 - rate);
-    const mean = losses / known;
-    const variance = Math.max(0, sum(labelHead.anchor + 2) / known - mean ** 2);
-    const calibration = predicted / labels;
-    const error = Math.sqrt(variance / known) / entropy;
-    return { labels, calibration, entropyShare: mean / entropy, error };
+  /** The anchor's order of the latest labels; null where they are too few. */
+  #order(head: number, pairs: number): Order | null {
+    const at = labelHead.from + head * labelHead.width + labelHead.anchor;
+    const sums = (from: number) =>
+      Float64Array.from({ length: scoreBins }, (_, b) => this.#labels.latest(from + b, pairs));
+    const bins = { positives: sums(at), negatives: sums(at + scoreBins) };
+    return orderOf(bins, this.#options.positivesMin);
   }
 
   #refused(reason: Refusal, detail: string): Verdict {
@@ -312,9 +288,7 @@ export class PublishGuard {
 
   /** All state, so that the same samples bring the same verdicts after a restart. */
   save(): Float64Array[] {
-    const agreed = this.#agreed.map((one) =>
-      one === null ? [0, 0, 0, 0] : [one.labels, one.calibration, one.entropyShare, one.error],
-    );
+    const agreed = this.#agreed.map((one) => (one === null ? [-1, 0] : [one.auc, one.error]));
     const flat = Float64Array.from(agreed.flat());
     return [this.#counts.slice(), flat, this.#pairs.save(), this.#labels.save()];
   }
@@ -322,8 +296,8 @@ export class PublishGuard {
   restore([counts, agreed, pairs, labels]: readonly Float64Array[]): void {
     this.#counts.set(counts!);
     this.#agreed = this.#heads.map((_, h) => {
-      const [known = 0, calibration = 0, entropyShare = 0, error = 0] = agreed!.slice(4 * h);
-      return known === 0 ? null : { labels: known, calibration, entropyShare, error };
+      const [auc = -1, error = 0] = agreed!.slice(2 * h);
+      return auc < 0 ? null : { auc, error };
     });
     this.#pairs.restore(pairs!);
     this.#labels.restore(labels!);
@@ -358,21 +332,13 @@ function addLabels(
     pairs[inPairs + pairHead.labels]! += weight * label;
     pairs[inPairs + pairHead.candidate]! += weight * batch.candidate.predictions[at]!;
     pairs[inPairs + pairHead.live]! += weight * batch.live.predictions[at]!;
-    labels[inLabels + labelHead.known]! += weight;
-    labels[inLabels + labelHead.labels]! += weight * label;
-    addScores(labels, inLabels + labelHead.live, batch.live, { at, weight });
-    addScores(labels, inLabels + labelHead.anchor, batch.anchor, { at, weight });
+    for (const [to, scores] of [
+      [inLabels + labelHead.live, batch.live],
+      [inLabels + labelHead.anchor, batch.anchor],
+    ] as const) {
+      const bin = to + binOf(scores.predictions[at]!);
+      labels[bin]! += weight * label;
+      labels[bin + scoreBins]! += weight * (1 - label);
+    }
   }
-}
-
-function addScores(
-  sums: Float64Array,
-  to: number,
-  scores: ModelScores,
-  row: { at: number; weight: number },
-): void {
-  const loss = scores.headLosses[row.at]!;
-  sums[to]! += row.weight * scores.predictions[row.at]!;
-  sums[to + 1]! += loss;
-  sums[to + 2]! += loss * loss;
 }

@@ -67,6 +67,19 @@ const inverted = (sample: Sample): Sample => {
   return { ...sample, labels: sample.labels.map((label, h) => (h === 3 ? label : 1 - label)) };
 };
 
+/** The feed with clicks as frequent as asked for, `each` samples of every rate in turn. */
+function withRates(rates: readonly number[], each: number): Sample[] {
+  const random = new Random(5);
+  const clicked = feed.filter(({ labels }) => labels[0] === 1);
+  const passed = feed.filter(({ labels }) => labels[0] === 0);
+  const all = rates.flatMap((rate) => Array.from({ length: each }, () => random.next() < rate));
+  return all.map((isClick, i) => {
+    const pool = isClick ? clicked : passed;
+    const time = 1e12 + 20 * i;
+    return { ...pool[i % pool.length]!, servedMs: time, emittedMs: time };
+  });
+}
+
 function takeAll(trainer: OnlineTrainer, samples: readonly Sample[]) {
   return samples.flatMap((sample) => trainer.take(sample) ?? []);
 }
@@ -166,6 +179,27 @@ describe("online trainer", () => {
     expect(memory.slots.current().version).toBeGreaterThan(version);
     expect(liveAuc(memory)).toBeGreaterThan(before - 0.01);
   }, 30_000);
+
+  for (const rates of [
+    [0.01, 0.01],
+    [0.5, 0.5],
+    [0.05, 0.25],
+    [0.25, 0.05],
+  ] as const) {
+    test(`base rates that are honest do not stop it: ${rates.join(" to ")}`, () => {
+      const memory = shared();
+      const trainer = online(memory);
+      trainer.publishNow();
+      const outcomes = takeAll(trainer, withRates(rates, 20_000));
+      const refused = outcomes.filter(({ verdict }) => verdict?.accepted !== true);
+      expect(refused.length).toBeLessThan(0.1 * outcomes.length);
+      expect(memory.slots.current().version).toBeGreaterThan(trainer.version - 5);
+      const { calibration, count, base } = trainer.metrics()[0]!;
+      // Off by as much as so few clicks are by chance, and by what drifts on.
+      const chance = 3 / Math.sqrt(count * base);
+      expect(Math.abs(Math.log(calibration))).toBeLessThan(Math.log(1.5) + chance);
+    }, 30_000);
+  }
 
   test("while a reader holds an older version, rows go with the next publish", () => {
     const memory = shared();

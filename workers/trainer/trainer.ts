@@ -38,7 +38,7 @@ const learnEvery = 100;
 /** Ages of the anchor, in time of samples. */
 const anchorMs = 3_600_000;
 /** Refused for so long, other labels are how the world is: the anchor must not hold for ever. */
-const holdMs = 6 * anchorMs;
+const holdMs = 2 * anchorMs;
 /** Before so many samples a model is no anchor to judge labels by, and is replaced often. */
 const matureSamples = 10_000;
 const youngAnchorPairs = 2_000;

@@ -3,7 +3,7 @@ import type { Sample } from "../../models/training/sample.ts";
 
 /** Batches over which a user's samples are counted. */
 const batches = 10;
-/** A slate's worth in a batch, two over the batches, or so many times what a user has on average. */
+/** A slate's worth in a batch, two over the batches, or so many times the average of users. */
 const inBatchMin = 20;
 const inWindowMin = 40;
 const averages = 4;
