@@ -8,6 +8,7 @@ const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   swap: async () => (await import("./swap.ts")).bench,
   freshness: async () => (await import("./freshness.ts")).bench,
   "hand-over": async () => (await import("./hand-over.ts")).bench,
+  ranking: async () => (await import("./ranking.ts")).bench,
   training: async () => (await import("./training.ts")).bench,
   poison: async () => (await import("./poison.ts")).bench,
   kernels: async () => (await import("./kernels.ts")).bench,

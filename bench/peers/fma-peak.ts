@@ -3,7 +3,7 @@ import { mkdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { RecError } from "../../models/core/errors.ts";
 
-/** The most that a core can multiply and add in fp32 with one instruction set. */
+/** The most that a core can multiply and add with one instruction set. */
 export interface FmaPeak {
   /** Runs for some tens of microseconds. */
   run(set: number): void;
