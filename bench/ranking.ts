@@ -5,7 +5,7 @@ import type { Bench, Figure } from "./harness.ts";
 import { type Budget, ResultHash, turn } from "./kernels/measure.ts";
 import { pinned } from "./kernels/pin.ts";
 import { fmaPeak } from "./peers/fma-peak.ts";
-import { TorchScoring } from "./peers/torch-scoring.ts";
+import { type TorchForm, TorchScoring, torchForms } from "./peers/torch-scoring.ts";
 import { measureChoices } from "./ranking/choices.ts";
 import { measureContest } from "./ranking/contest.ts";
 import {
@@ -23,6 +23,7 @@ interface Run {
   readonly budget: Budget;
   readonly seed: number;
   readonly hash: ResultHash;
+  readonly forms: readonly TorchForm[];
 }
 
 async function openTorch({ model, candidates, seed }: Run, python: string) {
@@ -86,7 +87,9 @@ export const bench: Bench = {
     const budget = { turnMs, rounds: smoke ? 1 : options.number("rounds") };
     const candidates = smoke ? [1, 20] : [1, 100, 500, 1_000];
     const model = rankedModel(wideShape, seed);
-    const run = { model, candidates, budget, seed, hash: new ResultHash() };
+    // Compiling takes longer than a smoke should.
+    const forms = smoke ? torchForms.filter((form) => form !== "compiled") : torchForms;
+    const run = { model, candidates, budget, seed, forms, hash: new ResultHash() };
     const python = process.env.PEER_PYTHON ?? "";
     if (python === "") say("no PyTorch beside it: PEER_PYTHON names no interpreter");
     say(`served by ${nativeKernels().packs ? "bf16" : "fp32"} on ${nativeKernels().name}`);

@@ -1,13 +1,20 @@
 import { rmSync } from "node:fs";
 import { RecError } from "../../models/core/errors.ts";
 
+/** An answer's names and values. */
+export type PeerAnswer = Readonly<Record<string, unknown>>;
+
+export function isNumbers(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((one) => typeof one === "number");
+}
+
 /**
- * A Python script as a child process on one thread: it is given a folder, writes one line of JSON
- * when ready, then answers each line of standard input with one of JSON.
+ * A Python script as a child process on one thread: it is given a folder, writes a line of JSON
+ * when ready (an object), then answers each line of standard input with another.
  */
 export class PythonPeer {
   /** What it said when ready. */
-  first: unknown = null;
+  first: PeerAnswer = {};
   readonly #child: Bun.Subprocess<"pipe", "pipe", "inherit">;
   readonly #chunks: AsyncIterator<Uint8Array>;
   readonly #folder: string;
@@ -37,7 +44,7 @@ export class PythonPeer {
     }
   }
 
-  async ask(request: string): Promise<unknown> {
+  async ask(request: string): Promise<PeerAnswer> {
     this.#child.stdin.write(`${request}\n`);
     await this.#child.stdin.flush();
     return JSON.parse(await this.#line());

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { RecError } from "../../models/core/errors.ts";
 import type { MmoeLayout } from "../../models/ranking/layout.ts";
 import type { MmoeInputs } from "./onnx-mmoe.ts";
-import { PythonPeer } from "./python-peer.ts";
+import { isNumbers, PythonPeer } from "./python-peer.ts";
 
 /** How the model is written: a module a layer, batched products, those compiled. */
 export const torchForms = ["eager", "batched", "compiled"] as const;
@@ -16,10 +16,6 @@ export interface TorchScoringOptions {
   readonly weights: Float32Array;
   /** One entry for each number of rows that will be asked for; vectors only, nothing dense. */
   readonly inputs: readonly MmoeInputs[];
-}
-
-function isNumbers(value: unknown): value is number[] {
-  return Array.isArray(value) && value.every((one) => typeof one === "number");
 }
 
 /** PyTorch as a child process on one thread, with the same weights and inputs. */
@@ -49,7 +45,7 @@ export class TorchScoring {
 
   async #numbers(name: string, request: object): Promise<number[]> {
     const answer = await this.#peer.ask(JSON.stringify(request));
-    const values: unknown = Object.entries(answer ?? {}).find(([key]) => key === name)?.[1];
+    const values = answer[name];
     if (isNumbers(values)) return values;
     throw new RecError("REC_BENCH_PEER", `PyTorch's answer has no ${name}`);
   }

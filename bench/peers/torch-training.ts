@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { assert } from "../../models/core/assert.ts";
@@ -6,6 +6,7 @@ import { RecError } from "../../models/core/errors.ts";
 import type { RankerLayout } from "../../models/ranking/ranker.ts";
 import type { EmbeddingOptions } from "../../models/training/embedding-updates.ts";
 import { type SampleStream, streamIds, wideShape } from "../training/stream.ts";
+import { isNumbers, PythonPeer } from "./python-peer.ts";
 
 /** One pass over the stream. */
 export interface TrainingRun {
@@ -24,70 +25,31 @@ export interface TorchTrainingOptions {
 
 const script = join(import.meta.dir, "torch_training.py");
 
-function isNumbers(value: unknown): value is number[] {
-  return Array.isArray(value) && value.every((one) => typeof one === "number");
-}
-
 /** PyTorch as a child process that holds the stream and trains when asked. */
 export class TorchTraining {
-  readonly #child: Bun.Subprocess<"pipe", "pipe", "inherit">;
-  readonly #chunks: AsyncIterator<Uint8Array>;
-  readonly #folder: string;
-  #received = "";
-  version = "";
+  readonly version: string;
+  readonly #peer: PythonPeer;
 
-  private constructor(python: string, folder: string) {
-    this.#folder = folder;
-    this.#child = Bun.spawn([python, script, folder], {
-      stdin: "pipe",
-      stdout: "pipe",
-      stderr: "inherit",
-      env: { ...process.env, OMP_NUM_THREADS: "1", MKL_NUM_THREADS: "1" },
-    });
-    this.#chunks = this.#child.stdout.values();
+  private constructor(peer: PythonPeer, version: string) {
+    this.#peer = peer;
+    this.version = version;
   }
 
   static async open(options: TorchTrainingOptions): Promise<TorchTraining> {
     const folder = mkdtempSync(join(tmpdir(), "recmaster-torch-"));
     writeInputs(folder, options);
-    const peer = new TorchTraining(options.python, folder);
-    try {
-      const first: { version?: unknown } = JSON.parse(await peer.#line());
-      peer.version = String(first.version);
-      return peer;
-    } catch (error) {
-      await peer.close();
-      throw error;
-    }
+    const peer = await PythonPeer.open(options.python, script, folder);
+    return new TorchTraining(peer, String(peer.first.version));
   }
 
   async train(batch: number): Promise<TrainingRun> {
-    this.#child.stdin.write(`${batch}\n`);
-    await this.#child.stdin.flush();
-    const { seconds, logLosses }: Record<string, unknown> = JSON.parse(await this.#line());
+    const { seconds, logLosses } = await this.#peer.ask(String(batch));
     if (typeof seconds === "number" && isNumbers(logLosses)) return { seconds, logLosses };
     throw new RecError("REC_BENCH_PEER", "PyTorch's answer has no seconds or losses");
   }
 
-  async #line(): Promise<string> {
-    while (!this.#received.includes("\n")) {
-      const { value, done } = await this.#chunks.next();
-      if (done === true) {
-        const fix = "PEER_PYTHON must name a Python that has torch and numpy";
-        throw new RecError("REC_BENCH_PEER", "PyTorch ended without an answer", { fix });
-      }
-      this.#received += new TextDecoder().decode(value);
-    }
-    const end = this.#received.indexOf("\n");
-    const line = this.#received.slice(0, end);
-    this.#received = this.#received.slice(end + 1);
-    return line;
-  }
-
-  async close(): Promise<void> {
-    await this.#child.stdin.end();
-    await this.#child.exited;
-    rmSync(this.#folder, { recursive: true, force: true });
+  close(): Promise<void> {
+    return this.#peer.close();
   }
 }
 

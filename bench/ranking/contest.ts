@@ -1,7 +1,7 @@
 import { RecError } from "../../models/core/errors.ts";
 import { type Budget, middle, type ResultHash, timesFaster, turn } from "../kernels/measure.ts";
 import { OnnxMmoe, onnxMmoe } from "../peers/onnx-mmoe.ts";
-import { type TorchForm, type TorchScoring, torchForms } from "../peers/torch-scoring.ts";
+import type { TorchForm, TorchScoring } from "../peers/torch-scoring.ts";
 import { type Figure, median, percentile } from "../statistics.ts";
 import { inputsOf, type RankedModel, scorer } from "./model.ts";
 
@@ -52,6 +52,7 @@ export interface ContestOptions {
   /** Before every figure's name; may be empty. */
   readonly prefix: string;
   readonly torch: TorchScoring | null;
+  readonly forms: readonly TorchForm[];
   readonly budget: Budget;
   readonly seed: number;
   readonly hash: ResultHash;
@@ -76,15 +77,21 @@ async function openArms(options: ContestOptions): Promise<Arm[]> {
     const name = form === "joined" ? "onnx" : "onnxSplit";
     arms.push({ name, turn: (ms) => awaited(() => peer.score(), ms), close: () => peer.close() });
   }
-  for (const form of torch === null ? [] : torchForms) arms.push(await torchArm(form));
-  return arms;
-
-  async function torchArm(form: TorchForm): Promise<Arm> {
-    const found = await torch!.score(form, rows);
-    compare(`PyTorch, ${form},`, found, fp32.out, fp32Tolerance);
-    const name = `torch${form.slice(0, 1).toUpperCase()}${form.slice(1)}`;
-    return { name, turn: (ms) => torch!.turn(form, rows, ms), close: nothing };
+  if (torch !== null) {
+    for (const form of options.forms) arms.push(await torchArm(torch, form, fp32.out, rows));
   }
+  return arms;
+}
+
+async function torchArm(
+  torch: TorchScoring,
+  form: TorchForm,
+  wanted: Float32Array,
+  rows: number,
+): Promise<Arm> {
+  compare(`PyTorch, ${form},`, await torch.score(form, rows), wanted, fp32Tolerance);
+  const name = `torch${form.slice(0, 1).toUpperCase()}${form.slice(1)}`;
+  return { name, turn: (ms) => torch.turn(form, rows, ms), close: nothing };
 }
 
 /**
