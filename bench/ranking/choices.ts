@@ -5,6 +5,8 @@ import { alternate, type Budget, middle, type Timed } from "../kernels/measure.t
 import type { Figure } from "../statistics.ts";
 import { inputsOf, rankedModel, scorer, wideShape } from "./model.ts";
 
+const rates = { learningRate: 0.1, epsilon: 0.1, decay: 1 };
+
 export interface ChoiceSizes {
   readonly candidates: number;
   /** Items of the catalogue. */
@@ -21,7 +23,7 @@ function gathers(name: string, dim: number, sizes: ChoiceSizes): Timed & { relea
   for (let from = 0; from < items; from += 1_000) {
     const part = rows.subarray(from, from + 1_000);
     const gradients = new Float32Array(part.length * dim).fill(1);
-    table.applyAdagrad(part, part.length, gradients, { learningRate: 0.1, epsilon: 0.1 });
+    table.applyAdagrad(part, part.length, gradients, rates);
     table.publish(part, part.length, 1);
   }
   const random = new Random(seed);

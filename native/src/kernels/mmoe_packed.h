@@ -7,8 +7,10 @@ struct PackedProduct {
   const float* panels;
   const float* start;  // one a column, readable up to a multiple of 32
   int m, n, steps;     // n is a multiple of 16; a step is two rows of B
+  // The first rounded_columns columns, which pass through ReLU, go to `rounded`, the others to
+  // `plain`.
   int relu_columns, rounded_columns;
-  uint16_t* rounded;  // the first rounded_columns columns go here, the others into `plain`
+  uint16_t* rounded;
   ptrdiff_t rounded_row;
   float* plain;
   ptrdiff_t plain_row;
@@ -68,6 +70,14 @@ inline void packed_block(const PackedProduct& p, const uint16_t* a_from, const f
 #pragma GCC unroll 16
     for (int i = 0; i < kPointers; i++) a[i] += 2;
     panel += kPanel;
+  }
+  if (N == 2 && j0 + kPanel <= p.rounded_columns) {
+    uint16_t* to = p.rounded + row * p.rounded_row + j0;
+#pragma GCC unroll 16
+    for (int i = 0; i < R; i++) {
+      store(to + i * p.rounded_row, max(zero(), sums[i][0]), max(zero(), sums[i][N - 1]));
+    }
+    return;
   }
 #pragma GCC unroll 2
   for (int q = 0; q < N; q++) {

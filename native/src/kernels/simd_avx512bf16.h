@@ -7,3 +7,7 @@ inline void store(uint16_t* p, V x) {
 inline void store_part(uint16_t* p, V x, int n) {
   _mm256_mask_storeu_epi16(p, part_mask(n), rounded(x));
 }
+// Two vectors one after the other.
+inline void store(uint16_t* p, V first, V second) {
+  _mm512_storeu_si512(p, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(second.v, first.v)));
+}

@@ -89,32 +89,45 @@ inline void gate_softmax_of_four(const GateShape& s, const float* logits, float*
   }
 }
 
-// One row: mixed[h] = sum over experts of gates[h][e] * experts[e]. E > 0 fixes the number of
-// experts, so that their values stay in registers over all heads.
-template <int E, class Out>
+// W vectors of columns of one row for all heads; the experts' values stay in registers.
+template <int E, int W, class Out>
+inline void mix_columns(const GateShape& s, const float* gates, const float* experts, Out* mixed) {
+  V values[E][W];
+#pragma GCC unroll 8
+  for (int e = 0; e < E; e++) {
+    for (int w = 0; w < W; w++) values[e][w] = load(experts + e * s.expert_stride + w * kWidth);
+  }
+  for (int h = 0; h < s.heads; h++) {
+    V shares[E];
+    for (int e = 0; e < E; e++) shares[e] = all(gates[h * E + e]);
+    Out* out = mixed + h * s.mixed_head;
+#pragma GCC unroll 8
+    for (int w = 0; w < W; w++) {
+      V total = shares[0] * values[0][w];
+#pragma GCC unroll 8
+      for (int e = 1; e < E; e++) total = fma(shares[e], values[e][w], total);
+      store(out + w * kWidth, total);
+    }
+  }
+}
+
+// One row: mixed[h] = sum over experts of gates[h][e] * experts[e].
+template <class Out>
 inline void mix_row(const GateShape& s, const float* gates, const float* experts, Out* mixed) {
-  const int count = E > 0 ? E : s.experts;
-  for (int j = 0; j < s.width; j += kWidth) {
+  // As many as the registers hold.
+  constexpr int kColumns = kWidth == 16 ? 4 : 2;
+  int j = 0;
+  for (; s.experts == 4 && j + kColumns * kWidth <= s.width; j += kColumns * kWidth) {
+    mix_columns<4, kColumns>(s, gates, experts + j, mixed + j);
+  }
+  for (; j < s.width; j += kWidth) {
     const int n = s.width - j < kWidth ? s.width - j : kWidth;
     const bool whole = n == kWidth;
-    V values[E > 0 ? E : 1];
-    if constexpr (E > 0) {
-#pragma GCC unroll 8
-      for (int e = 0; e < E; e++) {
-        const float* from = experts + e * s.expert_stride + j;
-        values[e] = whole ? load(from) : load_part(from, n);
-      }
-    }
     for (int h = 0; h < s.heads; h++) {
-      const float* g = gates + h * count;
       V total = zero();
-#pragma GCC unroll 8
-      for (int e = 0; e < count; e++) {
-        if constexpr (E == 0) {
-          const float* from = experts + e * s.expert_stride + j;
-          values[0] = whole ? load(from) : load_part(from, n);
-        }
-        total = fma(all(g[e]), values[E > 0 ? e : 0], total);
+      for (int e = 0; e < s.experts; e++) {
+        const float* from = experts + e * s.expert_stride + j;
+        total = fma(all(gates[h * s.experts + e]), whole ? load(from) : load_part(from, n), total);
       }
       Out* out = mixed + h * s.mixed_head + j;
       if (whole) store(out, total);
@@ -133,12 +146,8 @@ inline void gate_mix(const GateShape& s, const float* logits, const float* exper
     float* g = gates + static_cast<ptrdiff_t>(r) * columns;
     const float* x = experts + r * s.experts_row;
     Out* out = mixed + r * s.mixed_row;
-    if (s.experts == 4) {
-      mix_row<4>(s, g, x, out);
-    } else {
-      gate_softmax(s, logits + r * s.logits_row, g);
-      mix_row<0>(s, g, x, out);
-    }
+    if (s.experts != 4) gate_softmax(s, logits + r * s.logits_row, g);
+    mix_row(s, g, x, out);
   }
 }
 
