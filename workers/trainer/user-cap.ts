@@ -3,14 +3,13 @@ import type { Sample } from "../../models/training/sample.ts";
 
 /** Batches over which a user's samples are counted. */
 const batches = 10;
-/** A slate's worth in a batch, two over the batches, or so many times the average of users. */
-const inBatchMin = 20;
-const inWindowMin = 40;
+/** A slate's worth, or so many times what a user has on average. */
+const samplesMin = 20;
 const averages = 4;
 
 /**
- * Leaves out what one user has beyond her share of a batch and of the latest ten, so that a flood
- * from one place is a trickle. Where users are few, each may have more. Samples of users without a
+ * Leaves out what one user has beyond her share of the latest ten batches, so that a flood from one
+ * place is a trickle. Where users are few, each may have more. Samples of users without a
  * row are nobody's, and stay; corrections are late labels of samples that were counted.
  */
 export class UserCap {
@@ -21,14 +20,13 @@ export class UserCap {
     const before = this.#sums();
     const offered = new Map<number, number>();
     for (const { userRow } of batch) offered.set(userRow, (offered.get(userRow) ?? 0) + 1);
-    const inBatchMax = Math.max(inBatchMin, averages * averageOf(offered));
     for (const [user, count] of before) offered.set(user, (offered.get(user) ?? 0) + count);
-    const inWindowMax = Math.max(inWindowMin, averages * averageOf(offered));
+    const most = Math.max(samplesMin, averages * averageOf(offered));
     const kept = new Map<number, number>();
     const out = batch.filter(({ kind, userRow }) => {
       if (kind !== "primary" || userRow === noRow) return true;
       const count = (kept.get(userRow) ?? 0) + 1;
-      const isOver = count > inBatchMax || (before.get(userRow) ?? 0) + count > inWindowMax;
+      const isOver = (before.get(userRow) ?? 0) + count > most;
       if (!isOver) kept.set(userRow, count);
       return !isOver;
     });
