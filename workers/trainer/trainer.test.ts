@@ -144,7 +144,6 @@ describe("online trainer", () => {
     for (let from = 0; from + 10 <= hers.length; from++) {
       const sum = hers.slice(from, from + 10).reduce((all, one) => all + one, 0);
       expect(sum).toBeLessThanOrEqual(70);
-      expect(sum).toBeGreaterThan(0);
     }
   });
 
