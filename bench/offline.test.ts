@@ -22,4 +22,4 @@ test("smoke: figures of both models and their difference, on a made-up history",
   const withPeer = (process.env.PEER_PYTHON ?? "") !== "";
   expect("clickAucLightgbm" in figures).toBe(withPeer);
   expect(lines.join("").includes("PEER_PYTHON")).toBe(!withPeer);
-});
+}, 120_000);

@@ -17,7 +17,9 @@ import { loadDefinition } from "../workers/load-definition.ts";
 import type { Bench, BenchContext, Figure } from "./harness.ts";
 import { lightgbmPredictions } from "./peers/lightgbm.ts";
 
-const peers = ["lightgbm"] as const;
+/** LightGBM, whose seconds are medians or means. */
+const peers = ["lightgbm", "lightgbm-mean"] as const;
+type Peer = (typeof peers)[number];
 type Arm = ComparedModel | (typeof peers)[number];
 
 /** Predictions of one arm: [seed][head] columns over the test rows. */
@@ -59,13 +61,19 @@ function headText({ head, figures }: HeadReport): string {
   return `${head} ${value.toFixed(4)}`;
 }
 
-async function peerRuns({ context, definition, data, seeds }: Task): Promise<Runs | null> {
+async function peerRuns(
+  { context, definition, data, seeds }: Task,
+  peer: Peer,
+): Promise<Runs | null> {
   const python = process.env.PEER_PYTHON ?? "";
   if (python === "") {
-    context.say("lightgbm is left out: PEER_PYTHON names no interpreter that has it");
+    context.say(`${peer} is left out: PEER_PYTHON names no interpreter that has it`);
     return null;
   }
-  const heads = definition.heads.map(({ name, kind }) => ({ name, kind }));
+  const seconds = peer === "lightgbm" ? ("median" as const) : ("mean" as const);
+  const heads = definition.heads.map(({ name, kind }) => {
+    return { name, objective: kind === "binary" ? ("binary" as const) : seconds };
+  });
   const task = { train: data.train.flat(), test: data.test, heads, seeds, say: context.say };
   return await lightgbmPredictions(python, task);
 }
@@ -134,8 +142,8 @@ async function compareAll(task: Task): Promise<Record<string, Figure>> {
   let figures: Record<string, Figure> = {};
   for (const other of against) {
     const others =
-      other === "lightgbm"
-        ? await peerRuns(task)
+      other === "lightgbm" || other === "lightgbm-mean"
+        ? await peerRuns(task, other)
         : runsOf(other).map((heads) => heads.map((head) => head.predictions));
     if (others === null) continue;
     for (const model of ours.filter((one) => one !== other)) {

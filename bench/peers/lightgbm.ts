@@ -8,7 +8,11 @@ import type { Sample } from "../../models/training/sample.ts";
 export interface PeerTask {
   readonly train: readonly Sample[];
   readonly test: readonly Sample[];
-  readonly heads: readonly { readonly name: string; readonly kind: "binary" | "seconds" }[];
+  readonly heads: readonly {
+    readonly name: string;
+    /** Seconds by the median or the mean of their logarithm. */
+    readonly objective: "binary" | "median" | "mean";
+  }[];
   readonly seeds: number;
   readonly say: (text: string) => void;
 }

@@ -34,13 +34,16 @@ def read(path):
     return head, features, labels, parts
 
 
-def settings(kind, choice, seed):
-    """Seconds are learned as log1p seconds by their median: the figure is a mean absolute error."""
-    objective = {"objective": "binary", "metric": "auc"}
-    if kind == "seconds":
-        objective = {"objective": "regression_l1", "metric": "l1"}
+OBJECTIVES = {
+    "binary": {"objective": "binary", "metric": "auc"},
+    "median": {"objective": "regression_l1", "metric": "l1"},
+    "mean": {"objective": "regression", "metric": "l2"},
+}
+
+
+def settings(objective, choice, seed):
     return {
-        **objective,
+        **OBJECTIVES[objective],
         **choice,
         "learning_rate": 0.03,
         "feature_fraction": 0.6,
@@ -54,38 +57,39 @@ def settings(kind, choice, seed):
     }
 
 
-def choose(kind, early, late):
+def choose(objective, early, late):
     """The best of the grid on the late part of training, with its number of trees."""
     best = None
     for choice in GRID:
         late_set = lgb.Dataset(*late, free_raw_data=False)
         booster = lgb.train(
-            settings(kind, choice, 1),
+            settings(objective, choice, 1),
             lgb.Dataset(*early, free_raw_data=False),
             TREES_MAX,
             valid_sets=[late_set],
             callbacks=[lgb.early_stopping(PATIENCE, verbose=False)],
         )
         score = next(iter(booster.best_score["valid_0"].values()))
-        better = best is None or (score < best[0] if kind == "seconds" else score > best[0])
+        better = best is None or (score > best[0] if objective == "binary" else score < best[0])
         if better:
             best = (score, choice, booster.best_iteration)
     return best
 
 
-def predict(name, kind, seeds, columns):
+def predict(name, objective, seeds, columns):
+    """Seconds are learned as log1p seconds."""
     features, labels, parts = columns
-    target = np.log1p(labels) if kind == "seconds" else labels
+    target = labels if objective == "binary" else np.log1p(labels)
     known = ~np.isnan(labels)
     part = lambda wanted: (features[known & wanted], target[known & wanted])
-    score, choice, trees = choose(kind, part(parts == 0), part(parts == 1))
+    score, choice, trees = choose(objective, part(parts == 0), part(parts == 1))
     print(f"lightgbm {name}: {choice} {trees} trees, {score:.4f} inside training", flush=True)
     out = []
     for seed in range(1, seeds + 1):
         train = lgb.Dataset(*part(parts < 2), free_raw_data=False)
-        booster = lgb.train(settings(kind, choice, seed), train, trees)
+        booster = lgb.train(settings(objective, choice, seed), train, trees)
         values = booster.predict(features[parts == 2])
-        out.append(np.expm1(np.maximum(values, 0)) if kind == "seconds" else values)
+        out.append(values if objective == "binary" else np.expm1(np.maximum(values, 0)))
     return out
 
 
@@ -93,7 +97,7 @@ def main(features_path, predictions_path):
     head, features, labels, parts = read(features_path)
     seeds = head["seeds"]
     by_head = [
-        predict(one["name"], one["kind"], seeds, (features, labels[:, h], parts))
+        predict(one["name"], one["objective"], seeds, (features, labels[:, h], parts))
         for h, one in enumerate(head["heads"])
     ]
     out = np.array([[runs[seed] for runs in by_head] for seed in range(seeds)], "<f4")
