@@ -10,49 +10,30 @@ export interface ScoredModel {
   readonly items: VectorRows;
 }
 
-const rowsAtOnce = 512;
-
 /**
- * Predictions of every head, one column a head, by the serving path (no position input). Binary
- * heads: probabilities, those with `given` of the product over all impressions, as their labels
- * are. Seconds heads: seconds.
+ * Predictions of every head, one column a head, row by row as requests are served: from a filled
+ * slot, in its serving precision, without the position input. Binary heads: probabilities, those
+ * with `given` of the product over all impressions, as their labels are. Seconds heads: seconds.
  */
 export function scoreSamples(model: ScoredModel, samples: readonly Sample[]): Float64Array[] {
-  const { layout } = model.ranker;
-  const out = layout.headNames.map(() => new Float64Array(samples.length));
-  for (let from = 0; from < samples.length; from += rowsAtOnce) {
-    const part = samples.slice(from, from + rowsAtOnce);
-    const scores = scorePart(model, part);
-    for (let h = 0; h < layout.heads; h++) {
-      const given = layout.givenHead[h]!;
-      for (let r = 0; r < part.length; r++) {
-        const rate = given < 0 ? 1 : scores[given * part.length + r]!;
-        out[h]![from + r] = rate * scores[h * part.length + r]!;
-      }
-    }
-  }
-  return out;
-}
-
-function scorePart(model: ScoredModel, part: readonly Sample[]): Float32Array {
-  const { ranker, weights } = model;
-  const { userDense, itemDense, userVector, itemVector, heads } = ranker.layout;
-  const count = part.length;
-  const input = {
-    ...{ weights, count, userRows: count },
-    userDense: new Float32Array(count * userDense),
-    itemDense: new Float32Array(count * itemDense),
-    userVector: new Float32Array(count * userVector),
-    itemVectors: new Float32Array(count * itemVector),
+  const { ranker, users, items } = model;
+  const { heads, givenHead, headNames, userVector, itemVector } = ranker.layout;
+  const weights = new Float32Array(ranker.slotFloats);
+  ranker.fillSlot(model.weights, weights);
+  const vectors = {
+    userVector: new Float32Array(userVector),
+    itemVectors: new Float32Array(itemVector),
   };
-  part.forEach((sample, r) => {
-    input.userDense.set(sample.userDense, r * userDense);
-    input.itemDense.set(sample.itemDense, r * itemDense);
+  const scores = new Float32Array(heads);
+  const out = headNames.map(() => new Float64Array(samples.length));
+  samples.forEach(({ userRow, itemRow, userDense, itemDense }, row) => {
+    if (userVector > 0) users.gatherWorking(Uint32Array.of(userRow), 1, vectors.userVector);
+    if (itemVector > 0) items.gatherWorking(Uint32Array.of(itemRow), 1, vectors.itemVectors);
+    ranker.scoreSlot({ weights, userDense, itemDense, ...vectors, count: 1 }, scores);
+    for (let h = 0; h < heads; h++) {
+      const given = givenHead[h]!;
+      out[h]![row] = (given < 0 ? 1 : scores[given]!) * scores[h]!;
+    }
   });
-  const rowsOf = (name: "userRow" | "itemRow") => Uint32Array.from(part, (one) => one[name]);
-  if (userVector > 0) model.users.gatherWorking(rowsOf("userRow"), count, input.userVector);
-  if (itemVector > 0) model.items.gatherWorking(rowsOf("itemRow"), count, input.itemVectors);
-  const out = new Float32Array(count * heads);
-  ranker.score(input, out);
   return out;
 }
