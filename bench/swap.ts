@@ -1,6 +1,6 @@
 import { RecError } from "../models/core/errors.ts";
 import type { Bench, BenchContext, Figure } from "./harness.ts";
-import { type Answer, closedLoop, httpRequest, LoadClient } from "./open-loop.ts";
+import { type Answer, httpRequest, LoadClient } from "./open-loop.ts";
 import { memoryMb } from "./process-figures.ts";
 import { seedServer } from "./seeding.ts";
 import { type ServerProcess, startServer } from "./server-process.ts";
@@ -50,6 +50,8 @@ const drainMs = 3_000;
 /** Requests under way at once while the peak is measured. */
 const peakUsers = 4;
 const clickEvery = 3;
+/** One item of so many is liked, by all. */
+const likedOf = 5;
 
 async function countsOf(port: number): Promise<Counts> {
   const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
@@ -73,7 +75,8 @@ function readSlate(body: Uint8Array | null) {
   return {
     model: model === undefined ? null : Number(model),
     requestId: /"requestId":"([0-9a-f]+)"/.exec(text)?.[1] ?? "",
-    first: /"items":\[\{"id":"([^"]+)"/.exec(text)?.[1] ?? null,
+    // A taste that stays: the first of the items that everybody likes.
+    liked: [...text.matchAll(/"id":"i(\d+)"/g)].find(([, id]) => Number(id) % likedOf === 0)?.[1],
   };
 }
 
@@ -101,15 +104,17 @@ class Subject {
     await this.#client.open(64);
   }
 
-  /** Slates a second that a closed loop gets. */
+  /** Slates a second that a closed loop of the same requests gets. */
   async peak(seconds: number, slate: number): Promise<number> {
-    const next = (index: number) => {
-      const user = `u${index % this.#sizes.users}`;
-      return httpRequest("POST", "/v1/recommend", { user, n: slate });
+    const run: Run = { latenciesMs: [], failed: 0, decreased: 0, failures: [] };
+    const startMs = performance.now();
+    const live = async () => {
+      while (performance.now() - startMs < seconds * 1_000) {
+        await this.#ask(run, { atMs: performance.now(), slate });
+      }
     };
-    const load = { users: peakUsers, seconds, next };
-    const { samples, seconds: took } = await closedLoop(this.#client, load);
-    return samples.filter(({ good }) => good).length / took;
+    await Promise.all(Array.from({ length: peakUsers }, live));
+    return (1_000 * (run.latenciesMs.length - run.failed)) / (performance.now() - startMs);
   }
 
   async run(seconds: number, load: Load): Promise<Run> {
@@ -142,12 +147,12 @@ class Subject {
       body: Uint8Array | null;
     }>((resolve) => this.#client.send(request, atMs, resolve));
     run.latenciesMs.push(answer.latencyMs);
-    const { model, requestId, first } = readSlate(answer.body);
+    const { model, requestId, liked } = readSlate(answer.body);
     if (answer.status !== 200) fail(run, "slate", answer);
     if (model !== null && model < newest) run.decreased++;
     this.#newest = Math.max(this.#newest, model ?? 0);
-    if (first === null || index % clickEvery !== 0) return;
-    const click = { type: "click", user, item: first, requestId };
+    if (liked === undefined || index % clickEvery !== 0) return;
+    const click = { type: "click", user, item: `i${liked}`, requestId };
     const taken = await this.#client.request(httpRequest("POST", "/v1/events", [click]));
     if (taken.status !== 200) fail(run, "event", taken);
   }
