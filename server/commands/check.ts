@@ -17,6 +17,7 @@ const notes = `state   rebuilds what a start rebuilds and compares every row of 
         recent sequence and every document with a replay of the whole log; no event id and no
         sample may stand twice. Exit code 1 where anything differs.
 skew    recomputes the features of every served row from the log; see check skew --help.
+simulation   crashes everything many times over, held to a plain oracle; see its --help.
 taste   prints slates and similar items by title; see check taste --help.`;
 
 type Write = (text: string) => void;
@@ -30,13 +31,17 @@ export async function run(
     const taste = await import("./check-taste.ts");
     return await taste.run(args.slice(1), write);
   }
+  if (args[0] === "simulation") {
+    const simulation = await import("./check-simulation.ts");
+    return await simulation.run(args.slice(1), write);
+  }
   if (args[0] === "skew") {
     const skew = await import("./check-skew.ts");
     return await skew.run(args.slice(1), write);
   }
   const options = parseOptions(args, specs);
   if (options.flag("help")) {
-    write(helpText("check state|skew|taste [options]", specs, notes));
+    write(helpText("check state|skew|simulation|taste [options]", specs, notes));
     return 0;
   }
   if (options.rest.length !== 1 || options.rest[0] !== "state") {

@@ -18,6 +18,7 @@ export interface IngestParts {
   readonly store: DocumentStore;
   readonly clock: Clock;
   readonly categoriesMax?: number;
+  readonly dedupIdsMax?: number;
   /** Given where requests are answered meanwhile. */
   readonly turns?: Turns;
 }
@@ -42,7 +43,7 @@ export function createIngest(parts: IngestParts): IngestAssembly {
     fresh: state.fresh,
     onFull: () => metrics.add('rec_limit_reached_total{limit="categoriesMax"}', 1),
   });
-  const deduplicator = new Deduplicator();
+  const deduplicator = new Deduplicator(parts.dedupIdsMax);
   const shared = { users, items, log, clock, metrics };
   const { interactions } = definition;
   const categoriesOf = (itemRow: number, out: Int32Array) =>

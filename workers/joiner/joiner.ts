@@ -331,7 +331,10 @@ export class JoinerCore {
     this.#watermarkMs = Math.max(this.#watermarkMs, nextMs);
     this.#emitDue();
     this.#releaseDue();
-    this.#waiting.expire(this.#watermarkMs);
+    // By when they came in, not by event time: a client's clock that runs ahead moves the watermark
+    // past interactions whose slate is still on its way to the log.
+    const receivedMs = Math.max(0, ...this.#receivedMs) - this.#maxDisorderMs;
+    this.#waiting.expire(Math.max(receivedMs, idle ? clockMs : 0));
   }
 
   #emitDue(): void {

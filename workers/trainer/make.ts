@@ -4,6 +4,7 @@ import type { RecommenderDefinition } from "../../models/definition/define.ts";
 import { definitionHash } from "../../models/definition/hash.ts";
 import { lossWeightsOf, rankerShapeOf } from "../../models/ranking/definition-shape.ts";
 import { createRanker } from "../../models/ranking/ranker.ts";
+import type { SnapshotFiles } from "../../models/snapshot/format.ts";
 import { RankTrainer } from "../../models/training/trainer.ts";
 import type { SharedState } from "../shared-state.ts";
 import { realFileSystem } from "../stores/file-system.ts";
@@ -27,6 +28,8 @@ export interface TrainerParts {
   readonly clock?: Clock;
   /** Default: yes. */
   readonly guarded?: boolean;
+  /** Default: the real one. */
+  readonly files?: SnapshotFiles;
 }
 
 /** The trainer of a definition over shared state; restores, catches up and publishes. */
@@ -48,7 +51,7 @@ export async function makeTrainerRole(parts: TrainerParts): Promise<TrainerRole>
     dataDir === null
       ? null
       : new ModelSnapshots({
-          files: realFileSystem(),
+          files: parts.files ?? realFileSystem(),
           directory: `${dataDir}/models`,
           definitionHash: definitionHash(definition),
           report: warn,

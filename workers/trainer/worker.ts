@@ -57,6 +57,11 @@ export class TrainerRole {
     return role;
   }
 
+  /** What is trained. */
+  get trainer(): OnlineTrainer {
+    return this.#options.trainer;
+  }
+
   /** Per head, over the latest samples as they were before they were learned. */
   metrics(): HeadMetrics[] {
     return this.#options.trainer.metrics();
@@ -132,6 +137,9 @@ export class TrainerRole {
 
   snapshot(): void {
     const { clock, trainer, snapshots, warn } = this.#options;
+    // A thread that started again goes on below what is live: rows are published ahead of what it
+    // has learned, and a start from such a snapshot could publish nothing below them.
+    if (trainer.version < trainer.liveVersion) return;
     this.#savedMs = clock.nowMs();
     try {
       snapshots?.save(trainer, clock.nowMs());

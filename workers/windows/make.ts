@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { Clock } from "../../models/core/clock.ts";
 import type { RecommenderDefinition } from "../../models/definition/define.ts";
 import { definitionHash } from "../../models/definition/hash.ts";
+import type { SnapshotFiles } from "../../models/snapshot/format.ts";
 import type { SharedState } from "../shared-state.ts";
 import { SnapshotCheckpoints } from "../stores/embedded/snapshot-checkpoints.ts";
 import type { TailedLog } from "../stores/event-log.ts";
@@ -18,6 +19,8 @@ export interface WindowsParts {
   readonly dataDir: string;
   readonly clock: Clock;
   readonly warn: (text: string) => void;
+  /** Default: the real one. */
+  readonly files?: SnapshotFiles;
 }
 
 /** The windows role over shared state, restored from its newest checkpoint in `dataDir`. */
@@ -35,7 +38,7 @@ export async function makeWindowsRole(parts: WindowsParts): Promise<WindowsRole>
     seen: state.seen,
   });
   const checkpoints = new SnapshotCheckpoints({
-    files: realFileSystem(),
+    files: parts.files ?? realFileSystem(),
     directory: join(parts.dataDir, "checkpoints", "windows"),
     definitionHash: definitionHash(definition),
     clock,

@@ -1,0 +1,257 @@
+import { ManualClock } from "../../../models/core/clock.ts";
+import { messageOf, RecError } from "../../../models/core/errors.ts";
+import { Random } from "../../../models/core/random.ts";
+import { FaultyFileSystem } from "../../../workers/stores/faulty-file-system.ts";
+import { Differences } from "../differences.ts";
+import { SimulatedClients } from "./clients.ts";
+import { Invariants } from "./invariants.ts";
+import { SimulationLedger } from "./ledger.ts";
+import {
+  dataDir,
+  roleNames,
+  type SimulatedOptions,
+  type SimulatedRole,
+  SimulatedServer,
+} from "./simulated-server.ts";
+import { verifySimulation } from "./verify.ts";
+
+export interface SimulationOptions {
+  readonly seed: number;
+  /** Acknowledged events after which the run ends. */
+  readonly events: number;
+  /** Differences that are kept as text. */
+  readonly shownMax?: number;
+}
+
+export interface SimulationReport {
+  readonly seed: number;
+  readonly events: number;
+  /** How often what happened. */
+  readonly met: ReadonlyMap<string, number>;
+  readonly differences: Differences;
+}
+
+const startMs = Date.UTC(2026, 0, 5, 8);
+/** Chances of each step: a crash of the process, the death of one role. */
+const crashChance = 0.004;
+const deathChance = 0.004;
+/** After a day and an hour nothing belongs to a slate any more. */
+const closedMs = 25 * 3_600_000;
+const damageable = [`${dataDir}/checkpoints/windows`, `${dataDir}/models`];
+
+/** What may be begun, and how often it is. */
+const actors = {
+  ...{ redelivery: 0.3, events: 8, slate: 3, document: 0.5, windows: 5, joiner: 2, trainer: 2 },
+  ...{ checkpoint: 0.15, snapshot: 0.15 },
+} as const;
+type Actor = keyof typeof actors;
+const actorNames: readonly Actor[] = [
+  ...(["events", "slate", "document", "windows", "joiner", "trainer"] as const),
+  ...(["checkpoint", "snapshot", "redelivery"] as const),
+];
+const weightOfAll = actorNames.reduce((sum, name) => sum + actors[name], 0);
+
+/** One run: a seed decides everything that happens. */
+export async function simulate(options: SimulationOptions): Promise<SimulationReport> {
+  return await new Simulation(options).run();
+}
+
+class Simulation {
+  readonly #options: SimulationOptions;
+  readonly #random: Random;
+  readonly #disk: FaultyFileSystem;
+  readonly #clock = new ManualClock(startMs);
+  readonly #ledger = new SimulationLedger();
+  readonly #clients: SimulatedClients;
+  readonly #differences: Differences;
+  readonly #settings: Pick<
+    SimulatedOptions,
+    "publishEvery" | "emitAfterMs" | "segmentBytes" | "durability"
+  >;
+  readonly #running = new Map<Actor, Promise<void>>();
+  #lives = 0;
+  #accepted = 0;
+
+  constructor(options: SimulationOptions) {
+    const random = new Random(options.seed);
+    this.#options = options;
+    this.#random = random;
+    this.#disk = new FaultyFileSystem(random.fork());
+    this.#clients = new SimulatedClients(random.fork(), this.#ledger);
+    this.#differences = new Differences(options.shownMax ?? 10);
+    this.#settings = {
+      publishEvery: 10 + random.int(90),
+      emitAfterMs: 1_000 + random.int(150_000),
+      segmentBytes: 1 << (12 + random.int(10)),
+      // Then a power loss may take what was acknowledged, a kill may not.
+      durability: random.int(5) === 0 ? "async" : "fsync",
+    };
+  }
+
+  async run(): Promise<SimulationReport> {
+    const { seed, events } = this.#options;
+    let server = await this.#start();
+    while (this.#accepted < events && this.#differences.total === 0) {
+      server = await this.#live(server);
+    }
+    await this.#finish(server);
+    return { seed, events: this.#accepted, met: this.#ledger.met, differences: this.#differences };
+  }
+
+  /** One life of the process: until it crashes, or enough has been sent. */
+  async #live(server: SimulatedServer): Promise<SimulatedServer> {
+    const random = this.#random;
+    const invariants = new Invariants((text) => this.#differences.add(text));
+    while (this.#accepted < this.#options.events) {
+      this.#clock.advanceTo(this.#clock.nowMs() + random.exponential(150));
+      this.#begin(server, this.#pick());
+      for (let turns = random.int(4); turns > 0; turns--) await null;
+      invariants.check(server);
+      if (random.next() < deathChance) await this.#killRole(server, this.#anyRole());
+      for (const role of roleNames) {
+        // In the middle of a step most of all.
+        const chance = this.#running.has(role) ? deathChance : 0;
+        if (random.next() < chance) await this.#killRole(server, role);
+      }
+      for (const role of roleNames) if (server[role] === null) await this.#revive(server, role);
+      if (random.next() < crashChance) return await this.#crash(server);
+    }
+    return server;
+  }
+
+  #pick(): Actor {
+    let at = this.#random.next() * weightOfAll;
+    for (const name of actorNames) {
+      at -= actors[name];
+      if (at < 0) return name;
+    }
+    return "events";
+  }
+
+  /** Begins what an actor does next, unless it is still at it. */
+  #begin(server: SimulatedServer, actor: Actor): void {
+    if (this.#running.has(actor)) return;
+    const running = this.#act(server, actor)
+      .catch((error) => this.#failed(actor, error))
+      .finally(() => this.#running.delete(actor));
+    this.#running.set(actor, running);
+  }
+
+  async #act(server: SimulatedServer, actor: Actor): Promise<void> {
+    const { windows, joiner, trainer } = server;
+    if (actor === "events") this.#accepted += await this.#clients.sendEvents(server);
+    else if (actor === "slate") await this.#clients.askSlate(server);
+    else if (actor === "document") await this.#clients.putDocument(server);
+    else if (actor === "redelivery") await this.#clients.deliverAgain(server);
+    else if (actor === "windows") await windows?.step();
+    else if (actor === "joiner") await joiner?.step();
+    else if (actor === "trainer") await trainer?.step();
+    else if (actor === "checkpoint") await windows?.checkpoint();
+    else trainer?.snapshot();
+  }
+
+  /** A refused operation is tried again later; anything else is a fault of the product. */
+  #failed(actor: Actor, error: unknown): void {
+    if (error instanceof RecError) this.#ledger.meet(`${actor}: ${error.code}`);
+    else this.#differences.add(`${actor}: ${stackOf(error)}`);
+  }
+
+  #anyRole(): SimulatedRole {
+    return roleNames[this.#random.int(roleNames.length)]!;
+  }
+
+  async #killRole(server: SimulatedServer, role: SimulatedRole): Promise<void> {
+    if (server[role] === null) return;
+    this.#ledger.meet(`deaths of ${role}`);
+    const others = role === "windows" ? this.#running.get("checkpoint") : undefined;
+    await server.killRole(role, [this.#running.get(role), others]);
+  }
+
+  async #revive(server: SimulatedServer, role: SimulatedRole): Promise<void> {
+    try {
+      await server.startRole(role);
+    } catch (error) {
+      if (!(error instanceof RecError)) throw error;
+      this.#ledger.meet(`${role} did not start: ${error.code}`);
+      await server.killRole(role, []);
+    }
+  }
+
+  async #crash(server: SimulatedServer): Promise<SimulatedServer> {
+    const power = this.#settings.durability === "fsync" && this.#random.int(2) === 0;
+    this.#ledger.meet(power ? "power losses" : "kills");
+    if (power) this.#disk.losePower();
+    else this.#disk.killProgram();
+    await server.abandon([...this.#running.values()]);
+    return await this.#start();
+  }
+
+  /** Starts on what is left, again and again where the disk refuses. */
+  async #start(): Promise<SimulatedServer> {
+    const random = this.#random;
+    if (random.int(3) === 0) this.#damage();
+    for (let tries = 0; ; tries++) {
+      const rate = tries > 3 ? 0 : [0, 0.001, 0.01][random.int(3)]!;
+      this.#disk.rates = { tornWrite: rate, fullDisk: rate, failedSync: rate };
+      try {
+        return await SimulatedServer.open({
+          ...{ disk: this.#disk, clock: this.#clock, seed: this.#options.seed + this.#lives++ },
+          ...this.#settings,
+          warn: (text) => this.#ledger.meet(`warned: ${text.replaceAll(/[0-9]+/g, "N")}`),
+          differ: (text) => this.#differences.add(text),
+        });
+      } catch (error) {
+        if (!(error instanceof RecError) || tries > 10) throw error;
+        this.#ledger.meet(`starts refused: ${error.code}`);
+        this.#disk.killProgram();
+      }
+    }
+  }
+
+  /** Turns a bit of a checkpoint, a snapshot or a manifest: one copy of it at most. */
+  #damage(): void {
+    const random = this.#random;
+    const directory = damageable[random.int(damageable.length)]!;
+    const names = this.#disk.list(directory);
+    const name = names[random.int(names.length)];
+    if (name === undefined) return;
+    const path = `${directory}/${name}`;
+    const file = this.#disk.open(path, "read");
+    const size = file.size();
+    if (size > 0) this.#disk.flipBit(path, random.int(size), random.int(8));
+    this.#ledger.meet("bits turned");
+  }
+
+  /** A last crash on a disk that works from then on; everything is taken in, and held to. */
+  async #finish(last: SimulatedServer): Promise<void> {
+    this.#disk.rates = {};
+    await Promise.allSettled(this.#running.values());
+    this.#disk.killProgram();
+    await last.abandon([]);
+    const server = await SimulatedServer.open({
+      ...{ disk: this.#disk, clock: this.#clock, seed: this.#options.seed, ...this.#settings },
+      ...{ warn: () => {}, differ: () => {} },
+    });
+    try {
+      await settle(server);
+      this.#clock.advanceTo(this.#clock.nowMs() + closedMs);
+      await settle(server);
+      await verifySimulation(server, this.#ledger, (text) => this.#differences.add(text));
+    } finally {
+      await server.close();
+    }
+  }
+}
+
+/** Every role takes in all that there is. */
+async function settle({ windows, joiner, trainer }: SimulatedServer): Promise<void> {
+  while (windows?.caughtUp === false) await windows.step();
+  while (((await joiner?.step()) ?? 0) > 0);
+  // Samples of the step before may have let out more.
+  await joiner?.step();
+  while (((await trainer?.step()) ?? 0) > 0);
+}
+
+function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : messageOf(error);
+}

@@ -1,0 +1,228 @@
+import { assert } from "../../../models/core/assert.ts";
+import { id128ToHex, readId128, viewOf } from "../../../models/core/bytes.ts";
+import type { ManualClock } from "../../../models/core/clock.ts";
+import { Random } from "../../../models/core/random.ts";
+import definition from "../../../models/definition/default.ts";
+import { rankerShapeOf } from "../../../models/ranking/definition-shape.ts";
+import { createRanker } from "../../../models/ranking/ranker.ts";
+import { GenerationHolder } from "../../../models/recall/generation.ts";
+import { servedAt } from "../../../models/training/served-view.ts";
+import { JoinerCore } from "../../../workers/joiner/joiner.ts";
+import { JoinerRole } from "../../../workers/joiner/worker.ts";
+import { createRankingEngine } from "../../../workers/ranking/build.ts";
+import { createSharedState } from "../../../workers/shared-state.ts";
+import type { SegmentLog } from "../../../workers/stores/embedded/segment-log.ts";
+import type { Topic } from "../../../workers/stores/event-log.ts";
+import type { FaultyFileSystem } from "../../../workers/stores/faulty-file-system.ts";
+import { openDocumentStore, openEventLog } from "../../../workers/stores/open.ts";
+import { makeTrainerRole } from "../../../workers/trainer/make.ts";
+import { makeWindowsRole } from "../../../workers/windows/make.ts";
+import { createIngest } from "../../ingest/create-ingest.ts";
+import { MortalFiles } from "./mortal-files.ts";
+import { rescore } from "./rescore.ts";
+
+export const dataDir = "data";
+export const topics = { events: 1, served: 1, samples: 1, items: 1, commits: 1 } as const;
+
+/** Small, so that a life begins at once. */
+const capacities = {
+  ...{ usersMax: 4_096, itemsMax: 4_096, categoriesMax: 64, userCategoryPairsMax: 1 << 16 },
+  ...{ seenItemsPerUser: 64, readersMax: 4 },
+} as const;
+const dedupIdsMax = 200_000;
+const joinerRowsMax = 100_000;
+const modelFloats = createRanker(rankerShapeOf(definition)).slotFloats;
+
+export const roleNames = ["windows", "joiner", "trainer"] as const;
+export type SimulatedRole = (typeof roleNames)[number];
+const written: Readonly<Partial<Record<SimulatedRole, Topic>>> = {
+  windows: "commits",
+  joiner: "samples",
+};
+
+export interface SimulatedOptions {
+  readonly disk: FaultyFileSystem;
+  readonly clock: ManualClock;
+  readonly seed: number;
+  readonly segmentBytes: number;
+  readonly publishEvery: number;
+  readonly emitAfterMs: number;
+  readonly durability: "fsync" | "async";
+  readonly warn: (text: string) => void;
+  /** Told of an answer that breaks an invariant. */
+  readonly differ: (text: string) => void;
+}
+
+/**
+ * As in a server, an answer does not wait for its record, which lingers a while: what follows the
+ * answer may be in the log before it. Looks at each record on its way.
+ */
+class ServedWriter {
+  readonly #log: SegmentLog;
+  readonly #random: Random;
+  readonly #look: (record: Uint8Array) => void;
+  readonly #running = new Set<Promise<unknown>>();
+  /** Requests whose record is on its way. */
+  readonly lingering = new Set<string>();
+
+  constructor(log: SegmentLog, random: Random, look: (record: Uint8Array) => void) {
+    this.#log = log;
+    this.#random = random;
+    this.#look = look;
+  }
+
+  async append(...given: Parameters<SegmentLog["append"]>): Promise<number> {
+    const [record] = given[2];
+    assert(record !== undefined, "a slate is a record");
+    this.#look(record);
+    const request = id128ToHex(readId128(viewOf(record), servedAt.requestId));
+    this.lingering.add(request);
+    const appended = this.#linger()
+      .then(() => this.#log.append(...given))
+      .catch(() => undefined);
+    this.#running.add(appended);
+    void appended.then(() => {
+      this.#running.delete(appended);
+      this.lingering.delete(request);
+    });
+    return await Promise.resolve(-1);
+  }
+
+  async #linger(): Promise<void> {
+    for (let turns = this.#random.int(60); turns > 0; turns--) await null;
+  }
+
+  async settle(): Promise<void> {
+    await Promise.all(this.#running);
+  }
+}
+
+/** Memory that all threads share, of a size for a simulation. */
+export function smallState() {
+  return createSharedState(definition, { dataDir: null, modelFloats, limits: capacities });
+}
+
+/**
+ * A server process as its threads see it: the main thread (ingest), a ranking thread and the three
+ * roles, each with a log and files of its own over one disk and one shared memory. Everything runs
+ * on this thread; a kill ends what a thread had begun.
+ */
+export class SimulatedServer {
+  readonly state = smallState();
+  readonly options: SimulatedOptions;
+  readonly #files: MortalFiles;
+  readonly #logs: SegmentLog[] = [];
+  readonly log: SegmentLog;
+  readonly ingest: ReturnType<typeof createIngest>;
+  readonly engine: ReturnType<typeof createRankingEngine>;
+  readonly #served: ServedWriter;
+  readonly #threads = new Map<SimulatedRole, MortalFiles>();
+  /** Synced now and then in a server; here it is made from the log at each start. */
+  readonly store = openDocumentStore({ dataDir: null });
+  windows: Awaited<ReturnType<typeof makeWindowsRole>> | null = null;
+  joiner: JoinerRole | null = null;
+  trainer: Awaited<ReturnType<typeof makeTrainerRole>> | null = null;
+
+  private constructor(options: SimulatedOptions) {
+    const { clock, seed } = options;
+    this.options = options;
+    this.#files = new MortalFiles(options.disk);
+    this.log = this.#openLog(this.#files);
+    const { state, log } = this;
+    const store = this.store;
+    this.ingest = createIngest({ definition, state, log, store, clock, dedupIdsMax });
+    const served = this.#openLog(this.#files, log.control);
+    this.#served = new ServedWriter(served, new Random(seed + 1), (record) => {
+      const wrong = rescore(state, record);
+      if (wrong !== "") options.differ(wrong);
+    });
+    this.engine = createRankingEngine({
+      ...{ definition, state, clock, generations: new GenerationHolder(0), documents: store },
+      log: this.#served,
+      ...{ random: new Random(seed), timer: null, readers: [0, 1] },
+    });
+  }
+
+  /** Throws what a start throws; the caller then crashes it. */
+  static async open(options: SimulatedOptions): Promise<SimulatedServer> {
+    const server = new SimulatedServer(options);
+    try {
+      await server.ingest.restore();
+      for (const role of roleNames) await server.startRole(role);
+      return server;
+    } catch (error) {
+      await server.abandon([]);
+      throw error;
+    }
+  }
+
+  #openLog(files: MortalFiles, control?: SharedArrayBuffer): SegmentLog {
+    const { clock, segmentBytes, durability, warn } = this.options;
+    const log = openEventLog("embedded:", {
+      ...{ dataDir, topics, fileSystem: files, clock, segmentBytes, lingerMs: 0, report: warn },
+      durability,
+      ...(control === undefined ? {} : { control }),
+    });
+    this.#logs.push(log);
+    return log;
+  }
+
+  async startRole(name: SimulatedRole): Promise<void> {
+    const { clock, warn, publishEvery } = this.options;
+    const files = new MortalFiles(this.options.disk);
+    const log = this.#openLog(files, this.log.control);
+    const common = { definition, state: this.state, log, dataDir, clock, warn, files };
+    this.#threads.set(name, files);
+    if (name === "windows") this.windows = await makeWindowsRole(common);
+    else if (name === "trainer") {
+      this.trainer = await makeTrainerRole({ ...common, publishEvery, seed: 1 });
+    } else {
+      const { emitAfterMs } = this.options;
+      const partitions = { events: 1, served: 1 };
+      const core = new JoinerCore({
+        ...{ definition, clock, partitions, emitAfterMs },
+        ...{ dedupIdsMax, rowsMax: joinerRowsMax },
+      });
+      this.joiner = await JoinerRole.open({ log, core });
+    }
+  }
+
+  /** Ends a role's thread; `running` is what it had begun. */
+  async killRole(
+    name: SimulatedRole,
+    running: readonly (Promise<unknown> | undefined)[],
+  ): Promise<void> {
+    this.#threads.get(name)?.kill();
+    this[name] = null;
+    await Promise.allSettled(running);
+    const topic = written[name];
+    if (topic !== undefined) this.log.releaseWriter(topic, 0);
+  }
+
+  /** Every thread ends where it stands; `running` is what they had begun. */
+  async abandon(running: readonly Promise<unknown>[]): Promise<void> {
+    this.#files.kill();
+    for (const files of this.#threads.values()) files.kill();
+    await Promise.allSettled(running);
+    await this.ingest.settle();
+    await this.#served.settle();
+    this.store.close();
+    this.state.release();
+  }
+
+  /** The record of this slate is on its way. */
+  isLingering(requestId: string): boolean {
+    return this.#served.lingering.has(requestId);
+  }
+
+  /** Flushes and closes all logs, as a stop does. */
+  async close(): Promise<void> {
+    await this.ingest.settle();
+    await this.#served.settle();
+    await this.windows?.close();
+    this.trainer?.close();
+    for (const log of this.#logs) await log.close();
+    this.store.close();
+    this.state.release();
+  }
+}
