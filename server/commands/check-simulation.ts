@@ -8,13 +8,13 @@ const specs: Readonly<Record<string, OptionSpec>> = {
   "seed-events": { kind: "number", help: "events of one seed", default: 20_000, min: 1 },
   seed: { kind: "number", help: "the first seed", default: 1, min: 0 },
   processes: { kind: "number", help: "seeds at a time; default: one a processor", min: 1 },
-  differences: { kind: "number", help: "differences of a seed that are shown", default: 5, min: 0 },
+  differences: { kind: "number", help: "of a seed, shown", default: 5, min: 0 },
   met: { kind: "flag", help: "say how often what happened" },
   json: { kind: "flag", help: "the last line of output is one JSON object" },
   help: { kind: "flag", help: "this text" },
 };
 
-const notes = `Runs the log, ingest, windows, joiner, trainer, swaps and ranking over a disk that tears
+const notes = `Runs log, ingest, windows, joiner, trainer, swaps and ranking over a disk that tears
 writes, fails syncs, is full, turns bits and loses power, threads and processes killed between any
 two steps. After each seed everything is held to a plain oracle. A seed that differs is printed
 with the command that repeats it.`;

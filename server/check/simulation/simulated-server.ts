@@ -11,7 +11,6 @@ import { JoinerCore } from "../../../workers/joiner/joiner.ts";
 import { JoinerRole } from "../../../workers/joiner/worker.ts";
 import { createRankingEngine } from "../../../workers/ranking/build.ts";
 import { createSharedState } from "../../../workers/shared-state.ts";
-import type { SegmentLog } from "../../../workers/stores/embedded/segment-log.ts";
 import type { Topic } from "../../../workers/stores/event-log.ts";
 import type { FaultyFileSystem } from "../../../workers/stores/faulty-file-system.ts";
 import { openDocumentStore, openEventLog } from "../../../workers/stores/open.ts";
@@ -20,6 +19,8 @@ import { makeWindowsRole } from "../../../workers/windows/make.ts";
 import { createIngest } from "../../ingest/create-ingest.ts";
 import { MortalFiles } from "./mortal-files.ts";
 import { rescore } from "./rescore.ts";
+
+type SegmentLog = ReturnType<typeof openEventLog>;
 
 export const dataDir = "data";
 export const topics = { events: 1, served: 1, samples: 1, items: 1, commits: 1 } as const;
