@@ -1,4 +1,5 @@
 import { Random } from "../../models/core/random.ts";
+import defaultDefinition from "../../models/definition/default.ts";
 import { ValueModel } from "../../models/ranking/value-model.ts";
 import { EmbeddingTable, nativeKernels } from "../../native/index.ts";
 import { alternate, type Budget, middle, type Timed } from "../kernels/measure.ts";
@@ -87,11 +88,14 @@ function ordering({ candidates, seed }: ChoiceSizes): Timed {
 export function measureChoices(sizes: ChoiceSizes): Record<string, Figure> {
   const { columns } = rankedModel(wideShape, sizes.seed).layout;
   const width = wideShape.itemEmbedding;
+  const narrow = defaultDefinition.ranking.itemEmbedding;
   const tables = [
     gathers("gatherFp32", width, sizes),
     // Half the floats take the space of as many bf16.
     gathers("gatherBf16", width / 2, sizes),
     gathers("gatherProjected", columns / 2, sizes),
+    gathers("gatherDefaultFp32", narrow, sizes),
+    gathers("gatherDefaultBf16", narrow / 2, sizes),
   ];
   try {
     const batch = Math.min(1_000, sizes.items);
@@ -108,6 +112,8 @@ export function measureChoices(sizes: ChoiceSizes): Record<string, Figure> {
       gatherFp32Us: us("gatherFp32"),
       gatherBf16Us: us("gatherBf16"),
       gatherProjectedUs: us("gatherProjected"),
+      gatherDefaultFp32Us: us("gatherDefaultFp32"),
+      gatherDefaultBf16Us: us("gatherDefaultBf16"),
       projectAllMs: project,
       projectedSavesUs: { value: saved, unit: "us" },
       projectedBreakEven: { value: (project.value * 1_000) / saved, unit: "requests" },
