@@ -1,3 +1,4 @@
+import { RecError } from "../models/core/errors.ts";
 import defaultDefinition from "../models/definition/default.ts";
 import { rankerShapeOf } from "../models/ranking/definition-shape.ts";
 import { instructionSets, nativeKernels } from "../native/index.ts";
@@ -74,10 +75,20 @@ async function shares(run: Run, figures: Readonly<Record<string, Figure>>) {
 const full = { trained: 200_000, judged: 40_000, slates: 300, candidates: 500 };
 const tiny = { trained: 16_000, judged: 3_000, slates: 20, candidates: 200 };
 
+const allParts = "contests,choices,precision";
+
+function numbers(text: string): number[] {
+  const found = text.split(",").map(Number);
+  if (found.every((one) => Number.isInteger(one) && one >= 1 && one <= 100_000)) return found;
+  throw new RecError("REC_OPTION", `--candidates ${text}: whole numbers from 1 to 100000`);
+}
+
 export const bench: Bench = {
   name: "ranking",
   about: "Scoring one user's candidates, beside ONNX Runtime and PyTorch on the same thread.",
   options: {
+    candidates: { kind: "text", help: "numbers of items of a call", default: "1,100,500,1000" },
+    parts: { kind: "text", help: "of contests, choices, precision", default: allParts },
     "turn-ms": { kind: "number", help: "milliseconds of one turn", default: 40, min: 0.1 },
     rounds: { kind: "number", help: "turns of each, alternating", default: 25, min: 1 },
     cpu: { kind: "number", help: "the processor to stay on; -1: any", default: 0, min: -1 },
@@ -85,7 +96,8 @@ export const bench: Bench = {
   async run({ options, smoke, seed, say }) {
     const turnMs = smoke ? 0.1 : options.number("turn-ms");
     const budget = { turnMs, rounds: smoke ? 1 : options.number("rounds") };
-    const candidates = smoke ? [1, 20] : [1, 100, 500, 1_000];
+    const parts = new Set((options.text("parts") ?? allParts).split(","));
+    const candidates = smoke ? [1, 20] : numbers(options.text("candidates") ?? "");
     const model = rankedModel(wideShape, seed);
     // Compiling takes longer than a smoke should.
     const forms = smoke ? torchForms.filter((form) => form !== "compiled") : torchForms;
@@ -94,12 +106,16 @@ export const bench: Bench = {
     if (python === "") say("no PyTorch beside it: PEER_PYTHON names no interpreter");
     say(`served by ${nativeKernels().packs ? "bf16" : "fp32"} on ${nativeKernels().name}`);
     const figures = await pinned(smoke ? -1 : options.number("cpu"), say, async () => {
-      const contest = await contests(run, python);
+      const contest = parts.has("contests") ? await contests(run, python) : null;
       const items = smoke ? 1_000 : 100_000;
       const sizes = { candidates: Math.min(500, Math.max(...candidates)), items, budget, seed };
-      return { ...contest, ...(await shares(run, contest)), ...measureChoices(sizes) };
+      return {
+        ...(contest === null ? {} : { ...contest, ...(await shares(run, contest)) }),
+        ...(parts.has("choices") ? measureChoices(sizes) : {}),
+      };
     });
-    const precision = measurePrecision({ ...(smoke ? tiny : full), seed });
+    const check = { ...(smoke ? tiny : full), seed };
+    const precision = parts.has("precision") ? measurePrecision(check) : {};
     say(`hash of the fp32 scores ${run.hash.text}`);
     return { ...figures, ...precision };
   },

@@ -124,6 +124,8 @@ export async function measureContest(options: ContestOptions): Promise<Record<st
     if (name === "ours") continue;
     const versus = prefix === "" ? `vs${titled}` : `${prefix}Vs${titled}`;
     figures[`${versus}${rows}`] = timesFaster(ours, found);
+    const quiet = Math.min(...found) / Math.min(...ours);
+    figures[`${versus}Quiet${rows}`] = { value: quiet, unit: "x" };
   }
   return figures;
 }
