@@ -108,8 +108,8 @@ describe("bench http", () => {
 describe("bench freshness", () => {
   test("smoke: an event that takes effect after 10 ms is not reported faster", async () => {
     const { value } = await smoke(freshness, ...command);
-    expect(value("acceptedToUsedMsP50")).toBeGreaterThan(8);
-    expect(value("slatesAskedMax")).toBeGreaterThan(1);
+    expect(value("acceptedToUsedMsP50Idle")).toBeGreaterThan(8);
+    expect(value("slatesAskedMaxIdle")).toBeGreaterThan(1);
   }, 60_000);
 
   test("reads the share of clicks that the model was told", () => {

@@ -1,10 +1,12 @@
 import { RecError } from "../models/core/errors.ts";
 import { isRecord } from "../models/core/schema.ts";
-import type { Bench, BenchContext } from "./harness.ts";
+import type { Bench, BenchContext, Figure } from "./harness.ts";
 import { httpRequest, LoadClient } from "./open-loop.ts";
+import { readMetric } from "./read-metric.ts";
 import { seedServer } from "./seeding.ts";
 import { startServer } from "./server-process.ts";
 import { percentile } from "./statistics.ts";
+import { BackgroundLoad } from "./streaming/background-load.ts";
 
 /**
  * Method: a user without a history clicks one item. Once the event's durable answer is in, slates
@@ -22,6 +24,9 @@ export const bench: Bench = {
     probes: { kind: "number", help: "events followed", default: 300, min: 1 },
     items: { kind: "number", help: "items", default: 10_000, min: 10 },
     users: { kind: "number", help: "users", default: 10_000, min: 10 },
+    events: { kind: "number", help: "events a second meanwhile", default: 20_000, min: 0 },
+    load: { kind: "number", help: "share of the peak of slates meanwhile", default: 0.7, min: 0 },
+    seconds: { kind: "number", help: "of the load", default: 20, min: 1 },
     command: { kind: "text", help: "program to measure in the server's place" },
   },
   async run(context) {
@@ -30,19 +35,62 @@ export const bench: Bench = {
       ? { items: 500, users: 500, eventsPerUser: 3, seed }
       : { items: options.number("items"), users: options.number("users"), eventsPerUser: 6, seed };
     const command = options.text("command");
-    const server = await startServer(command === undefined ? {} : { command: command.split(" ") });
+    const env = { RANK_WORKERS: "1", JOINER_EMIT_AFTER_MS: "1000" };
+    const server = await startServer(
+      command === undefined ? { env } : { command: command.split(" ") },
+    );
     try {
       await seedServer(server.port, sizes);
       const client = new LoadClient({ port: server.port, keepBodies: true });
       await client.open(2);
-      const measured = await probeAll(client, context, smoke ? 20 : options.number("probes"));
+      const probes = smoke ? 20 : options.number("probes");
+      const idle = await probeAll(client, context, { count: probes, name: "idle" });
+      const under = smoke || options.number("load") === 0 ? {} : await loaded(server.port, context);
       client.close();
-      return figuresOf(measured);
+      return { ...figuresOf(idle, "Idle"), ...under };
     } finally {
       await server.stop();
     }
   },
 };
+
+/** The same beside other users' requests and events, and how long samples take to be served. */
+async function loaded(port: number, context: BenchContext): Promise<Record<string, Figure>> {
+  const { options, seed, say } = context;
+  const seconds = options.number("seconds");
+  const sizes = { users: options.number("users"), items: options.number("items") };
+  const load = new BackgroundLoad({
+    ...{ ...sizes, port, seed, eventsPerSecond: options.number("events") },
+  });
+  await load.open();
+  const peak = await load.peak(Math.min(5, seconds));
+  const rate = options.number("load") * peak;
+  say(`peak ${peak.toFixed(0)} slates/s beside the events; ${rate.toFixed(0)} are asked for`);
+  const client = new LoadClient({ port, keepBodies: true });
+  await client.open(2);
+  const learnedBefore = await readMetric(port, "rec_model_samples_total");
+  const running = load.run(seconds, rate);
+  const name = "loaded";
+  const probes = await probeAll(client, context, {
+    count: options.number("probes"),
+    name,
+    running,
+  });
+  const report = await running;
+  const learned = (await readMetric(port, "rec_model_samples_total")) - learnedBefore;
+  client.close();
+  load.close();
+  const p99 = 'rec_freshness_sample_to_weights_ms{quantile="0.99"}';
+  return {
+    ...figuresOf(probes, ""),
+    sampleToWeightsMsP99: { value: await readMetric(port, p99), unit: "ms" },
+    samplesPerSecond: { value: learned / seconds, unit: "1/s" },
+    slatesPerSecond: { value: report.slatesPerSecond, unit: "1/s" },
+    eventsPerSecond: { value: report.eventsPerSecond, unit: "1/s" },
+    refused: { value: report.refused, unit: "requests" },
+    clientLateMsP99: { value: report.clientLateMsP99, unit: "ms" },
+  };
+}
 
 interface Probe {
   readonly ackMs: number;
@@ -50,10 +98,21 @@ interface Probe {
   readonly asked: number;
 }
 
-async function probeAll(client: LoadClient, { seed }: BenchContext, count: number) {
+/** Up to `count` events one after another; only those that end while the load runs. */
+async function probeAll(
+  client: LoadClient,
+  { seed }: BenchContext,
+  of: { count: number; name: string; running?: Promise<unknown> },
+) {
   const probes: Probe[] = [];
-  for (let i = 0; i < count; i++) {
-    probes.push(await probe(client, `fresh-${seed}-${i}`, `i${i % 100}`));
+  let over = false;
+  void of.running?.finally(() => {
+    over = true;
+  });
+  for (let i = 0; i < of.count; i++) {
+    const one = await probe(client, `fresh-${of.name}-${seed}-${i}`, `i${i % 100}`);
+    if (over) break;
+    probes.push(one);
   }
   return probes;
 }
@@ -88,22 +147,26 @@ export function clickShareOf(body: Uint8Array | null): number {
 
 const clickShare = "user.recent50.clickShare";
 
-function figuresOf(probes: readonly Probe[]) {
+function figuresOf(probes: readonly Probe[], when: string): Record<string, Figure> {
   const used = probes.map(({ usedMs }) => usedMs);
   const at = (values: readonly number[], q: number) => ({
     ...{ value: percentile(values, q), unit: "ms" },
   });
   return {
-    acceptedToUsedMsP50: at(used, 0.5),
-    acceptedToUsedMsP99: at(used, 0.99),
-    eventAckMsP50: at(
+    [`probes${when}`]: { value: probes.length, unit: "events" },
+    [`acceptedToUsedMsP50${when}`]: at(used, 0.5),
+    [`acceptedToUsedMsP99${when}`]: at(used, 0.99),
+    [`eventAckMsP50${when}`]: at(
       probes.map(({ ackMs }) => ackMs),
       0.5,
     ),
-    eventAckMsP99: at(
+    [`eventAckMsP99${when}`]: at(
       probes.map(({ ackMs }) => ackMs),
       0.99,
     ),
-    slatesAskedMax: { value: Math.max(...probes.map(({ asked }) => asked)), unit: "requests" },
+    [`slatesAskedMax${when}`]: {
+      value: Math.max(...probes.map(({ asked }) => asked)),
+      unit: "requests",
+    },
   };
 }

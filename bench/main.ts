@@ -27,6 +27,7 @@ const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   quality: async () => (await import("./virtual-quality.ts")).bench,
   windows: async () => (await import("./windows.ts")).bench,
   join: async () => (await import("./join.ts")).bench,
+  ingest: async () => (await import("./ingest.ts")).bench,
 };
 
 async function main(args: readonly string[]): Promise<number> {

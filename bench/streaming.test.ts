@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { runBench } from "./harness.ts";
+import { bench as ingest } from "./ingest.ts";
 import { bench as join } from "./join.ts";
 import { bench as windows } from "./windows.ts";
 
@@ -18,4 +19,12 @@ test("bench join, smoke: every served item becomes a sample, conversions follow"
   expect(value("samples")).toBe(60_000);
   expect(value("liveItems")).toBeGreaterThan(39_000);
   expect(value("corrections")).toBeGreaterThan(0);
+}, 60_000);
+
+test("bench ingest, smoke: every event is durable and counts", async () => {
+  const output = await runBench(ingest, ["--smoke", "--json"], () => {});
+  const value = (name: string) => output?.figures[name]?.value ?? Number.NaN;
+  expect(value("eventsPerSecondDurable")).toBeGreaterThan(0);
+  expect(value("eventsPerSecondAcknowledged")).toBeGreaterThan(0);
+  expect(value("cpuUsPerEventMain")).toBeGreaterThan(0);
 }, 60_000);

@@ -52,6 +52,8 @@ export class JoinerCore {
   readonly #droppedTo: number[];
   /** By events partition: when the last event looked at was received. */
   readonly #receivedMs: Float64Array;
+  /** When the slate was served whose samples left last; 0 before the first. */
+  emittedServedMs = 0;
   #samples: Uint8Array[] = [];
   #late: LateSample[] = [];
   #replaying = false;
@@ -367,6 +369,7 @@ export class JoinerCore {
     const entry = this.#slates.entry(slate);
     const record = this.#slates.records[entry];
     this.#slates.emitted[entry] = 1;
+    this.emittedServedMs = this.#slates.servedMs[entry];
     const partition = this.#slates.partitions[entry];
     this.#emittedTo[partition] = Math.max(
       this.#emittedTo[partition],

@@ -17,7 +17,16 @@ serveRole(async (context) => {
   const role = await JoinerRole.open({ log, core });
   const counts = countReporter(context, core);
   context.post({ kind: "ready" });
-  await runJoiner(role, stop, { afterStep: () => counts.report(), warn });
+  let observedMs = 0;
+  const afterStep = () => {
+    counts.report();
+    const { emittedServedMs } = core;
+    if (emittedServedMs === observedMs) return;
+    observedMs = emittedServedMs;
+    const sinceServedMs = systemClock.nowMs() - emittedServedMs;
+    context.state.metrics.observe("rec_freshness_served_to_sample_ms", sinceServedMs);
+  };
+  await runJoiner(role, stop, { afterStep, warn });
 });
 
 function countReporter({ state }: RoleContext, { counts }: JoinerCore): CountReporter {

@@ -15,14 +15,16 @@ serveRole(async (context) => {
   while (!stop.stopped && !role.caughtUp) await role.step();
   context.post({ kind: "ready" });
   const readyMs = clock.nowMs();
-  let observedMs = 0;
   const afterStep = () => {
     counts.report();
-    const { acceptedMs } = role.core;
+    const { oldest } = role.core;
+    role.core.oldest = null;
     // A step may have read slates alone, or history that was accepted in its own time.
-    if (acceptedMs === observedMs || acceptedMs < readyMs) return;
-    observedMs = acceptedMs;
-    state.metrics.observe("rec_windows_accepted_to_applied_ms", clock.nowMs() - acceptedMs);
+    if (oldest === null || oldest.acceptedMs < readyMs) return;
+    const nowMs = clock.nowMs();
+    state.metrics.observe("rec_windows_accepted_to_applied_ms", nowMs - oldest.acceptedMs);
+    const sinceEventMs = Math.max(0, nowMs - oldest.timeMs);
+    state.metrics.observe("rec_freshness_event_to_applied_ms", sinceEventMs);
   };
   await runWindows(role, stop, { afterStep, warn });
 });

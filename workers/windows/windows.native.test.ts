@@ -1,11 +1,13 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { ManualClock } from "../../models/core/clock.ts";
+import type { EventRecord } from "../../models/core/event.ts";
 import { Random } from "../../models/core/random.ts";
 import definition from "../../models/definition/default.ts";
-import { sequenceOf } from "../../models/features/window.ts";
+import { paneEndMs, sequenceOf } from "../../models/features/window.ts";
 import { IdTable, PaneTable, SequenceTable } from "../../native/index.ts";
 import { MemoryCheckpointStore } from "../stores/checkpoint-store.ts";
 import { FakeEventLog } from "../stores/event-log.fake.ts";
+import type { LogBatch } from "../stores/event-log.ts";
 import { encodeAll, encodeSlates, fakeEvents, fakeServed } from "./stream.fake.ts";
 import { WindowsOracle } from "./windows.oracle.ts";
 import { WindowsCore } from "./windows.ts";
@@ -40,6 +42,18 @@ function nativeTables() {
 }
 
 type Tables = ReturnType<typeof nativeTables>;
+
+/** The event time that counts: one from ahead of the allowed lead is taken as of its arrival. */
+function usedTime({ timeMs, receivedMs }: EventRecord): number {
+  return timeMs > receivedMs + marks.futureLeadMs ? receivedMs : timeMs;
+}
+
+function batchOf(records: readonly Uint8Array[], firstOffset: number): LogBatch {
+  const bounds = new Uint32Array(records.length + 1);
+  for (const [i, record] of records.entries()) bounds[i + 1] = bounds[i]! + record.length;
+  const data = new Uint8Array(Buffer.concat(records));
+  return { firstOffset, count: records.length, data, bounds };
+}
 
 async function fill(seed: number) {
   const random = new Random(seed);
@@ -110,6 +124,41 @@ describe("windows on the native tables", () => {
     expect(sequenceOf(offsets[0])).toBeLessThan(role.core.sequence);
     expect(sequenceOf(offsets[1])).toBe(-1);
   });
+
+  test("equal the oracle at every pane end, whatever the batches, and count all that is late", () => {
+    {
+      const random = new Random(31);
+      const perImpression = { ...definition, negatives: "impression" as const };
+      const oracle = new WindowsOracle({ definition: perImpression, ...marks });
+      const tables = nativeTables();
+      const partitions = { events: 1, served: 1 };
+      const options = { definition: perImpression, tables, partitions, dedupIdsMax: 10_000 };
+      const core = new WindowsCore({ ...options, ...marks });
+      const [source] = core.sources;
+      const events = fakeEvents(random, { ...shape, users: 5, items: 8, records: 900 });
+      let paneEnds = 0;
+      for (let from = 0; from < events.length; ) {
+        // As much as stays before the next pane end: the rows are compared as of that end.
+        const endMs = paneEndMs(source!.watermark.largestMs, 10_000);
+        let to = from + 1;
+        const most = from + 1 + random.int(40);
+        while (to < Math.min(most, events.length) && usedTime(events[to]!) < endMs) to++;
+        const batch = events.slice(from, to);
+        core.apply(source!, batchOf(encodeAll(batch), from));
+        for (const event of batch) oracle.event("events", event);
+        from = to;
+        const passes = from === events.length || usedTime(events[from]!) >= endMs;
+        if (!passes || source!.watermark.largestMs === 0) continue;
+        paneEnds++;
+        const asOfMs = paneEndMs(source!.watermark.largestMs, 10_000) - 1;
+        expect(differences(tables, oracle, asOfMs)).toEqual([]);
+      }
+      expect(paneEnds).toBeGreaterThan(20);
+      expect(core.counts).toMatchObject({ duplicates: oracle.duplicates, late: oracle.late });
+      expect(core.counts.late).toBeGreaterThan(10);
+      expect(core.counts.future).toBe(1);
+    }
+  }, 60_000);
 
   test("a new process and a new thread over the same memory restore the same state", async () => {
     const { log, oracle } = await fill(22);

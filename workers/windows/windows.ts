@@ -83,8 +83,8 @@ export class WindowsCore {
   sequence = 0;
   /** Offset of the next commit of the role (commit.ts). */
   commits = 0;
-  /** When the last event that was taken in had been accepted; 0 before the first. */
-  acceptedMs = 0;
+  /** The first event that was taken in since this was null: when it happened and was accepted. */
+  oldest: { readonly timeMs: number; readonly acceptedMs: number } | null = null;
   readonly pairs: PairRows;
   readonly #definition: RecommenderDefinition;
   readonly #activity: ItemActivity | null;
@@ -177,8 +177,8 @@ export class WindowsCore {
       return;
     }
     const receivedMs = view.getFloat64(at + eventAt.receivedMs, true);
-    this.acceptedMs = receivedMs;
     const claimedMs = view.getFloat64(at + eventAt.timeMs, true);
+    this.oldest ??= { timeMs: claimedMs, acceptedMs: receivedMs };
     if (claimedMs > receivedMs + this.#futureLeadMs) this.counts.future++;
     const timeMs = this.#takeTime(watermark, claimedMs, receivedMs);
     const type = view.getUint8(at + eventAt.type);
