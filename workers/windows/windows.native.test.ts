@@ -125,7 +125,7 @@ describe("windows on the native tables", () => {
     expect(sequenceOf(offsets[1])).toBe(-1);
   });
 
-  test("equal the oracle at every pane end, whatever the batches, and count all that is late", () => {
+  test("equal the oracle at every pane end, and count all that is late", () => {
     {
       const random = new Random(31);
       const perImpression = { ...definition, negatives: "impression" as const };
