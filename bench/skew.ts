@@ -63,7 +63,8 @@ async function run({ options, smoke, seed, say }: BenchContext): Promise<Record<
   const random = new Random(seed);
   try {
     for (let i = 0; i < rounds; i++) {
-      const slates = Math.ceil(rows / slateItems / rounds);
+      // Not every slate is full.
+      const slates = Math.ceil((1.2 * rows) / slateItems / rounds);
       await serve(dataDir, { slates, seed: random.int(2 ** 31), name: `k${i}`, slateItems });
       say(`round ${i + 1}: ${slates} slates served, then kill -9`);
     }

@@ -47,7 +47,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   try {
     const topics = topicsOf(dataDir, options.rankWorkers);
     const log = openEventLog(eventLogUrl, { dataDir, topics, durability, clock, report: warn });
-    const store = openDocumentStore({ dataDir });
+    const store = openDocumentStore({ dataDir, report: warn });
     const modelFloats = createRanker(rankerShapeOf(definition)).slotFloats;
     const state = createSharedState(definition, { dataDir, modelFloats });
     const ingest = createIngest({ definition, state, log, store, clock, turns: mainTurns });

@@ -82,7 +82,8 @@ class SkewCheck {
         await this.#pass(partition, { from, to: Math.min(end, from + slatesAtOnce) });
       }
     }
-    return { ...this.#sums, differences: this.#differences };
+    const values = Math.round(this.#sums.values);
+    return { ...this.#sums, values, differences: this.#differences };
   }
 
   /** Reads a stretch of slates, then replays the log past all that they read. */
@@ -150,23 +151,45 @@ class SkewCheck {
 
   #compare(slate: SlateReads): void {
     const { record, offsetDiffers } = slate;
-    const { userDense, itemDense, items, reads } = record;
-    const plain = plainFeatures(this.#options.definition, slate, this.#documents);
-    const request = id128ToHex(record.requestId);
+    const { requestId, reads, items } = record;
+    const request = id128ToHex(requestId);
     if (offsetDiffers !== "") this.#differences.add(`slate ${request}: ${offsetDiffers}`);
-    const user = this.#differs(userDense, plain.userDense, this.#compared.user);
-    const width = itemDense.length / items.length;
-    const unsettled = [...plain.itemRows].some((row) =>
+    const before = this.#comparedAt(slate, reads.documentsFrom);
+    const changed = [...before.plain.itemRows].some((row) =>
       this.#documents.changed(row, reads.documentsFrom, reads.documentsTo),
     );
+    // A document that changed while the slate was read: a row may have either version of it.
+    const after = changed ? this.#comparedAt(slate, reads.documentsTo) : before;
     for (const [place, row] of items.entries()) {
+      const [is, other] = [before.rows[place]!, after.rows[place]!];
+      const same = offsetDiffers === "" && (is.same || other.same);
+      const nearer = other.same ? other : is;
+      this.#sums.values += is.values;
+      if (same || !changed) {
+        this.#sums.largestDifference = Math.max(this.#sums.largestDifference, nearer.largest);
+      }
+      if (same) continue;
+      if (changed) this.#sums.unsettled++;
+      else this.#differ(slate, { place, row, at: is.at, user: before.user.at }, before.plain);
+    }
+  }
+
+  /** Every row beside what the log gives, with documents before an offset. */
+  #comparedAt(slate: SlateReads, offset: number) {
+    const { userDense, itemDense, items } = slate.record;
+    const { definition } = this.#options;
+    const plain = plainFeatures(definition, slate, { documents: this.#documents, offset });
+    const user = differing(userDense, plain.userDense, this.#compared.user);
+    const width = itemDense.length / items.length;
+    const rows = Array.from({ length: items.length }, (_, place) => {
       const is = itemDense.subarray(place * width, (place + 1) * width);
       const should = plain.itemDense.slice(place * width, (place + 1) * width);
-      const at = this.#differs(is, should, this.#compared.item);
-      if (at < 0 && user < 0 && offsetDiffers === "" && plain.sameCategories[place]) continue;
-      if (unsettled) this.#sums.unsettled++;
-      else this.#differ(slate, { place, row, at, user }, plain);
-    }
+      const item = differing(is, should, this.#compared.item);
+      const same = item.at < 0 && user.at < 0 && plain.sameCategories[place] === true;
+      const values = item.values + user.values / items.length;
+      return { ...item, same, values, largest: Math.max(item.largest, user.largest) };
+    });
+    return { plain, user, rows };
   }
 
   #differ(
@@ -189,19 +212,19 @@ class SkewCheck {
       this.#differences.add(`slate ${request}, ${item}: its categories are not the document's`);
     }
   }
+}
 
-  /** Index of the first compared value that differs, -1 where none does. */
-  #differs(is: Float32Array, should: readonly number[], compared: Uint8Array): number {
-    let first = -1;
-    for (let i = 0; i < is.length; i++) {
-      if (compared[i] === 0) continue;
-      const difference = Math.abs(is[i]! - Math.fround(should[i]!));
-      this.#sums.values++;
-      // Not a number differs from everything.
-      if (!(difference <= this.#sums.largestDifference)) this.#sums.largestDifference = difference;
-      const same = difference <= tolerance * Math.max(1, Math.abs(should[i]!));
-      if (!same && first < 0) first = i;
-    }
-    return first;
+/** The first of the compared values that differs, -1 where none does, and by how much any does. */
+function differing(is: Float32Array, should: readonly number[], compared: Uint8Array) {
+  let [at, largest, values] = [-1, 0, 0];
+  for (let i = 0; i < is.length; i++) {
+    if (compared[i] === 0) continue;
+    const difference = Math.abs(is[i]! - Math.fround(should[i]!));
+    values++;
+    // Not a number differs from everything.
+    if (!(difference <= largest)) largest = difference;
+    if (difference <= tolerance * Math.max(1, Math.abs(should[i]!))) continue;
+    if (at < 0) at = i;
   }
+  return { at, largest, values };
 }

@@ -23,21 +23,24 @@ export interface PlainSlate {
   readonly itemRows: ReadonlySet<number>;
 }
 
-/** The slate's features by the oracle, from the rows as they stood and the documents. */
+/**
+ * The slate's features by the oracle, from the rows as they stood and the documents before
+ * `offset`.
+ */
 export function plainFeatures(
   definition: RecommenderDefinition,
   slate: SlateReads,
-  documents: DocumentHistory,
+  { documents, offset }: { documents: DocumentHistory; offset: number },
 ): PlainSlate {
   const { record } = slate;
-  const { items, reads, asOfMs } = record;
-  const attributes = [...items].map((row) => documents.at(row, reads.documentsFrom));
+  const { items, asOfMs } = record;
+  const attributes = [...items].map((row) => documents.at(row, offset));
   const recent = recentOf(slate);
   const plain = encodePlainly(definition, {
     asOfMs,
     user: countsOf(definition, slate.counts.user, 0),
     recent: recent.map(({ itemRow, type, timeMs }) => {
-      const { categories, author } = documents.at(itemRow, reads.documentsFrom);
+      const { categories, author } = documents.at(itemRow, offset);
       return { type: definition.interactions[type]?.name ?? "", timeMs, categories, author };
     }),
     items: attributes.map((one, place) => itemOf(definition, { slate, place, attributes: one })),

@@ -60,7 +60,9 @@ export function lockDataDirectory(dataDir: string): { release(): void } {
 export function openDocumentStore(options: {
   dataDir: string | null;
   readOnly?: boolean;
+  /** Told that a damaged file was set aside; without it such a file throws. */
+  report?: (message: string) => void;
 }): DocumentStore {
-  const { dataDir, readOnly = false } = options;
-  return openDocuments({ path: dataDir === null ? null : `${dataDir}/documents.sqlite`, readOnly });
+  const { dataDir, ...rest } = options;
+  return openDocuments({ path: dataDir === null ? null : `${dataDir}/documents.sqlite`, ...rest });
 }

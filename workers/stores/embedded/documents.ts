@@ -1,5 +1,5 @@
 import { Database, type Statement } from "bun:sqlite";
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync } from "node:fs";
 import { dirname } from "node:path";
 import { messageOf, RecError } from "../../../models/core/errors.ts";
 import type { DocumentKind, DocumentStore, StoredDocument } from "../document-store.ts";
@@ -9,6 +9,11 @@ export interface DocumentsOptions {
   readonly path: string | null;
   /** For threads that only look up; the file must be there. */
   readonly readOnly?: boolean;
+  /**
+   * Given by the process's owner of the file: a damaged one is set aside, which is told, and an
+   * empty one takes its place, to be filled again from topic `items`. Else opening it throws.
+   */
+  readonly report?: (message: string) => void;
 }
 
 /** One table a kind, keyed by row: neighbours in row order are neighbours on disk. */
@@ -117,17 +122,51 @@ class Documents implements DocumentStore {
 
 /** Throws REC_STORE_OPEN where the file cannot be opened, is no database, or is missing to read. */
 export function openDocuments(options: DocumentsOptions): DocumentStore {
-  const { path, readOnly = false } = options;
+  const { path, readOnly = false, report } = options;
   try {
     if (path === null) return new Documents(prepared(new Database(":memory:")), false);
-    if (!readOnly) mkdirSync(dirname(path), { recursive: true });
-    const database = new Database(path, readOnly ? { readonly: true } : { create: true });
-    database.run("PRAGMA busy_timeout = 2000");
-    return new Documents(readOnly ? database : prepared(database), readOnly);
+    if (readOnly) return new Documents(waiting(new Database(path, { readonly: true })), true);
+    mkdirSync(dirname(path), { recursive: true });
+    const damage = report === undefined || !existsSync(path) ? null : damageOf(path);
+    if (damage !== null) {
+      const aside = setAside(path);
+      report?.(`${path} is damaged (${damage}): kept as ${aside}, filled again from topic items`);
+    }
+    return new Documents(prepared(waiting(new Database(path, { create: true }))), false);
   } catch (cause) {
     const message = `cannot open the documents in ${path}: ${messageOf(cause)}`;
     throw new RecError("REC_STORE_OPEN", message, { path: path ?? ":memory:", cause });
   }
+}
+
+function waiting(database: Database): Database {
+  database.run("PRAGMA busy_timeout = 2000");
+  return database;
+}
+
+/** What is wrong with a file's structure; null where it is whole. */
+function damageOf(path: string): string | null {
+  let database: Database | null = null;
+  try {
+    database = waiting(new Database(path));
+    const found = database.query<{ quick_check: string }, []>("PRAGMA quick_check(1)").get();
+    return found === null || found.quick_check === "ok" ? null : found.quick_check;
+  } catch (error) {
+    return messageOf(error);
+  } finally {
+    database?.close();
+  }
+}
+
+/** Moves a database out of the way, with what it had not taken in yet; returns its new name. */
+function setAside(path: string): string {
+  let number = 1;
+  while (existsSync(`${path}.damaged-${number}`)) number++;
+  const aside = `${path}.damaged-${number}`;
+  for (const suffix of ["", "-wal", "-shm"]) {
+    if (existsSync(`${path}${suffix}`)) renameSync(`${path}${suffix}`, `${aside}${suffix}`);
+  }
+  return aside;
 }
 
 function prepared(database: Database): Database {
