@@ -66,7 +66,7 @@ test("a damaged documents database is set aside and filled again from the log", 
   }
 });
 
-test("embedding files hold nothing that a start needs: damaged or gone, it comes up the same", async () => {
+test("embedding files hold nothing that a start needs", async () => {
   const dataDir = await filled("embeddings");
   for (const name of readdirSync(join(dataDir, "embeddings"))) {
     writeFileSync(join(dataDir, "embeddings", name), "garbage".repeat(1_000));
