@@ -173,8 +173,8 @@ export class JoinerCore {
   #matchWaiting(view: DataView): void {
     if (this.#waiting.size === 0) return;
     const take = (interaction: Interaction) => this.#join(interaction);
-    this.#waiting.match(`r${readId128(view, servedAt.requestId).join()}`, take);
-    this.#waiting.match(`u${servedUserRow(view, 0)}`, take);
+    this.#waiting.match(readId128(view, servedAt.requestId).join(), take);
+    this.#waiting.match(servedUserRow(view, 0), take);
   }
 
   #makeRoom(items: number): void {
@@ -245,7 +245,7 @@ export class JoinerCore {
       this.#countOrphan(interaction);
       return;
     }
-    const key = named ? `r${interaction.requestId.join()}` : `u${interaction.userRow}`;
+    const key = named ? interaction.requestId.join() : interaction.userRow;
     this.#waiting.add(key, interaction);
   }
 

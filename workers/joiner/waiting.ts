@@ -13,22 +13,26 @@ export interface Interaction {
   readonly offset: number;
 }
 
+/** One that waits; those under one key are a list, oldest first. */
 interface Entry {
   readonly interaction: Interaction;
-  readonly key: string;
+  readonly key: string | number;
   matched: boolean;
+  next: Entry | null;
 }
 
 /**
  * Interactions whose slate has not been read yet: topics are read one after the other, and a slate
- * may reach the log after the click on it. Bounded; the oldest gives way.
+ * may reach the log after the click on it. Bounded; the oldest gives way. A key is a request's id as
+ * text, or a user's row.
  */
 export class WaitingInteractions {
   readonly #max: number;
   readonly #onOrphan: (interaction: Interaction) => void;
   #entries: Entry[] = [];
   #head = 0;
-  readonly #byKey = new Map<string, Entry[]>();
+  readonly #first = new Map<string | number, Entry>();
+  readonly #last = new Map<string | number, Entry>();
 
   constructor(max: number, onOrphan: (interaction: Interaction) => void) {
     this.#max = max;
@@ -39,25 +43,33 @@ export class WaitingInteractions {
     return this.#entries.length - this.#head;
   }
 
-  add(key: string, interaction: Interaction): void {
+  add(key: string | number, interaction: Interaction): void {
     if (this.size >= this.#max) this.#leave();
-    const entry = { interaction, key, matched: false };
+    const entry: Entry = { interaction, key, matched: false, next: null };
     this.#entries.push(entry);
-    const same = this.#byKey.get(key);
-    if (same === undefined) this.#byKey.set(key, [entry]);
-    else same.push(entry);
+    const last = this.#last.get(key);
+    this.#last.set(key, entry);
+    if (last === undefined) this.#first.set(key, entry);
+    else last.next = entry;
   }
 
   /** Gives `take` each interaction that waits under a key; those that it takes leave. */
-  match(key: string, take: (interaction: Interaction) => boolean): void {
-    const same = this.#byKey.get(key);
-    if (same === undefined) return;
-    const left = same.filter((entry) => {
+  match(key: string | number, take: (interaction: Interaction) => boolean): void {
+    let entry = this.#first.get(key) ?? null;
+    if (entry === null) return;
+    let kept: Entry | null = null;
+    this.#first.delete(key);
+    this.#last.delete(key);
+    for (let next: Entry | null = null; entry !== null; entry = next) {
+      next = entry.next;
       entry.matched = take(entry.interaction);
-      return !entry.matched;
-    });
-    if (left.length === 0) this.#byKey.delete(key);
-    else this.#byKey.set(key, left);
+      if (entry.matched) continue;
+      entry.next = null;
+      if (kept === null) this.#first.set(key, entry);
+      else kept.next = entry;
+      kept = entry;
+    }
+    if (kept !== null) this.#last.set(key, kept);
   }
 
   /** Those received before `timeMs` have no slate. */
@@ -76,9 +88,11 @@ export class WaitingInteractions {
       this.#head = 0;
     }
     if (entry.matched) return;
-    const left = (this.#byKey.get(entry.key) ?? []).filter((other) => other !== entry);
-    if (left.length === 0) this.#byKey.delete(entry.key);
-    else this.#byKey.set(entry.key, left);
+    // The oldest of all is the oldest of its key.
+    if (entry.next === null) {
+      this.#first.delete(entry.key);
+      this.#last.delete(entry.key);
+    } else this.#first.set(entry.key, entry.next);
     this.#onOrphan(entry.interaction);
   }
 

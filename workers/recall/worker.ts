@@ -7,7 +7,7 @@ import type { InteractionWeights } from "../../models/recall/interaction-weights
 import type { StopSignal } from "../loop.ts";
 import type { CounterName, HistogramName } from "../metrics.ts";
 import type { CheckpointStore } from "../stores/checkpoint-store.ts";
-import { type LogBatch, recordOf, type TailedLog } from "../stores/event-log.ts";
+import type { LogBatch, TailedLog } from "../stores/event-log.ts";
 import { RecallCore, type RecallCoreOptions } from "./recall-core.ts";
 
 export interface RecallRoleOptions {
@@ -96,13 +96,15 @@ export class RecallRole {
   #take(batch: LogBatch): void {
     const { weights, metrics } = this.#options;
     const { leftOut } = this.core;
+    // One view of all: making one for each record costs more than reading it.
+    const view = viewOf(batch.data);
     for (let i = 0; i < batch.count; i++) {
-      const view = viewOf(recordOf(batch, i));
-      const value = view.getFloat32(eventAt.value, true);
-      const weight = weights.of(view.getUint8(eventAt.type), value);
+      const at = batch.bounds[i];
+      const value = view.getFloat32(at + eventAt.value, true);
+      const weight = weights.of(view.getUint8(at + eventAt.type), value);
       if (weight <= 0) continue;
-      const userRow = view.getUint32(eventAt.userRow, true);
-      this.core.take(userRow, view.getUint32(eventAt.itemRow, true), weight);
+      const userRow = view.getUint32(at + eventAt.userRow, true);
+      this.core.take(userRow, view.getUint32(at + eventAt.itemRow, true), weight);
     }
     const bit = this.core.leftOut - leftOut;
     if (bit > 0) metrics?.add('rec_limit_reached_total{limit="recallItemsMax"}', bit);
