@@ -23,8 +23,8 @@ interface Entry {
 
 /**
  * Interactions whose slate has not been read yet: topics are read one after the other, and a slate
- * may reach the log after the click on it. Bounded; the oldest gives way. A key is a request's id as
- * text, or a user's row.
+ * may reach the log after the click on it. Bounded; the oldest gives way. A key is the text of a
+ * request's id, or a user's row.
  */
 export class WaitingInteractions {
   readonly #max: number;

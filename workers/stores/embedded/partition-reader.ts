@@ -56,6 +56,30 @@ export class PartitionReader {
     return batch;
   }
 
+  /**
+   * Offset of the first record whose group was written at `timeMs` or later; the committed end where
+   * there is none. Segments are searched by their first group, then one of them group by group.
+   */
+  offsetAt(timeMs: number, endOffset: number): number {
+    this.close();
+    this.#refresh();
+    const from = this.#segments.findLastIndex((one) => this.#startsBefore(one, timeMs, endOffset));
+    for (const segment of this.#segments.slice(Math.max(0, from))) {
+      let position = 0;
+      while (this.#groupAt(segment, position, endOffset) === "good") {
+        const { fields } = this.#window;
+        if (fields.firstOffset >= endOffset) return endOffset;
+        if (fields.timeMs >= timeMs && fields.count > 0) return fields.firstOffset;
+        position += fields.bytes;
+      }
+    }
+    return endOffset;
+  }
+
+  #startsBefore(segment: KnownSegment, timeMs: number, endOffset: number): boolean {
+    return this.#groupAt(segment, 0, endOffset) === "good" && this.#window.fields.timeMs < timeMs;
+  }
+
   /** The newest frame among the committed groups, from the last segment on backwards. */
   lastFrame(endOffset: number): Uint8Array | null {
     this.close();

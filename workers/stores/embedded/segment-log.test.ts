@@ -155,6 +155,26 @@ describe("segments", () => {
     expect(open(fileSystem).startOffset(topic, 0)).toBe(start);
   });
 
+  test("a replay may begin at any time: at the first record written then or later", async () => {
+    const fileSystem = memoryFileSystem();
+    const clock = new ManualClock(1_000);
+    const log = open(fileSystem, { segmentBytes: 600, clock });
+    const written: number[] = [];
+    for (let i = 0; i < 40; i++) {
+      clock.advanceTo(1_000 + 10 * i);
+      const records = Array.from({ length: 1 + (i % 3) }, () => utf8(`${i}`.repeat(20)));
+      await log.append(topic, 0, records);
+      written.push(...records.map(() => clock.nowMs()));
+    }
+    expect(segmentNames(fileSystem).length).toBeGreaterThan(4);
+    for (let timeMs = 985; timeMs < 1_420; timeMs += 7) {
+      const first = written.findIndex((at) => at >= timeMs);
+      const expected = first < 0 ? log.endOffset(topic, 0) : first;
+      expect(log.offsetAt(topic, 0, timeMs)).toBe(expected);
+    }
+    await log.close();
+  });
+
   test("old ones are dropped by age, and the newest frame stays", async () => {
     const fileSystem = memoryFileSystem();
     const clock = new ManualClock(1_000_000);

@@ -98,6 +98,18 @@ export class SegmentLog implements TailedLog {
     return this.#control.endOffset(this.#at(topic, partition).name.slot);
   }
 
+  /**
+   * From where a replay of what was written since `timeMs` (epoch milliseconds) begins: the first
+   * offset of that time or later, the end where there is none.
+   */
+  offsetAt(topic: Topic, partition: number, timeMs: number): number {
+    this.#requireOpen();
+    const { reader, name } = this.#at(topic, partition);
+    const slot = name.slot;
+    const found = reader.offsetAt(timeMs, this.#control.endOffset(slot));
+    return Math.max(found, this.#control.startOffset(slot));
+  }
+
   async waitForMore(
     topic: Topic,
     partition: number,
