@@ -57,8 +57,8 @@ export class PartitionReader {
   }
 
   /**
-   * Offset of the first record whose group was written at `timeMs` or later; the committed end where
-   * there is none. Segments are searched by their first group, then one of them group by group.
+   * Offset of the first record whose group was written at `timeMs` or later; the committed end
+   * where there is none. Segments are searched by their first group, then one of them by groups.
    */
   offsetAt(timeMs: number, endOffset: number): number {
     this.close();
