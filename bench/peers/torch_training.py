@@ -9,10 +9,14 @@ import sys
 import time
 from pathlib import Path
 
+import warnings
+
 import numpy
 import torch
 from torch.nn import functional
 
+# PyTorch tells at every start how its sparse tensors are checked.
+warnings.filterwarnings("ignore", message="Sparse invariant")
 torch.set_num_threads(1)
 torch.set_num_interop_threads(1)
 
