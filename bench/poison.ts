@@ -1,7 +1,7 @@
 import type { Bench, BenchContext, Figure } from "./harness.ts";
 import { type AttackName, attackNames } from "./poison/attacks.ts";
 import { Probe } from "./poison/probe.ts";
-import { clickRateUnder, type VirtualSizes } from "./poison/virtual.ts";
+import { clickRateUnder, type VirtualRun, type VirtualSizes } from "./poison/virtual.ts";
 import { overSeeds } from "./statistics.ts";
 
 /**
@@ -65,13 +65,15 @@ async function virtualFigures(
     for (let seed = first; seed < first + seeds; seed++) {
       const run = { seed, minutes, guarded: true };
       const known = `${seed} ${minutes}`;
-      const clean =
-        cleanRates.get(known) ?? (await clickRateUnder(sizes, { ...run, attack: null }));
+      const rateOf = async (name: string, arm: VirtualRun) => {
+        const rate = await clickRateUnder(sizes, arm);
+        say(`  seed ${seed}, ${name}: ${(100 * rate).toFixed(2)} %`);
+        return rate;
+      };
+      const clean = cleanRates.get(known) ?? (await rateOf("clean", { ...run, attack: null }));
       cleanRates.set(known, clean);
-      const with_ = await clickRateUnder(sizes, { ...run, attack });
-      const without = await clickRateUnder(sizes, { ...run, attack, guarded: false });
-      const text = (rate: number) => `${(100 * rate).toFixed(2)} %`;
-      say(`  ${attack}, seed ${seed}: ${text(clean)} clean, ${text(with_)}, ${text(without)} bare`);
+      const with_ = await rateOf(attack, { ...run, attack });
+      const without = await rateOf(`${attack}, bare`, { ...run, attack, guarded: false });
       guarded.push(with_ / clean - 1);
       unguarded.push(without / clean - 1);
     }

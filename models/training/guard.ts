@@ -46,6 +46,8 @@ export interface GuardOptions {
   readonly calibrationMax: number;
   /** Fall of the anchor's AUC that only other labels explain. */
   readonly aucFallMax: number;
+  /** Factor on the labels' odds beyond which their order must be shown before it is believed. */
+  readonly oddsMax: number;
   /** Positives (and negatives) below which a head's labels say nothing. */
   readonly positivesMin: number;
   /** Refusals in a row after which the last good state is taken back, and at each doubling. */
@@ -63,6 +65,7 @@ export const guardDefaults: GuardOptions = {
   normMax: 2,
   calibrationMax: 2,
   aucFallMax: 0.05,
+  oddsMax: 20,
   positivesMin: 30,
   refusalsMax: 3,
 };
@@ -240,6 +243,8 @@ export class PublishGuard {
     const then = this.#agreed[head];
     if (then == null) return null;
     const { window, latest, certainty, aucFallMax } = this.#options;
+    const turned = this.#turned(head, then);
+    if (turned !== null) return turned;
     for (const pairs of [latest, window]) {
       const now = this.#order(head, pairs);
       if (now === null) continue;
@@ -250,13 +255,31 @@ export class PublishGuard {
     return null;
   }
 
+  /** Rates far off what they were, as when labels are inverted, and no order yet that bears them. */
+  #turned(head: number, then: Order): string | null {
+    const { window, latest, certainty, oddsMax } = this.#options;
+    if (then.auc - certainty * then.error <= 0.5) return null;
+    const bins = this.#bins(head, latest);
+    const positives = sumOf(bins.positives) + 1;
+    const negatives = sumOf(bins.negatives) + 1;
+    const moved = Math.abs(Math.log((positives * then.negatives) / (negatives * then.positives)));
+    const error = Math.sqrt(1 / positives + 1 / negatives);
+    if (moved - certainty * error <= Math.log(oddsMax)) return null;
+    const now = this.#order(head, window);
+    if (now !== null && now.auc - now.error > 0.5) return null;
+    return `${Math.round((100 * positives) / (positives + negatives))} % are positive of late`;
+  }
+
   /** The anchor's order of the latest labels; null where they are too few. */
   #order(head: number, pairs: number): Order | null {
+    return orderOf(this.#bins(head, pairs), this.#options.positivesMin);
+  }
+
+  #bins(head: number, pairs: number) {
     const at = labelHead.from + head * labelHead.width + labelHead.anchor;
     const sums = (from: number) =>
       Float64Array.from({ length: scoreBins }, (_, b) => this.#labels.latest(from + b, pairs));
-    const bins = { positives: sums(at), negatives: sums(at + scoreBins) };
-    return orderOf(bins, this.#options.positivesMin);
+    return { positives: sums(at), negatives: sums(at + scoreBins) };
   }
 
   #refused(reason: Refusal, detail: string): Verdict {
@@ -288,7 +311,9 @@ export class PublishGuard {
 
   /** All state, so that the same samples bring the same verdicts after a restart. */
   save(): Float64Array[] {
-    const agreed = this.#agreed.map((one) => (one === null ? [-1, 0] : [one.auc, one.error]));
+    const agreed = this.#agreed.map((one) =>
+      one === null ? [-1, 0, 0, 0] : [one.auc, one.error, one.positives, one.negatives],
+    );
     const flat = Float64Array.from(agreed.flat());
     return [this.#counts.slice(), flat, this.#pairs.save(), this.#labels.save()];
   }
@@ -296,8 +321,8 @@ export class PublishGuard {
   restore([counts, agreed, pairs, labels]: readonly Float64Array[]): void {
     this.#counts.set(counts!);
     this.#agreed = this.#heads.map((_, h) => {
-      const [auc = -1, error = 0] = agreed!.slice(2 * h);
-      return auc < 0 ? null : { auc, error };
+      const [auc = -1, error = 0, positives = 0, negatives = 0] = agreed!.slice(4 * h);
+      return auc < 0 ? null : { auc, error, positives, negatives };
     });
     this.#pairs.restore(pairs!);
     this.#labels.restore(labels!);
@@ -307,6 +332,10 @@ export class PublishGuard {
 function allFinite(values: Float64Array, count: number): boolean {
   for (let i = 0; i < count; i++) if (!Number.isFinite(values[i])) return false;
   return true;
+}
+
+function sumOf(values: Float64Array): number {
+  return values.reduce((sum, value) => sum + value, 0);
 }
 
 function addPair(sums: Float64Array, at: number, candidate: number, reference: number): void {

@@ -15,6 +15,8 @@ export interface Order {
   readonly auc: number;
   /** Standard error (Hanley & McNeil 1982). */
   readonly error: number;
+  readonly positives: number;
+  readonly negatives: number;
 }
 
 /** Of counts by bin; null where there are fewer than `atLeast` positives or negatives. */
@@ -35,5 +37,5 @@ export function orderOf(
   const ofPositives = (positives - 1) * (auc / (2 - auc) - auc ** 2);
   const ofNegatives = (negatives - 1) * ((2 * auc ** 2) / (1 + auc) - auc ** 2);
   const variance = (auc * (1 - auc) + ofPositives + ofNegatives) / (positives * negatives);
-  return { auc, error: Math.sqrt(Math.max(0, variance)) };
+  return { auc, error: Math.sqrt(Math.max(0, variance)), positives, negatives };
 }
