@@ -255,7 +255,7 @@ export class PublishGuard {
     return null;
   }
 
-  /** Rates far off what they were, as when labels are inverted, and no order yet that bears them. */
+  /** Rates far off what they were, as when labels are inverted, and no order that bears them. */
   #turned(head: number, then: Order): string | null {
     const { window, latest, certainty, oddsMax } = this.#options;
     if (then.auc - certainty * then.error <= 0.5) return null;
