@@ -70,8 +70,6 @@ const capacities = {
   itemsMax: 65_536,
   categoriesMax: 1_024,
   userCategoryPairsMax: 1 << 20,
-  // As long as the simulated policies remember, so that all leave out the same (256 in a server).
-  seenItemsPerUser: 128,
 } as const;
 /** The log lives in memory: what every role has long read goes. */
 const retention = { ageMsMax: 20 * 60_000 } as const;
