@@ -25,6 +25,7 @@ const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   models: async () => (await import("./models.ts")).bench,
   parity: async () => (await import("./parity.ts")).bench,
   quality: async () => (await import("./virtual-quality.ts")).bench,
+  drift: async () => (await import("./drift.ts")).bench,
   windows: async () => (await import("./windows.ts")).bench,
   join: async () => (await import("./join.ts")).bench,
   ingest: async () => (await import("./ingest.ts")).bench,

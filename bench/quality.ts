@@ -1,4 +1,5 @@
 import { ManualClock } from "../models/core/clock.ts";
+import { limits } from "../models/limits.ts";
 import { runBaseline } from "../workers/simulator/baseline.ts";
 import { Environment } from "../workers/simulator/environment.ts";
 import type { RecommenderUnderTest } from "../workers/simulator/port.ts";
@@ -22,6 +23,8 @@ export interface VirtualServer extends RecommenderUnderTest {
 export type VirtualServerFactory = (options: {
   clock: ManualClock;
   seed: number;
+  /** Samples of a batch and of a model version. */
+  publishEvery?: number;
 }) => Promise<VirtualServer>;
 
 /** What is switched off a minute into a run. */
@@ -49,24 +52,37 @@ export interface QualitySizes {
 
 const minuteMs = 60_000;
 const slatesPerSession = 5;
+/** Every so many slates one is compared with what the policies would show at that moment. */
+const compareEvery = 5;
+/** The minutes of a cold world that are told apart. */
+const firstMinutes = 3;
 
+/** Users remember, and every policy leaves out, as much as a server's seen list holds. */
 function worldOptions(sizes: QualitySizes, seed: number) {
   const { users, items, driftPerHour } = sizes;
-  return { seed, users, items, driftPerHour, newItemsPerHour: 0.03 * items };
+  const seenPerUser = limits.seenItemsPerUser;
+  return { seed, users, items, driftPerHour, seenPerUser, newItemsPerHour: 0.03 * items };
 }
 
-/** One run of the server in one world. */
+export interface ArmRun {
+  readonly seed: number;
+  readonly arm: ArmName;
+  readonly publishEvery?: number;
+}
+
+/** One run of the server in one world: the first minutes, and what follows the warm-up. */
 export async function runArm(
   create: VirtualServerFactory,
   sizes: QualitySizes,
-  run: { seed: number; arm: ArmName },
-): Promise<Figures> {
+  run: ArmRun,
+): Promise<{ first: Figures; counted: Figures }> {
   const world = new World(worldOptions(sizes, run.seed));
   const { startMs } = world.options;
   const clock = new ManualClock(startMs);
-  const server = await create({ clock, seed: run.seed });
+  const { seed, publishEvery } = run;
+  const server = await create({ clock, seed, ...(publishEvery ? { publishEvery } : {}) });
   const environment = new Environment({
-    ...{ world, clock, recommender: server, slatesPerSession, compareEvery: 0 },
+    ...{ world, clock, recommender: server, slatesPerSession, compareEvery },
     sessionsPerSecond: sizes.slatesPerSecond / slatesPerSession,
   });
   await environment.publishItems();
@@ -77,11 +93,15 @@ export async function runArm(
   });
   const advance = (timeMs: number) => server.advanceTo(timeMs);
   const driven = { queue: environment.queue, clock, advance };
-  await runVirtual({ ...driven, untilMs: startMs + sizes.warmUpMinutes * minuteMs });
-  environment.report.interval();
-  await runVirtual({ ...driven, untilMs: startMs + sizes.minutes * minuteMs });
+  const figuresUntil = async (minutes: number) => {
+    await runVirtual({ ...driven, untilMs: startMs + minutes * minuteMs });
+    return environment.report.interval();
+  };
+  const first = await figuresUntil(Math.min(firstMinutes, sizes.warmUpMinutes));
+  await figuresUntil(sizes.warmUpMinutes);
+  const counted = await figuresUntil(sizes.minutes);
   await server.close?.();
-  return environment.report.interval();
+  return { first, counted };
 }
 
 type Rates = Record<"random" | "popularity" | "oracle", number>;
@@ -104,6 +124,8 @@ async function baselines(sizes: QualitySizes, seed: number): Promise<Rates> {
 /** All rates of one seed: the policies', and the server's where there is one. */
 interface SeedRates extends Rates {
   readonly arms: Readonly<Record<ArmName, number>> | null;
+  /** Of the live arm, with what the policies would have shown at the same moments. */
+  readonly live: { readonly first: Figures; readonly counted: Figures } | null;
   /** Virtual seconds per real second of the live arm. */
   readonly speed: number;
 }
@@ -114,16 +136,34 @@ async function runSeed(
   seed: number,
 ): Promise<SeedRates> {
   const rates = await baselines(sizes, seed);
-  if (create === null) return { ...rates, arms: null, speed: Number.NaN };
+  if (create === null) return { ...rates, arms: null, live: null, speed: Number.NaN };
   const ran = { live: 0, weightsFrozen: 0, windowsFrozen: 0, bothFrozen: 0 };
-  let speed = Number.NaN;
-  for (const arm of armNames) {
-    const startMs = performance.now();
-    ran[arm] = (await runArm(create, sizes, { seed, arm })).expectedClickRate;
-    const realSeconds = (performance.now() - startMs) / 1_000;
-    if (arm === "live") speed = (sizes.minutes * 60) / realSeconds;
+  const startMs = performance.now();
+  const live = await runArm(create, sizes, { seed, arm: "live" });
+  const speed = (sizes.minutes * 60 * 1_000) / (performance.now() - startMs);
+  ran.live = live.counted.expectedClickRate;
+  for (const arm of armNames.slice(1)) {
+    ran[arm] = (await runArm(create, sizes, { seed, arm })).counted.expectedClickRate;
   }
-  return { ...rates, arms: ran, speed };
+  return { ...rates, arms: ran, live, speed };
+}
+
+/** The server beside the policies over the items that its users had not seen at that moment. */
+function sameMomentFigures(
+  over: (unit: string, of: (rates: SeedRates) => number) => Figure,
+): Record<string, Figure> {
+  const of = (when: "first" | "counted", name: "ownRate" | "popularityRate" | "oracleRate") =>
+    over("share", ({ live }) => live?.[when][name] ?? Number.NaN);
+  return {
+    clickRateFirstMinutes: of("first", "ownRate"),
+    clickRateFirstMinutesPopularity: of("first", "popularityRate"),
+    clickRateSameMoment: of("counted", "ownRate"),
+    clickRateSameMomentPopularity: of("counted", "popularityRate"),
+    clickRateSameMomentOracle: of("counted", "oracleRate"),
+    serverToPopularitySameMoment: over("ratio", ({ live }) => {
+      return (live?.counted.ownRate ?? Number.NaN) / (live?.counted.popularityRate ?? 1);
+    }),
+  };
 }
 
 /** Means over seeds with 95 % intervals. Rates are true click chances per shown item. */
@@ -150,6 +190,7 @@ export function qualityFigures(seeds: readonly SeedRates[]): Record<string, Figu
       return (live - armOf(rates, arm)) / (live - rates.popularity);
     });
   }
+  Object.assign(figures, sameMomentFigures(over));
   figures.virtualSpeed = over("x real time", ({ speed }) => speed);
   return figures;
 }

@@ -5,6 +5,7 @@ import { VirtualServer } from "../server/assembly/virtual-server.ts";
 import { Environment } from "../workers/simulator/environment.ts";
 import { runVirtual } from "../workers/simulator/traffic.ts";
 import { World } from "../workers/simulator/world.ts";
+import { bench as drift } from "./drift.ts";
 import { runBench } from "./harness.ts";
 import { bench } from "./virtual-quality.ts";
 
@@ -17,6 +18,15 @@ test("bench quality, smoke, on the server itself", async () => {
   expect(value("clickRateServer")).toBeGreaterThan(value("clickRateBothFrozen"));
   expect(value("clickRateWeightsFrozen")).not.toBe(value("clickRateServer"));
   expect(value("clickRateWindowsFrozen")).not.toBe(value("clickRateServer"));
+}, 60_000);
+
+test("bench drift, smoke, on the server itself", async () => {
+  const output = await runBench(drift, ["--smoke"], () => {});
+  const value = (name: string) => output?.figures[name]?.value ?? Number.NaN;
+  expect(value("clickRateEvery100")).toBeGreaterThan(0);
+  expect(value("clickRateFrozen")).not.toBe(value("clickRateEvery100"));
+  // So few samples make no model of 10,000.
+  expect(value("clicksLostEvery10000")).toBeCloseTo(value("clicksLostFrozen"), 1);
 }, 60_000);
 
 async function liveFor(seconds: number, frozen: boolean) {

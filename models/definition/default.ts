@@ -1,4 +1,4 @@
-import { defineRecommender, type ScopeName, type WindowFeature } from "./define.ts";
+import { defineRecommender, type RatePrior, type ScopeName, type WindowFeature } from "./define.ts";
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -19,8 +19,19 @@ function rate(scope: ScopeName, window: string, interaction: string): WindowFeat
     window,
     kind: "rateLogit",
     interaction,
-    prior: { rate: priors[interaction] ?? 0.1, weight: scope === "userCategory" ? 5 : 10 },
+    prior: priorOf(scope, window, interaction),
   };
+}
+
+/**
+ * The priors are guesses; the category's rate is known after a few slates. User x category are few,
+ * so all are smoothed towards it; of items, which cost a logarithm each, what orders a cold slate.
+ */
+function priorOf(scope: ScopeName, window: string, interaction: string): RatePrior {
+  const prior = { rate: priors[interaction] ?? 0.1, weight: 10 };
+  if (scope === "userCategory") return { ...prior, towards: "category" };
+  const ordersCold = scope === "item" && window === "total" && interaction === "click";
+  return ordersCold ? { ...prior, weight: 30, towards: "category" } : prior;
 }
 
 function count(scope: ScopeName, window: string, interaction = "impression"): WindowFeature {

@@ -38,6 +38,17 @@ export type ScopeName = "user" | "item" | "category" | "userCategory";
 
 export type FeatureKind = "logCount" | "rateLogit" | "meanValue";
 
+/** A prior rate and its weight in impressions (Laplace smoothing). */
+export interface RatePrior {
+  readonly rate: number;
+  readonly weight: number;
+  /**
+   * Items and user x category: smooth towards the same rate of the category (of an item's
+   * categories their mean) over its whole life, itself smoothed towards `rate` (empirical Bayes).
+   */
+  readonly towards?: "category";
+}
+
 /** One dense input made from the window counters of a scope. */
 export interface WindowFeature {
   readonly name: string;
@@ -47,8 +58,8 @@ export interface WindowFeature {
   readonly kind: FeatureKind;
   /** The interaction that is counted or summed. */
   readonly interaction: string;
-  /** `rateLogit`: the prior rate and its weight in impressions (Laplace smoothing). */
-  readonly prior?: { readonly rate: number; readonly weight: number };
+  /** `rateLogit`: what the rate is smoothed towards. */
+  readonly prior?: RatePrior;
 }
 
 export interface RouteDefinition {

@@ -37,6 +37,18 @@ export interface ScopePlan {
   /** rateLogit: prior weight x rate, and prior weight x (1 - rate). */
   readonly priorHits: Float64Array;
   readonly priorMisses: Float64Array;
+  /** Rates that are smoothed towards their category's. */
+  readonly towardsCategory: readonly CategoryPrior[];
+}
+
+/** A rate feature whose prior is the category's rate; cells are of a raw category row. */
+export interface CategoryPrior {
+  /** Index of the feature in its scope. */
+  readonly feature: number;
+  readonly rate: number;
+  readonly weight: number;
+  readonly hitCell: number;
+  readonly shownCell: number;
 }
 
 export const kindCode = { logCount: 0, rateLogit: 1, meanValue: 2 } as const;
@@ -103,6 +115,7 @@ export function scopePlan(definition: RecommenderDefinition, scope: ScopeName): 
     impressionCells: new Uint16Array(features.length),
     priorHits: new Float64Array(features.length),
     priorMisses: new Float64Array(features.length),
+    towardsCategory: categoryPriors(definition, features),
   };
   features.forEach((feature, i) => {
     const start = windowStart(definition, feature);
@@ -117,6 +130,23 @@ export function scopePlan(definition: RecommenderDefinition, scope: ScopeName): 
     plan.priorMisses[i] = prior.weight * (1 - prior.rate);
   });
   return plan;
+}
+
+function categoryPriors(
+  definition: RecommenderDefinition,
+  features: readonly WindowFeature[],
+): CategoryPrior[] {
+  const total = definition.windows.length * definition.interactions.length;
+  const impression = impressionIndex(definition);
+  return features.flatMap(({ name, scope, interaction, prior, kind }, feature) => {
+    if (prior?.towards === undefined) return [];
+    const fits = kind === "rateLogit" && (scope === "item" || scope === "userCategory");
+    assert(fits, `${name}: only rates of items and user x category have a category`);
+    assert(impression >= 0, `${name}: a category's rate needs impressions`);
+    const hitCell = total + interactionIndex(definition, interaction);
+    const { rate, weight } = prior;
+    return [{ feature, rate, weight, hitCell, shownCell: total + impression }];
+  });
 }
 
 function windowEntry(feature: WindowFeature): CatalogEntry {

@@ -27,7 +27,17 @@ const mean = (values: readonly number[]) =>
   values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /** The features of one scope by the definition, straight from its words. */
-function scope(definition: RecommenderDefinition, name: ScopeName, counts: PlainCounts): number[] {
+function scope(
+  definition: RecommenderDefinition,
+  name: ScopeName,
+  counts: PlainCounts,
+  categories: readonly PlainCounts[] = [],
+): number[] {
+  const rateIn = (category: PlainCounts, interaction: string, rate: number) => {
+    const hits = category.total?.[interaction] ?? 0;
+    const shown = category.total?.impression ?? 0;
+    return (hits + 10 * rate) / (Math.max(shown, hits) + 10);
+  };
   return definition.features
     .filter((feature) => feature.scope === name)
     .map((feature) => {
@@ -36,7 +46,11 @@ function scope(definition: RecommenderDefinition, name: ScopeName, counts: Plain
       const shown = cell("impression");
       if (feature.kind === "logCount") return Math.log(1 + hits);
       if (feature.kind === "meanValue") return Math.log1p(hits / 64 / (shown + 2));
-      const { rate, weight } = feature.prior ?? { rate: 0.1, weight: 10 };
+      const prior = feature.prior ?? { rate: 0.1, weight: 10 };
+      const { weight } = prior;
+      const known = prior.towards === undefined ? [] : categories;
+      const rates = known.map((one) => rateIn(one, feature.interaction, prior.rate));
+      const rate = rates.length === 0 ? prior.rate : mean(rates);
       const misses = Math.max(0, shown - hits);
       // The logit of (hits + rate weight) / (shown + weight), without the loss of 1 - p.
       return Math.log(hits + rate * weight) - Math.log(misses + weight * (1 - rate));
@@ -66,13 +80,21 @@ export function encodePlainly(definition: RecommenderDefinition, inputs: PlainIn
     const known = item.categories.length === 0 ? none : item.categories;
     const shared = known.map((category) => [
       ...scope(definition, "category", category.counts),
-      ...scope(definition, "userCategory", category.pair),
+      ...scope(definition, "userCategory", category.pair, [category.counts]),
     ]);
+    // Five interactions of no category draw a short history's shares to 0.
+    const kept = (list: PlainInputs["recent"]) => list.length / (list.length + 5);
     const shareIn = (list: PlainInputs["recent"]) =>
+      kept(list) *
       mean(item.categories.map(({ row }) => share(list, (one) => one.categories.includes(row))));
     const { publishedAtMs, durationSeconds } = item;
     return [
-      ...scope(definition, "item", item.counts),
+      ...scope(
+        definition,
+        "item",
+        item.counts,
+        item.categories.map(({ counts }) => counts),
+      ),
       ...(shared[0] ?? []).map((_, j) => mean(shared.map((values) => values[j] ?? 0))),
       publishedAtMs > 0 ? Math.log1p(Math.max(0, asOfMs - publishedAtMs) / 3_600_000) : 0,
       publishedAtMs > 0 ? 1 : 0,
@@ -80,7 +102,7 @@ export function encodePlainly(definition: RecommenderDefinition, inputs: PlainIn
       durationSeconds > 0 ? 1 : 0,
       shareIn(recent),
       shareIn(last10),
-      item.author === 0 ? 0 : share(recent, (one) => one.author === item.author),
+      item.author === 0 ? 0 : kept(recent) * share(recent, (one) => one.author === item.author),
       item.itemToItem,
       item.vector,
     ];

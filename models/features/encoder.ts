@@ -9,6 +9,7 @@ import {
   scopePlan,
   userExtraCount,
 } from "./catalog.ts";
+import { CategoryRates } from "./category-rates.ts";
 import { RecentProfile } from "./recent-profile.ts";
 import { type CompiledScope, compileScope, encodeScope, LogTables } from "./window-values.ts";
 
@@ -77,6 +78,8 @@ export class FeatureEncoder {
   readonly #item: CompiledScope;
   readonly #category: CompiledScope;
   readonly #pair: CompiledScope;
+  readonly #itemRates: CategoryRates;
+  readonly #pairRates: CategoryRates;
   readonly #profile: RecentProfile;
   /** Encoded values of each distinct category: its own features, then those with the user. */
   #shared = new Float32Array(0);
@@ -93,6 +96,8 @@ export class FeatureEncoder {
     this.#item = compile("item");
     this.#category = compile("category");
     this.#pair = compile("userCategory");
+    this.#itemRates = new CategoryRates(this.#item);
+    this.#pairRates = new CategoryRates(this.#pair);
     this.#profile = new RecentProfile(definition);
     this.#sharedMissing = new Float32Array(this.#category.size + this.#pair.size);
     const zeros = new Uint32Array(this.cells);
@@ -131,6 +136,9 @@ export class FeatureEncoder {
       this.#sharedMissing,
       { out, at: this.#item.size, stride },
     );
+    this.#itemRates.take(this.#rowsOf(inputs.categoryCounts, inputs.distinct));
+    const items = this.#rowsOf(inputs.itemCounts, inputs.count);
+    this.#itemRates.writeItems(items, inputs.slots, perItem, { out, at: 0, stride });
     this.#profile.countCategories(inputs.distinctRows, inputs.distinct);
     this.#writeExtras(inputs, asOfMs, out);
   }
@@ -144,7 +152,14 @@ export class FeatureEncoder {
     const stride = this.#category.size + this.#pair.size;
     const shape = { rows, cells: this.cells };
     encodeScope(this.#category, categoryCounts, shape, { out, at: 0, stride });
-    encodeScope(this.#pair, pairCounts, shape, { out, at: this.#category.size, stride });
+    const pairs = { out, at: this.#category.size, stride };
+    encodeScope(this.#pair, pairCounts, shape, pairs);
+    this.#pairRates.take(this.#rowsOf(categoryCounts, rows));
+    this.#pairRates.writePairs(this.#rowsOf(pairCounts, rows), pairs);
+  }
+
+  #rowsOf(counts: Uint32Array, rows: number) {
+    return { counts, rows, cells: this.cells };
   }
 
   #writeExtras(inputs: CandidateInputs, asOfMs: number, out: Float32Array): void {

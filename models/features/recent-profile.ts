@@ -7,6 +7,8 @@ import { readSequenceTime, sequenceAt, sequenceWords } from "./sequence-record.t
 
 const perItem = limits.itemCategoriesMax;
 const near = 10;
+/** Shares are drawn to 0 by so many interactions of no category: one click is no taste. */
+const sharePrior = 5;
 
 /** What the features take from a user's recent interactions: shares by type, category, author. */
 export class RecentProfile {
@@ -49,14 +51,14 @@ export class RecentProfile {
     return Math.log1p(Math.max(0, inputs.asOfMs - last) / 1_000);
   }
 
-  /** Share of the recent items with an author; 0 where the author is unknown. */
+  /** Smoothed share of the recent items with an author; 0 where the author is unknown. */
   authorShare(author: number): number {
     const count = this.#inputs?.recentCount ?? 0;
     if (author === 0 || count === 0) return 0;
-    return (this.#authors.get(author) ?? 0) / count;
+    return (this.#authors.get(author) ?? 0) / (count + sharePrior);
   }
 
-  /** For each of the candidates' distinct categories: in what share of the recent items it is. */
+  /** For each of the candidates' distinct categories: its smoothed share of the recent items. */
   countCategories(rows: Int32Array, distinct: number): void {
     if (this.#shareOfAll.length < distinct) {
       this.#shareOfAll = new Float32Array(distinct);
@@ -72,8 +74,8 @@ export class RecentProfile {
         all++;
         if (i >= (count - near) * perItem) last++;
       }
-      this.#shareOfAll[slot] = count === 0 ? 0 : all / count;
-      this.#shareOfNear[slot] = count === 0 ? 0 : last / Math.min(near, count);
+      this.#shareOfAll[slot] = all / (count + sharePrior);
+      this.#shareOfNear[slot] = last / (Math.min(near, count) + sharePrior);
     }
   }
 

@@ -12,16 +12,24 @@ export interface RankerStart {
   readonly skips: readonly { head: number; itemInput: number; weight: number }[];
 }
 
-/** Weight of a smoothed rate of the whole life, as a logit: the item's, and the user's with it. */
-const rateWeights = { item: 0.8, userCategory: 0.6 } as const;
+/**
+ * Weight of a smoothed rate of the whole life, as a logit: the item's, and the user's with it. Both
+ * are drawn to what is usual as long as little is known, so they count in full.
+ */
+const rateWeights = { item: 1, userCategory: 1 } as const;
+/**
+ * Where the user's rate is smoothed towards the category's, what counts is how far it is from it:
+ * the category's own rate is in the item's.
+ */
+const categoryWeight = -rateWeights.userCategory;
 /**
  * What says that a candidate is near to what the user took to of late: its weight, and what it is
  * in the middle, so that a near candidate counts as better and a far one as worse than the rate.
  */
 const nearness: Readonly<Record<string, { weight: number; middle: number }>> = {
-  "item.itemToItemScore": { weight: 0.5, middle: 0.3 },
-  "item.vectorScore": { weight: 0.8, middle: 0.8 },
-  "item.recent50.categoryShare": { weight: 0.7, middle: 0.2 },
+  "item.itemToItemScore": { weight: 0.2, middle: 0.3 },
+  "item.vectorScore": { weight: 0.1, middle: 0.8 },
+  "item.recent50.categoryShare": { weight: 0.5, middle: 0.2 },
 };
 
 /**
@@ -51,12 +59,19 @@ function skipsOf(
   head: number,
 ) {
   const weights: Record<string, number> = {};
+  let isLift = false;
   for (const [name, { weight }] of Object.entries(nearness)) weights[name] = weight;
   for (const scope of ["item", "userCategory"] as const) {
     for (const feature of featuresOf(definition, scope)) {
       const isOwn = feature.kind === "rateLogit" && feature.interaction === interaction;
-      if (isOwn && feature.window === "total") weights[feature.name] = rateWeights[scope];
+      if (!isOwn || feature.window !== "total") continue;
+      weights[feature.name] = rateWeights[scope];
+      if (scope === "userCategory" && feature.prior?.towards === "category") isLift = true;
     }
+  }
+  for (const feature of isLift ? featuresOf(definition, "category") : []) {
+    const isOwn = feature.kind === "rateLogit" && feature.interaction === interaction;
+    if (isOwn && feature.window === "total") weights[feature.name] = categoryWeight;
   }
   return Object.entries(weights)
     .map(([name, weight]) => ({ head, itemInput: itemNames.indexOf(name), weight }))

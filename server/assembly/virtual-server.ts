@@ -313,7 +313,7 @@ async function openWindows(
   const { trending: table, recent } = state;
   const trending = new Trending({ table, categoriesOf, listLength: table.length });
   const core = new WindowsCore({
-    ...{ definition, activity: trending, dedupIdsMax },
+    ...{ definition, activity: trending, dedupIdsMax, seen: state.seen },
     tables: { ...state.windows, pairs: state.userCategoryPairs, recent },
     partitions: { events: 1, served: 1 },
   });

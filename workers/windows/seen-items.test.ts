@@ -57,6 +57,20 @@ test("what follows no slate is noted once; a slate only while the log is replaye
   expect(seenBy(seen, 3)).toEqual([7, 9, 20, 21]);
 });
 
+test("what a user was shown before he had a row is noted as he reports it, nothing twice", () => {
+  const { seen, core } = make();
+  core.seen!.replaying = false;
+  seen.push(3, Uint32Array.of(5), -1);
+  for (const item of [5, 6, 7, 6]) core.seen!.shown(3, item);
+  core.seen!.flush();
+  expect(seenBy(seen, 3)).toEqual([5, 6, 7]);
+  // A full list is not a new user's: what he is shown was noted as it left.
+  for (let item = 10; item < 18; item++) seen.push(3, Uint32Array.of(item), -1);
+  core.seen!.shown(3, 99);
+  core.seen!.flush();
+  expect(seenBy(seen, 3)).toEqual([10, 11, 12, 13, 14, 15, 16, 17]);
+});
+
 test("a checkpoint brings it back", () => {
   const { core } = make();
   feed(core);

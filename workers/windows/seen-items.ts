@@ -2,16 +2,23 @@ import type { PackedRows } from "./tables.ts";
 
 /** The shared table of what users have been shown; any thread may write it. */
 export interface SeenTable extends PackedRows {
+  /** Records of a row at most. */
+  readonly length: number;
+  /** Copies a row's records, oldest first; returns how many. */
+  read(row: number, out: Uint32Array): number;
   /** Record i, one word, becomes the newest of row `rows[i]`. */
   pushAll(rows: Uint32Array, records: Uint32Array, count: number): void;
 }
 
 const capacity = 4_096;
+/** A longer list is not a new user's: what he is shown was noted as it left. */
+const newUserItems = 100;
 
 /**
- * What users met elsewhere: imported history and interactions that follow no slate of this server.
- * Slates note their items themselves as they leave (the ranking threads), so here they are noted
- * only while the log is replayed at a start, when nobody else has. Gathered until `flush`.
+ * What users met elsewhere: imported history, interactions that follow no slate of this server, and
+ * the first slate of a user, who had no row yet when it left. All other slates note their items
+ * themselves as they leave (the ranking threads), so here they are noted only while the log is
+ * replayed at a start, when nobody else has. Gathered until `flush`.
  */
 export class SeenItems {
   readonly table: SeenTable;
@@ -24,9 +31,12 @@ export class SeenItems {
   #count = 0;
   #lastUser = -1;
   #lastItem = -1;
+  readonly #list: Uint32Array;
+  #knownUser = -1;
 
   constructor(table: SeenTable) {
     this.table = table;
+    this.#list = new Uint32Array(table.length);
   }
 
   /** One item several times in a row (shown, clicked, finished) is noted once. */
@@ -38,6 +48,15 @@ export class SeenItems {
     this.#lastItem = itemRow;
     this.#users[this.#count] = userRow;
     this.#items[this.#count++] = itemRow;
+  }
+
+  /** The client says that an item of a slate was shown. */
+  shown(userRow: number, itemRow: number): void {
+    if (userRow === this.#knownUser) return;
+    this.flush();
+    const count = this.table.read(userRow, this.#list);
+    if (count >= Math.min(newUserItems, this.#list.length)) this.#knownUser = userRow;
+    else if (!this.#list.subarray(0, count).includes(itemRow)) this.add(userRow, itemRow);
   }
 
   /** A slate's item for the user; it is in the table already but in a replay. */

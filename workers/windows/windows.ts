@@ -221,12 +221,13 @@ export class WindowsCore {
   }
 
   #impressionEvent(view: DataView, at: number, timeMs: number): void {
+    const userRow = view.getUint32(at + eventAt.userRow, true);
+    const itemRow = view.getUint32(at + eventAt.itemRow, true);
+    if (userRow !== noRow && hasRequest(view, at)) this.seen?.shown(userRow, itemRow);
     if (this.#countsServed && !isImported(view, at)) {
       this.counts.impressionsIgnored++;
       return;
     }
-    const userRow = view.getUint32(at + eventAt.userRow, true);
-    const itemRow = view.getUint32(at + eventAt.itemRow, true);
     this.#begin(this.#impression, 1, timeMs);
     this.#categoryCount = readEventCategories(view, at, this.#categories);
     this.#count(userRow, itemRow);
