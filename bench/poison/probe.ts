@@ -54,7 +54,9 @@ export class Probe {
     const trainer = new RankTrainer(ranker, { users, items }, initial, {
       batchMax: batchSizeOf(publishEvery),
     });
-    const online = new OnlineTrainer({ trainer, slots, users, items, publishEvery, guarded });
+    // The stream is minutes long; its first half stands for the hour before labels are judged.
+    const options = { publishEvery, guarded, matureMs: 0 };
+    const online = new OnlineTrainer({ trainer, slots, users, items, ...options });
     online.publishNow();
     const counts = { refusals: 0, published: 0 };
     for (const sample of this.#stream(name)) {

@@ -41,6 +41,8 @@ export async function clickRateUnder(sizes: VirtualSizes, run: VirtualRun): Prom
   const age = () => (clock.nowMs() - fromMs) / (run.minutes * minuteMs);
   const server = await VirtualServer.open({
     ...{ clock, definition, seed: run.seed, guarded: run.guarded },
+    // The attack comes sooner than an hour after the start.
+    matureMs: (sizes.warmUpMinutes * minuteMs) / 2,
     samplesThrough: (sample) => attacker?.through(sample, age()) ?? sample,
   });
   const environment = new Environment({

@@ -57,6 +57,8 @@ export interface VirtualServerOptions {
   readonly recallEveryMs?: number;
   /** Default: yes; no to see what the guard is for. */
   readonly guarded?: boolean;
+  /** Time of samples until the guard judges labels; default: an hour. */
+  readonly matureMs?: number;
   /** What the trainer reads in place of the joiner's samples: faults of what makes them. */
   readonly samplesThrough?: (sample: Sample, offset: number) => Sample;
   readonly warn?: (text: string) => void;
@@ -266,11 +268,12 @@ async function openRoles(options: VirtualServerOptions, stores: Stores) {
     ...{ definition, clock, partitions: { events: 1, served: 1 } },
     ...{ rowsMax: joinerRowsMax, dedupIdsMax },
   });
-  const { guarded = true, samplesThrough } = options;
+  const { guarded = true, matureMs, samplesThrough } = options;
   const samples = samplesThrough === undefined ? log : changed(log, samplesThrough);
   const trainer = await makeTrainerRole({
     ...{ definition, state, guarded, log: samples, publishEvery, seed, warn, clock },
     dataDir: options.modelsIn ?? null,
+    ...(matureMs === undefined ? {} : { matureMs }),
   });
   return {
     windows: await openWindows(options, stores),

@@ -28,13 +28,15 @@ export interface TrainerParts {
   readonly clock?: Clock;
   /** Default: yes. */
   readonly guarded?: boolean;
+  /** Default: an hour. */
+  readonly matureMs?: number;
   /** Default: the real one. */
   readonly files?: SnapshotFiles;
 }
 
 /** The trainer of a definition over shared state; restores, catches up and publishes. */
 export async function makeTrainerRole(parts: TrainerParts): Promise<TrainerRole> {
-  const { definition, state, log, dataDir, publishEvery, seed, warn, guarded = true } = parts;
+  const { definition, state, log, dataDir, publishEvery, seed, warn } = parts;
   const { slots, userEmbeddings: users, itemEmbeddings: items, metrics } = state;
   const clock = parts.clock ?? systemClock;
   const ranker = createRanker(rankerShapeOf(definition));
@@ -44,8 +46,10 @@ export async function makeTrainerRole(parts: TrainerParts): Promise<TrainerRole>
     batchMax: batchSizeOf(publishEvery),
     lossWeights: lossWeightsOf(definition.heads, definition.ranking.lossWeights),
   });
+  const { guarded = true, matureMs } = parts;
   const trainer = new OnlineTrainer({
     ...{ trainer: core, slots, users, items, publishEvery, guarded },
+    ...(matureMs === undefined ? {} : { matureMs }),
   });
   const snapshots =
     dataDir === null

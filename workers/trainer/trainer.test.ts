@@ -59,7 +59,7 @@ function online(memory: Shared, options: Partial<OnlineTrainerOptions> = {}): On
     optimizer: { ...adamDefault, learningRate: 0.005 },
     userEmbedding: { ...trainerDefaults.userEmbedding, admission: 0 },
   });
-  return new OnlineTrainer({ ...memory, trainer, publishEvery, ...options });
+  return new OnlineTrainer({ ...memory, trainer, publishEvery, matureMs: 0, ...options });
 }
 
 const feed = drawFeed(40_000, 7).samples;
@@ -151,6 +151,16 @@ describe("online trainer", () => {
     trainer.publishNow();
     const two = feed.slice(0, 1_000).map((sample, i) => ({ ...sample, userRow: i % 2 }));
     expect(takeAll(trainer, two).map(({ capped }) => capped)).toEqual(Array(10).fill(0));
+  });
+
+  test("in the first hour labels may turn: a new world is not taken for a poisoned one", () => {
+    const trainer = online(shared(), { matureMs: 3_600_000 });
+    trainer.publishNow();
+    takeAll(trainer, feed.slice(0, 20_000));
+    const outcomes = takeAll(trainer, feed.slice(20_000, 26_000).map(inverted));
+    const reasons = new Set(outcomes.map(({ verdict }) => verdict?.reason));
+    expect(reasons.has("labels contradict the anchor")).toBe(false);
+    expect(outcomes.slice(-10).some(({ published }) => published)).toBe(true);
   });
 
   test("inverted labels are not served, the candidate goes back, learning goes on", () => {

@@ -18,6 +18,8 @@ export interface OnlineTrainerOptions {
   readonly publishEvery: number;
   /** Off: whatever was learned is served, from whomever it came. To see what the guard is for. */
   readonly guarded?: boolean;
+  /** Time of samples before which no anchor judges labels; default: an hour. */
+  readonly matureMs?: number;
 }
 
 /** What one batch led to. */
@@ -39,7 +41,10 @@ const learnEvery = 100;
 const anchorMs = 3_600_000;
 /** Refused for so long, other labels are how the world is: the anchor must not hold for ever. */
 const holdMs = 2 * anchorMs;
-/** Before so many samples a model is no anchor to judge labels by, and is replaced often. */
+/**
+ * Before so many samples, and before it has an hour of them behind it, a model is no anchor to
+ * judge labels by, and is replaced often: in a new world what is clicked changes as slates improve.
+ */
 const matureSamples = 10_000;
 const youngAnchorPairs = 2_000;
 
@@ -70,8 +75,11 @@ export class OnlineTrainer {
   /** As it was when it was last accepted. */
   #good: GoodState | null = null;
   #anchor: Float32Array | null = null;
-  /** Time of the anchor, pairs judged by it, its maturity; the versions last judged, last good. */
-  readonly #marks = new Float64Array(5);
+  /**
+   * Time of the anchor, pairs judged by it, its maturity; the versions last judged, last good; time
+   * of the first sample.
+   */
+  readonly #marks = new Float64Array(6);
   /** Offset of the next sample to learn. */
   offset = 0;
   versionBase = 1;
@@ -224,12 +232,16 @@ export class OnlineTrainer {
 
   /** The anchor; the live version takes its place when it is due. */
   #anchorAt(timeMs: number, live: Float32Array): Float32Array {
+    if (this.#marks[5] === 0) this.#marks[5] = timeMs;
     const [anchoredMs = 0, pairs = 0, wasMature = 0] = this.#marks;
     const age = timeMs - anchoredMs;
     const isDue = wasMature === 1 ? age > anchorMs : pairs >= youngAnchorPairs;
     const isKept = this.#anchor !== null && !(isDue && this.refusals === 0) && age <= holdMs;
     if (isKept && this.#anchor !== null) return this.#anchor;
-    const isMature = this.trainer.totals.samples >= matureSamples && pairs >= youngAnchorPairs;
+    const { matureMs = anchorMs } = this.#options;
+    const isOld = timeMs - this.#marks[5]! >= matureMs;
+    const isTaught = this.trainer.totals.samples >= matureSamples && pairs >= youngAnchorPairs;
+    const isMature = isOld && isTaught;
     this.#guard.anchored(isMature);
     this.#marks.set([timeMs, 0, isMature ? 1 : 0]);
     this.#anchor = live.slice();
