@@ -53,7 +53,8 @@ export class JoinerRole {
   /** Takes in what is there, up to `readBytes` of each source; returns how many records. */
   async step(): Promise<number> {
     if (this.#unsent !== null) await this.#send();
-    const records = (await this.#readSlates()) + (await this.#readEvents());
+    const ends = this.#ends();
+    const records = (await this.#readSlates()) + (await this.#readEvents(ends));
     this.core.advance(this.#caughtUp);
     this.#sinceCommit += records;
     await this.#commit();
@@ -72,11 +73,23 @@ export class JoinerRole {
     return records;
   }
 
-  async #readEvents(): Promise<number> {
+  /** Ends of the sources before anything of this step is read. */
+  #ends(): number[] {
+    return this.core.sources.map(({ topic, partition }) =>
+      this.#options.log.endOffset(topic, partition),
+    );
+  }
+
+  /**
+   * Events that were in the log before its slates were read: one that came while they were could
+   * belong to a slate that came with it, and would be taken for an older one's.
+   */
+  async #readEvents(ends: readonly number[]): Promise<number> {
     const untilMs = this.core.eventsUntilMs(this.#caughtUp);
     let records = 0;
-    for (const source of this.core.sources) {
-      if (source.topic === "events") records += await this.#read(source, { untilMs });
+    for (const [i, source] of this.core.sources.entries()) {
+      if (source.topic !== "events") continue;
+      records += await this.#read(source, { untilMs, to: ends[i]! });
     }
     return records;
   }
@@ -85,7 +98,8 @@ export class JoinerRole {
     const { log, readBytes = 1 << 20 } = this.#options;
     const { topic, partition } = source;
     const from = Math.max(source.offset, log.startOffset(topic, partition));
-    if (log.endOffset(topic, partition) <= from) return 0;
+    const end = Math.min(log.endOffset(topic, partition), bounds.to ?? Number.POSITIVE_INFINITY);
+    if (end <= from) return 0;
     this.core.take(source, await log.read(topic, partition, from, readBytes), bounds);
     return source.offset - from;
   }

@@ -22,6 +22,9 @@ export class SimulatedClients {
   #events = 0;
   #documents = 0;
 
+  /** Whose slates are being made. */
+  readonly #asking: string[] = [];
+
   constructor(random: Random, ledger: SimulationLedger) {
     this.#random = random;
     this.#ledger = ledger;
@@ -69,10 +72,14 @@ export class SimulatedClients {
     const requestId = this.#requestId();
     const isSession = random.int(8) === 0;
     const recent = isSession ? [{ item: this.#item(), type: 1, timeMs: this.#nowOf(server) }] : [];
-    const answer = await server.engine.recommend({
+    this.#asking.push(user);
+    const answering = server.engine.recommend({
       ...{ requestId, user: isSession && random.int(2) === 0 ? null : user, recent },
       ...{ n: slateItems, context: {}, exclude: [], categories: [], weights: null },
       ...{ details: false, explain: false },
+    });
+    const answer = await answering.finally(() => {
+      this.#asking.splice(this.#asking.indexOf(user), 1);
     });
     this.#ledger.meet("slates");
     const shown = answer.items.map(({ id }) => id);
@@ -112,10 +119,11 @@ export class SimulatedClients {
     const fromSlate = slate !== undefined && shown !== undefined && random.int(10) < 6;
     const user = fromSlate ? slate.user : `u${random.int(users)}`;
     // Who does not name a slate means the newest one with the item that the server knows of: while
-    // a record of that user is on its way, that is not decided.
-    const undecided = slates
+    // a slate of that user is made or its record on its way, that is not decided.
+    const isLingering = slates
       .slice(-recentSlates)
       .some((one) => one.user === user && server.isLingering(one.requestId));
+    const undecided = isLingering || this.#asking.includes(user);
     const named = fromSlate && (random.int(3) > 0 || undecided);
     return {
       ...{ id: `e${this.#events++}`, type },
