@@ -1,4 +1,5 @@
 import definition from "../models/definition/default.ts";
+import { limits } from "../models/limits.ts";
 import { VirtualServer } from "../server/assembly/virtual-server.ts";
 import type { Bench, BenchContext, Figure } from "./harness.ts";
 import { type ArmName, type QualitySizes, runArm, type VirtualServerFactory } from "./quality.ts";
@@ -28,6 +29,7 @@ function sizesOf({ options, smoke, seed }: BenchContext): QualitySizes {
   const small = { users: 150, items: 400, minutes: 4, warmUpMinutes: 3, slatesPerSecond: 4 };
   return {
     ...(smoke ? small : full),
+    memory: limits.seenItemsPerUser,
     ...{ firstSeed: seed, seeds: options.number("seeds"), driftPerHour: options.number("drift") },
   };
 }

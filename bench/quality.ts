@@ -25,6 +25,7 @@ export type VirtualServerFactory = (options: {
   seed: number;
   /** Samples of a batch and of a model version. */
   publishEvery?: number;
+  capacities?: { readonly seenItemsPerUser: number };
 }) => Promise<VirtualServer>;
 
 /** What is switched off a minute into a run. */
@@ -48,6 +49,8 @@ export interface QualitySizes {
   readonly warmUpMinutes: number;
   readonly slatesPerSecond: number;
   readonly driftPerHour: number;
+  /** Items that users remember, the policies leave out, and the server's seen list holds. */
+  readonly memory: number;
 }
 
 const minuteMs = 60_000;
@@ -57,10 +60,8 @@ const compareEvery = 5;
 /** The minutes of a cold world that are told apart. */
 const firstMinutes = 3;
 
-/** Users remember, and every policy leaves out, as much as a server's seen list holds. */
 function worldOptions(sizes: QualitySizes, seed: number) {
-  const { users, items, driftPerHour } = sizes;
-  const seenPerUser = limits.seenItemsPerUser;
+  const { users, items, driftPerHour, memory: seenPerUser } = sizes;
   return { seed, users, items, driftPerHour, seenPerUser, newItemsPerHour: 0.03 * items };
 }
 
@@ -80,7 +81,10 @@ export async function runArm(
   const { startMs } = world.options;
   const clock = new ManualClock(startMs);
   const { seed, publishEvery } = run;
-  const server = await create({ clock, seed, ...(publishEvery ? { publishEvery } : {}) });
+  const server = await create({
+    ...{ clock, seed, capacities: { seenItemsPerUser: sizes.memory } },
+    ...(publishEvery ? { publishEvery } : {}),
+  });
   const environment = new Environment({
     ...{ world, clock, recommender: server, slatesPerSession, compareEvery },
     sessionsPerSecond: sizes.slatesPerSecond / slatesPerSession,
@@ -203,6 +207,7 @@ function sizesOf({ options, smoke, seed }: BenchContext): QualitySizes {
     warmUpMinutes: options.number("warm-up"),
     slatesPerSecond: options.number("rate"),
     driftPerHour: options.number("drift"),
+    memory: options.number("memory"),
     ...(smoke ? { ...small, minutes: 4, warmUpMinutes: 1 } : {}),
   };
 }
@@ -220,6 +225,10 @@ export function qualityBench(create: VirtualServerFactory | null): Bench {
       "warm-up": { kind: "number", help: "minutes that do not count", default: 8, min: 0 },
       rate: { kind: "number", help: "slates per simulated second", default: 20, min: 0.1 },
       drift: { kind: "number", help: "changes of taste per user and hour", default: 2, min: 0 },
+      memory: {
+        ...{ kind: "number", default: limits.seenItemsPerUser, min: 1 },
+        help: "items that users remember, policies leave out, and the server's seen list holds",
+      },
     },
     async run(context) {
       const sizes = sizesOf(context);
