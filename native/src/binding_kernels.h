@@ -38,6 +38,53 @@ inline void check_row(int rows, ptrdiff_t row, int64_t width) {
   if (rows > 1 && row < width) fail("REC_NATIVE_ARGUMENT", "rows overlap: stride below width");
 }
 
+// Checks of a model's shape, the same for every kind of ranker.
+
+template <class Shape>
+void check_part(const Shape& s, int64_t from, int64_t floats) {
+  if (from < 0 || floats < 0 || from + floats > s.floats) {
+    fail("REC_NATIVE_ARGUMENT", "a part of the model lies outside its weights");
+  }
+}
+
+inline void check_widths(const int* widths, int count) {
+  for (int l = 0; l < count; l++) {
+    if (widths[l] < 1 || widths[l] > 8192) fail("REC_NATIVE_ARGUMENT", "a layer's width");
+  }
+}
+
+// `counts`: whether the numbers of heads, experts and layers are in range.
+template <class Shape>
+void check_sizes(const Shape& s, bool counts) {
+  const bool inputs = s.user_dense <= 65536 && s.user_vector <= 65536 && s.item_dense <= 65536 &&
+                      s.item_vector <= 65536;
+  if (!counts || !inputs) fail("REC_NATIVE_ARGUMENT", "the model's shape is out of range");
+  check_widths(s.expert_width, s.expert_layers);
+  check_widths(s.tower_width, s.tower_layers);
+}
+
+// Moments and layer one, `columns` wide.
+template <class Shape>
+void check_inputs(const Shape& s, int64_t columns) {
+  const int64_t inputs = s.user_dense + s.user_vector + s.item_dense + s.item_vector;
+  check_part(s, s.user_mean, s.user_dense);
+  check_part(s, s.user_scale, s.user_dense);
+  check_part(s, s.item_mean, s.item_dense);
+  check_part(s, s.item_scale, s.item_dense);
+  check_part(s, s.layer_one, inputs * columns);
+  check_part(s, s.layer_one_bias, columns);
+}
+
+// Towers on `in` inputs, and the outputs.
+template <class Shape>
+void check_towers(const Shape& s, int64_t in) {
+  for (int l = 0; l < s.tower_layers; l++) {
+    check_part(s, s.tower_offset[l], s.heads * (in + 1) * padded(s.tower_width[l]));
+    in = s.tower_width[l];
+  }
+  check_part(s, s.output_offset, s.heads * (padded(static_cast<int>(in)) + 16));
+}
+
 // The arguments of a scoring call after its shape s.
 template <class Shape>
 MmoeInput score_input(Call& call, const Shape& s, size_t workspace) {

@@ -7,29 +7,13 @@
 namespace rec {
 namespace {
 
-void check_part(const MmoeShape& s, int64_t from, int64_t floats) {
-  if (from < 0 || floats < 0 || from + floats > s.floats) {
-    fail("REC_NATIVE_ARGUMENT", "a part of the model lies outside its weights");
-  }
-}
-
-void check_widths(const int* widths, int count) {
-  for (int l = 0; l < count; l++) {
-    if (widths[l] < 1 || widths[l] > 8192) fail("REC_NATIVE_ARGUMENT", "a layer's width");
-  }
-}
-
 void check_layers(const MmoeShape& s) {
   int64_t in = s.expert_width[0];
   for (int l = 1; l < s.expert_layers; l++) {
     check_part(s, s.expert_offset[l], s.experts * (in + 1) * padded(s.expert_width[l]));
     in = s.expert_width[l];
   }
-  for (int l = 0; l < s.tower_layers; l++) {
-    check_part(s, s.tower_offset[l], s.heads * (in + 1) * padded(s.tower_width[l]));
-    in = s.tower_width[l];
-  }
-  check_part(s, s.output_offset, s.heads * (padded(static_cast<int>(in)) + 16));
+  check_towers(s, in);
 }
 
 MmoeShape mmoe_shape(Call& call, size_t at) {
@@ -39,20 +23,10 @@ MmoeShape mmoe_shape(Call& call, size_t at) {
   const bool counts = s.heads >= 1 && s.heads <= 32 && s.experts >= 1 && s.experts <= 64 &&
                       s.expert_layers >= 1 && s.expert_layers <= MmoeShape::layers_max &&
                       s.tower_layers <= MmoeShape::layers_max;
-  const bool inputs = s.user_dense <= 65536 && s.user_vector <= 65536 && s.item_dense <= 65536 &&
-                      s.item_vector <= 65536;
-  if (!counts || !inputs) fail("REC_NATIVE_ARGUMENT", "the model's shape is out of range");
-  check_widths(s.expert_width, s.expert_layers);
-  check_widths(s.tower_width, s.tower_layers);
+  check_sizes(s, counts);
   const int64_t columns = static_cast<int64_t>(s.experts) * padded(s.expert_width[0]) +
                           padded(s.heads * s.experts + s.heads);
-  const int64_t inputs_all = s.user_dense + s.user_vector + s.item_dense + s.item_vector;
-  check_part(s, s.user_mean, s.user_dense);
-  check_part(s, s.user_scale, s.user_dense);
-  check_part(s, s.item_mean, s.item_dense);
-  check_part(s, s.item_scale, s.item_dense);
-  check_part(s, s.layer_one, inputs_all * columns);
-  check_part(s, s.layer_one_bias, columns);
+  check_inputs(s, columns);
   check_layers(s);
   return s;
 }

@@ -63,18 +63,6 @@ napi_value extraction_mix_backward(Call& call) {
   return call.undefined();
 }
 
-void check_part(const PleShape& s, int64_t from, int64_t floats) {
-  if (from < 0 || floats < 0 || from + floats > s.floats) {
-    fail("REC_NATIVE_ARGUMENT", "a part of the model lies outside its weights");
-  }
-}
-
-void check_widths(const int* widths, int count) {
-  for (int l = 0; l < count; l++) {
-    if (widths[l] < 1 || widths[l] > 8192) fail("REC_NATIVE_ARGUMENT", "a layer's width");
-  }
-}
-
 void check_levels(const PleShape& s) {
   const int64_t last = s.expert_width[s.expert_layers - 1];
   for (int level = 0; level < s.levels; level++) {
@@ -88,12 +76,7 @@ void check_levels(const PleShape& s) {
     const int64_t columns = s.heads * padded(z.seen) + (z.gates - s.heads) * padded(z.experts);
     check_part(s, s.gate_offset[level], (last + 1) * columns);
   }
-  int64_t in = last;
-  for (int l = 0; l < s.tower_layers; l++) {
-    check_part(s, s.tower_offset[l], s.heads * (in + 1) * padded(s.tower_width[l]));
-    in = s.tower_width[l];
-  }
-  check_part(s, s.output_offset, s.heads * (padded(static_cast<int>(in)) + 16));
+  check_towers(s, last);
 }
 
 void check_counts(const PleShape& s) {
@@ -102,11 +85,7 @@ void check_counts(const PleShape& s) {
                       s.levels >= 1 && s.levels <= PleShape::levels_max && s.expert_layers >= 1 &&
                       s.expert_layers <= PleShape::layers_max &&
                       s.tower_layers <= PleShape::layers_max;
-  const bool inputs = s.user_dense <= 65536 && s.user_vector <= 65536 && s.item_dense <= 65536 &&
-                      s.item_vector <= 65536;
-  if (!counts || !inputs) fail("REC_NATIVE_ARGUMENT", "the model's shape is out of range");
-  check_widths(s.expert_width, s.expert_layers);
-  check_widths(s.tower_width, s.tower_layers);
+  check_sizes(s, counts);
 }
 
 PleShape ple_shape(Call& call, size_t at) {
@@ -115,13 +94,7 @@ PleShape ple_shape(Call& call, size_t at) {
   std::memcpy(&s, sizes(call, at, kNumbers).data, sizeof(s));
   check_counts(s);
   const int64_t columns = ple_sizes(s).columns;
-  const int64_t inputs_all = s.user_dense + s.user_vector + s.item_dense + s.item_vector;
-  check_part(s, s.user_mean, s.user_dense);
-  check_part(s, s.user_scale, s.user_dense);
-  check_part(s, s.item_mean, s.item_dense);
-  check_part(s, s.item_scale, s.item_dense);
-  check_part(s, s.layer_one, inputs_all * columns);
-  check_part(s, s.layer_one_bias, columns);
+  check_inputs(s, columns);
   check_levels(s);
   return s;
 }

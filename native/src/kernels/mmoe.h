@@ -38,8 +38,10 @@ inline void join_inputs(const float* dense, const float* vector, const float* me
   }
 }
 
-inline void layer_one_user(const MmoeBlock& b, int row, int rows, float* out) {
-  const MmoeShape& s = b.s;
+// Layer one of any model whose block has these fields: the user's half, then the item's upon it.
+template <class Block>
+inline void layer_one_user(const Block& b, int row, int rows, float* out) {
+  const auto& s = b.s;
   const float* w = b.in.weights;
   join_inputs(b.in.user_dense + static_cast<ptrdiff_t>(row) * s.user_dense,
               b.in.user_vector + static_cast<ptrdiff_t>(row) * s.user_vector, w + s.user_mean,
@@ -54,8 +56,9 @@ inline void layer_one_user(const MmoeBlock& b, int row, int rows, float* out) {
   matrix_product(p);
 }
 
-inline void layer_one(const MmoeBlock& b) {
-  const MmoeShape& s = b.s;
+template <class Block>
+inline void layer_one(const Block& b) {
+  const auto& s = b.s;
   const float* w = b.in.weights;
   if (b.in.user_rows == 1) {
     for (int r = 0; r < b.rows; r++) {

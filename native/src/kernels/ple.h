@@ -148,48 +148,6 @@ inline float* other_buffer(const PleBlock& b, const float* used) {
   return b.wide[0] == used ? b.wide[1] : b.wide[0];
 }
 
-inline void ple_layer_one_user(const PleBlock& b, int row, int rows, float* out) {
-  const PleShape& s = b.s;
-  const float* w = b.in.weights;
-  join_inputs(b.in.user_dense + static_cast<ptrdiff_t>(row) * s.user_dense,
-              b.in.user_vector + static_cast<ptrdiff_t>(row) * s.user_vector, w + s.user_mean,
-              w + s.user_scale, rows, s.user_dense, s.user_vector, b.x);
-  MatrixProduct p = product(b.x, b.user_width, w + s.layer_one, b.columns);
-  p.bias = w + s.layer_one_bias;
-  p.c = out;
-  p.c_row = b.columns;
-  p.m = rows;
-  p.n = b.columns;
-  p.k = b.user_width;
-  matrix_product(p);
-}
-
-inline void ple_layer_one(const PleBlock& b) {
-  const PleShape& s = b.s;
-  const float* w = b.in.weights;
-  if (b.in.user_rows == 1) {
-    for (int r = 0; r < b.rows; r++) {
-      std::memcpy(b.first + static_cast<ptrdiff_t>(r) * b.columns, b.user_sum,
-                  sizeof(float) * b.columns);
-    }
-  } else {
-    ple_layer_one_user(b, b.from, b.rows, b.first);
-  }
-  join_inputs(b.in.item_dense + static_cast<ptrdiff_t>(b.from) * s.item_dense,
-              b.in.item_vector + static_cast<ptrdiff_t>(b.from) * s.item_vector, w + s.item_mean,
-              w + s.item_scale, b.rows, s.item_dense, s.item_vector, b.x);
-  const ptrdiff_t below = static_cast<ptrdiff_t>(b.user_width) * b.columns;
-  MatrixProduct p = product(b.x, b.item_width, w + s.layer_one + below, b.columns);
-  p.c = b.first;
-  p.c_row = b.columns;
-  p.m = b.rows;
-  p.n = b.columns;
-  p.k = b.item_width;
-  p.relu_columns = b.hidden;
-  p.accumulate = true;
-  matrix_product(p);
-}
-
 // One dense layer with ReLU a block; block e of the input is block_of(e).
 template <class BlockOf>
 inline PleStack ple_layer(const PleBlock& b, const PleStack& in, const float* weights, int blocks,
@@ -321,11 +279,11 @@ inline void ple_score(const PleShape& s, const MmoeInput& in) {
              z.hidden, z.columns, z.hidden + level_sizes(s, 0).logits, take(z.inputs),
              take(z.columns), take(z.first), {take(z.wide), take(z.wide)},
              take(z.gates), take(z.gates), take(kMmoeRows)};
-  if (in.user_rows == 1) ple_layer_one_user(b, 0, 1, b.user_sum);
+  if (in.user_rows == 1) layer_one_user(b, 0, 1, b.user_sum);
   for (int from = 0; from < in.rows; from += kMmoeRows) {
     b.from = from;
     b.rows = in.rows - from < kMmoeRows ? in.rows - from : kMmoeRows;
-    ple_layer_one(b);
+    layer_one(b);
     PleStack mixed = ple_first_level(b);
     for (int level = 1; level < s.levels; level++) mixed = ple_next_level(b, mixed, level);
     ple_towers(b, mixed);
