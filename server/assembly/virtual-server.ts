@@ -320,8 +320,5 @@ async function openWindows(
     tables: { ...state.windows, pairs: state.userCategoryPairs, recent },
     partitions: { events: 1, served: 1 },
   });
-  const role = await WindowsRole.open({ log, core, clock, checkpoints: null, trending });
-  // Nothing to catch up with: slates note their items themselves as they leave.
-  if (core.seen !== null) core.seen.replaying = false;
-  return role;
+  return WindowsRole.open({ log, core, clock, checkpoints: null, trending });
 }

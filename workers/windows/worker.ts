@@ -32,6 +32,8 @@ export interface WindowsRoleOptions {
 export class WindowsRole {
   readonly core: WindowsCore;
   readonly #options: WindowsRoleOptions;
+  /** Ends of the sources when the role was opened. */
+  readonly #endsAtOpen: readonly number[];
   #redo: Redo;
   #lastCheckpoint = 0;
   #lastTrendingMs = 0;
@@ -40,6 +42,9 @@ export class WindowsRole {
   private constructor(options: WindowsRoleOptions) {
     this.core = options.core;
     this.#options = options;
+    this.#endsAtOpen = options.core.sources.map(({ topic, partition }) =>
+      options.log.endOffset(topic, partition),
+    );
     this.#redo = this.#redoFrom(0);
   }
 
@@ -96,6 +101,10 @@ export class WindowsRole {
     const commit = { topic, partition, first, count, sequence: this.core.sequence };
     await log.append("commits", 0, [encodeCommit(commit)]);
     this.core.commits++;
+    // What was served before this role began to read is noted by nobody else.
+    const { seen } = this.core;
+    const end = this.#endsAtOpen[this.core.sources.indexOf(source)] ?? 0;
+    if (seen !== null) seen.replaying = first < end;
     this.core.apply(source, batch);
   }
 
@@ -159,7 +168,6 @@ export async function runWindows(
   stop: StopSignal,
   told: { afterStep: () => void; warn: (message: string) => void },
 ): Promise<void> {
-  if (role.core.seen !== null) role.core.seen.replaying = false;
   while (!stop.stopped) {
     try {
       if ((await role.step()) === 0) await role.waitForMore(100);
