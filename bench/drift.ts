@@ -1,8 +1,13 @@
 import definition from "../models/definition/default.ts";
-import { limits } from "../models/limits.ts";
 import { VirtualServer } from "../server/assembly/virtual-server.ts";
-import type { Bench, BenchContext, Figure } from "./harness.ts";
-import { type ArmName, type QualitySizes, runArm, type VirtualServerFactory } from "./quality.ts";
+import type { Bench, Figure } from "./harness.ts";
+import {
+  type ArmName,
+  qualityOptions,
+  qualitySizes,
+  runArm,
+  type VirtualServerFactory,
+} from "./quality.ts";
 import { overSeeds } from "./statistics.ts";
 
 /** How often a new model goes live; frozen: the model of minute 1 stays. */
@@ -18,21 +23,7 @@ interface Outcome {
   readonly regretPerSlate: number;
 }
 
-function sizesOf({ options, smoke, seed }: BenchContext): QualitySizes {
-  const full = {
-    users: options.number("users"),
-    items: options.number("items"),
-    minutes: options.number("minutes"),
-    warmUpMinutes: options.number("warm-up"),
-    slatesPerSecond: options.number("rate"),
-  };
-  const small = { users: 150, items: 400, minutes: 4, warmUpMinutes: 3, slatesPerSecond: 4 };
-  return {
-    ...(smoke ? small : full),
-    memory: limits.seenItemsPerUser,
-    ...{ firstSeed: seed, seeds: options.number("seeds"), driftPerHour: options.number("drift") },
-  };
-}
+const smokeSizes = { users: 150, items: 400, minutes: 4, warmUpMinutes: 3, slatesPerSecond: 4 };
 
 /** Means over seeds, and what each slower setting loses against the fastest, seed by seed. */
 function figuresOf(runs: ReadonlyMap<string, readonly Outcome[]>): Record<string, Figure> {
@@ -55,17 +46,9 @@ const create: VirtualServerFactory = (options) => VirtualServer.open({ ...option
 export const bench: Bench = {
   name: "drift",
   about: "Click rate and regret by how often a new model goes live, while taste drifts.",
-  options: {
-    seeds: { kind: "number", help: "worlds", default: 5, min: 1 },
-    users: { kind: "number", help: "users of each", default: 1_000, min: 10 },
-    items: { kind: "number", help: "items of each", default: 2_000, min: 50 },
-    minutes: { kind: "number", help: "simulated minutes", default: 18, min: 2 },
-    "warm-up": { kind: "number", help: "minutes that do not count", default: 8, min: 0 },
-    rate: { kind: "number", help: "slates per simulated second", default: 20, min: 0.1 },
-    drift: { kind: "number", help: "changes of taste per user and hour", default: 6, min: 0 },
-  },
+  options: { ...qualityOptions, drift: { ...qualityOptions.drift, default: 6 } },
   async run(context) {
-    const sizes = sizesOf(context);
+    const sizes = qualitySizes(context, smokeSizes);
     const runs = new Map<string, Outcome[]>(settings.map(({ name }) => [name, []]));
     for (let i = 0; i < (context.smoke ? 1 : sizes.seeds); i++) {
       const seed = sizes.firstSeed + i;

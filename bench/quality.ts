@@ -199,8 +199,11 @@ export function qualityFigures(seeds: readonly SeedRates[]): Record<string, Figu
   return figures;
 }
 
-function sizesOf({ options, smoke, seed }: BenchContext): QualitySizes {
-  const small = { seeds: 2, users: 200, items: 500, slatesPerSecond: 4 };
+/** The sizes that options say; under --smoke those of `small` stand in their place. */
+export function qualitySizes(
+  { options, smoke, seed }: BenchContext,
+  small: Partial<QualitySizes>,
+): QualitySizes {
   return {
     ...{ firstSeed: seed, seeds: options.number("seeds"), users: options.number("users") },
     ...{ items: options.number("items"), minutes: options.number("minutes") },
@@ -208,30 +211,41 @@ function sizesOf({ options, smoke, seed }: BenchContext): QualitySizes {
     slatesPerSecond: options.number("rate"),
     driftPerHour: options.number("drift"),
     memory: options.number("memory"),
-    ...(smoke ? { ...small, minutes: 4, warmUpMinutes: 1 } : {}),
+    ...(smoke ? small : {}),
   };
 }
+
+const smokeSizes = {
+  ...{ seeds: 2, users: 200, items: 500, slatesPerSecond: 4 },
+  ...{ minutes: 4, warmUpMinutes: 1 },
+};
+
+/** What a run in virtual time may be told. */
+export const qualityOptions = {
+  seeds: { kind: "number", help: "worlds", default: 5, min: 1 },
+  users: { kind: "number", help: "users of each", default: 1_000, min: 10 },
+  items: { kind: "number", help: "items of each", default: 2_000, min: 50 },
+  minutes: { kind: "number", help: "simulated minutes", default: 18, min: 2 },
+  "warm-up": { kind: "number", help: "minutes that do not count", default: 8, min: 0 },
+  rate: { kind: "number", help: "slates per simulated second", default: 20, min: 0.1 },
+  drift: { kind: "number", help: "changes of taste per user and hour", default: 2, min: 0 },
+  memory: {
+    kind: "number",
+    help: "items that users remember, policies leave out, and the server's seen list holds",
+    default: limits.seenItemsPerUser,
+    min: 1,
+    max: limits.seenItemsPerUser,
+  },
+} as const;
 
 /** `bench quality` over a factory of servers; with null, the policies alone. */
 export function qualityBench(create: VirtualServerFactory | null): Bench {
   return {
     name: "quality",
     about: "Click rate beside random, popularity and the oracle, in virtual time, over seeds.",
-    options: {
-      seeds: { kind: "number", help: "worlds", default: 5, min: 1 },
-      users: { kind: "number", help: "users of each", default: 1_000, min: 10 },
-      items: { kind: "number", help: "items of each", default: 2_000, min: 50 },
-      minutes: { kind: "number", help: "simulated minutes", default: 18, min: 2 },
-      "warm-up": { kind: "number", help: "minutes that do not count", default: 8, min: 0 },
-      rate: { kind: "number", help: "slates per simulated second", default: 20, min: 0.1 },
-      drift: { kind: "number", help: "changes of taste per user and hour", default: 2, min: 0 },
-      memory: {
-        ...{ kind: "number", default: limits.seenItemsPerUser, min: 1 },
-        help: "items that users remember, policies leave out, and the server's seen list holds",
-      },
-    },
+    options: qualityOptions,
     async run(context) {
-      const sizes = sizesOf(context);
+      const sizes = qualitySizes(context, smokeSizes);
       const seeds: SeedRates[] = [];
       for (let i = 0; i < sizes.seeds; i++) {
         const rates = await runSeed(create, sizes, sizes.firstSeed + i);
