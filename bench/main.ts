@@ -31,12 +31,17 @@ const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   ingest: async () => (await import("./ingest.ts")).bench,
 };
 
+/** What `--help` of one says in full. */
+function firstLine(text: string): string {
+  return text.split("\n")[0] ?? "";
+}
+
 async function main(args: readonly string[]): Promise<number> {
   const [name, ...rest] = args;
   if (name === undefined || name === "--help") {
     process.stdout.write("Usage: bench NAME [options]; bench NAME --help\n\n");
     for (const [known, load] of Object.entries(benches)) {
-      process.stdout.write(`  ${known.padEnd(12)} ${(await load()).about}\n`);
+      process.stdout.write(`  ${known.padEnd(12)} ${firstLine((await load()).about)}\n`);
     }
     return name === undefined ? 1 : 0;
   }

@@ -19,7 +19,7 @@ const commands: Readonly<Record<string, Command>> = {
     load: () => import("./commands/import.ts"),
   },
   check: {
-    summary: "whether what is stored agrees with the log: check state",
+    summary: "what is stored and served against the log: state, skew, simulation, taste",
     load: () => import("./commands/check.ts"),
   },
   train: {
