@@ -43,4 +43,4 @@ export { extractionSizes, packPleShape, pleLevelsMax, pleWorkspace } from "./ple
 export { ReferencePaneTable } from "./reference/pane-table.ts";
 export { RowTable, type RowTableOptions } from "./row-table.ts";
 export { SequenceTable, type SequenceTableOptions } from "./sequence-table.ts";
-export { setThreadName, setThreadNice } from "./thread.ts";
+export { setThreadName, setThreadNice, setThreadSlice } from "./thread.ts";

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { HistogramReading, histogramBound, histogramBuckets, SharedMetrics } from "./metrics.ts";
 import { ModelSlots } from "./model-slots.ts";
-import { setThreadName, setThreadNice } from "./thread.ts";
+import { setThreadName, setThreadNice, setThreadSlice } from "./thread.ts";
 
 test("a slot that is current or pinned is never acquired", () => {
   const slots = ModelSlots.create({ slots: 3, floats: 5, readers: 2 });
@@ -123,3 +123,14 @@ test.if(process.platform === "linux")("a name is the thread's own, cut where it 
   expect(readFileSync("/proc/thread-self/comm", "utf8")).toBe("a-name-of-many-\n");
   setThreadName(before);
 });
+
+test.if(process.platform === "linux")(
+  "a slice is the thread's own and keeps its nice value",
+  () => {
+    const nice = setThreadNice(0);
+    expect(setThreadSlice(200)).toBe(true);
+    expect(setThreadNice(0)).toBe(nice);
+    expect(setThreadSlice(3_000)).toBe(true);
+    expect(() => setThreadSlice(1)).toThrow("range");
+  },
+);

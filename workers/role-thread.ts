@@ -1,5 +1,5 @@
 import type { RecommenderDefinition } from "../models/definition/define.ts";
-import { setThreadName, setThreadNice } from "../native/index.ts";
+import { setThreadName } from "../native/index.ts";
 import { loadDefinition } from "./load-definition.ts";
 import { StopSignal } from "./loop.ts";
 import type { FromRole, RoleCommand, RoleInit, ToRole } from "./role-messages.ts";
@@ -7,6 +7,7 @@ import { attachSharedState, type SharedState } from "./shared-state.ts";
 import type { TailedLog } from "./stores/event-log.ts";
 import { openEventLog } from "./stores/open.ts";
 import { armTestFaults } from "./test-faults.ts";
+import { giveWay } from "./thread-priority.ts";
 
 /** What a background role's entry file works with. */
 export interface RoleContext {
@@ -22,15 +23,6 @@ export interface RoleContext {
 }
 
 declare const self: Worker;
-
-/**
- * Background threads yield to those that answer requests; counters that the next slate reads go
- * before samples, and what can wait takes what is left. From when the role is ready: before that
- * nobody can be served, and taking in what is stored comes first.
- */
-const niceOf: Readonly<Record<RoleInit["role"], number>> = {
-  ...{ windows: 10, joiner: 15, trainer: 19, recall: 19 },
-};
 
 /**
  * The entry of a role's thread: opens what the first message describes, runs the role until the
@@ -68,7 +60,8 @@ async function start(init: RoleInit, stop: StopSignal): Promise<RoleContext> {
   const definition = await loadDefinition(init.definitionPath);
   const { dataDir, topics, control, durability } = init;
   const post = (message: FromRole) => {
-    if (message.kind === "ready") setThreadNice(niceOf[init.role]);
+    // Before it is ready nobody can be served, and taking in what is stored comes first.
+    if (message.kind === "ready") giveWay(init.role);
     self.postMessage(message);
   };
   const warn = (text: string) => post({ kind: "log", level: "warn", text });

@@ -140,6 +140,11 @@ napi_value thread_nice(Call& call) {
   return call.result(static_cast<double>(checked(status, "setThreadNice") - 100));
 }
 
+napi_value thread_slice(Call& call) {
+  const int64_t status = rec_thread_slice(call.u32(0, "microseconds"));
+  return call.result(static_cast<double>(checked(status, "setThreadSlice")));
+}
+
 napi_value refuse_connections(Call& call) {
   return call.result(
       static_cast<double>(checked(rec_refuse_connections(call.u32(0, "port")), "refuse")));
@@ -171,6 +176,7 @@ void register_shared(napi_env env, napi_value exports) {
   define<release>(env, exports, "sharedRelease");
   define<thread_name>(env, exports, "threadName");
   define<thread_nice>(env, exports, "threadNice");
+  define<thread_slice>(env, exports, "threadSlice");
   define<object_count>(env, exports, "objectCount");
   define<refuse_connections>(env, exports, "refuseConnections");
   register_tables(env, exports);

@@ -156,3 +156,19 @@ int32_t rec_thread_nice(int32_t nice) {
   if (setpriority(PRIO_PROCESS, thread, nice) != 0) return REC_IO_FAILED;
   return 100 + getpriority(PRIO_PROCESS, thread);
 }
+
+int32_t rec_thread_slice(uint32_t microseconds) {
+  // struct sched_attr of linux/sched/types.h, which older headers lack.
+  struct {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+  } attributes = {};
+  attributes.size = sizeof attributes;
+  if (microseconds < 100 || microseconds > 100000) return REC_BAD_ARGUMENT;
+  if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) != 0) return 0;
+  attributes.runtime = uint64_t{1000} * microseconds;
+  return syscall(SYS_sched_setattr, 0, &attributes, 0) == 0 ? 1 : 0;
+}

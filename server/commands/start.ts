@@ -1,4 +1,5 @@
 import { systemClock } from "../../workers/system-clock.ts";
+import { answerFirst } from "../../workers/thread-priority.ts";
 import { type RunningServer, startServer } from "../assembly/running.ts";
 import { type Config, configHelp, readConfig } from "../config.ts";
 import { createLog, type Log } from "../log.ts";
@@ -23,6 +24,7 @@ export async function startReady(flags: readonly string[]): Promise<{
   const config = readConfig({ environment: process.env, flags });
   const log = logOf(config);
   const startedMs = performance.now();
+  answerFirst();
   const server = await startServer(config, log);
   await server.ready(readyMs);
   const seconds = ((performance.now() - startedMs) / 1_000).toFixed(1);

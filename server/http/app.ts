@@ -31,8 +31,9 @@ export interface AppOptions {
 
 const admissionDefaults: AdmissionOptions = {
   inFlightMax: limits.inFlightRequestsMax,
-  // An eighth of the deadline may go on waiting: the queue smooths bursts, more only adds delay.
-  waitMsMax: limits.deadlineMsDefault / 8,
+  // A third of the deadline may go on waiting: a burst after a stall of the machine is then still
+  // answered in time. More only adds delay.
+  waitMsMax: limits.deadlineMsDefault / 3,
   // A queue that stays gains nothing by being longer than what keeps the threads busy.
   standingMsMax: limits.deadlineMsDefault / 40,
   inFlightFloor: 4,

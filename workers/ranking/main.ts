@@ -7,6 +7,7 @@ import { attachSharedState } from "../shared-state.ts";
 import { openDocumentStore, openEventLog } from "../stores/open.ts";
 import { systemClock } from "../system-clock.ts";
 import { armTestFaults } from "../test-faults.ts";
+import { answerFirst } from "../thread-priority.ts";
 import { createRankingEngine } from "./build.ts";
 import type { Answer, BootMessage } from "./messages.ts";
 import { openRanker } from "./open-ranker.ts";
@@ -23,6 +24,7 @@ function bytesOf(answer: Answer): Uint8Array {
 async function build(boot: BootMessage<RankingWork>): Promise<CallHandler> {
   const { work, readerBase, readers, servedPartition, worker } = boot;
   setThreadName(`ranking-${worker}`);
+  answerFirst();
   const { dataDir, topics, control, durability, eventLogUrl } = work;
   const definition = await loadDefinition(work.definitionPath);
   const state = attachSharedState(work.handles);
