@@ -49,7 +49,7 @@ function sizesOf({ options, smoke, seed }: BenchContext): Sizes {
     users: of("users", 500),
     fillEvents: of("fill", 2_000),
     seconds: of("minutes", 0.05) * 60,
-    readingSeconds: smoke ? 0.2 : 10,
+    readingSeconds: smoke ? 0.2 : 2,
     slatesPerSecond: of("slates", 50),
     eventsPerSecond: of("events", 500),
     seed,

@@ -1,5 +1,6 @@
 import type { RecommenderDefinition } from "../models/definition/define.ts";
 import { setThreadName } from "../native/index.ts";
+import { keepHeap } from "./heap-keeper.ts";
 import { loadDefinition } from "./load-definition.ts";
 import { StopSignal } from "./loop.ts";
 import type { FromRole, RoleCommand, RoleInit, ToRole } from "./role-messages.ts";
@@ -57,6 +58,7 @@ function fail(error: unknown): void {
 async function start(init: RoleInit, stop: StopSignal): Promise<RoleContext> {
   setThreadName(init.role);
   armTestFaults(init.role);
+  keepHeap();
   const definition = await loadDefinition(init.definitionPath);
   const { dataDir, topics, control, durability } = init;
   const post = (message: FromRole) => {

@@ -2,6 +2,7 @@ import { basename } from "node:path";
 import { utf8 } from "../../models/core/bytes.ts";
 import type { RecommenderDefinition } from "../../models/definition/define.ts";
 import type { HeadMetrics } from "../../models/training/progressive.ts";
+import { keepHeap } from "../../workers/heap-keeper.ts";
 import { loadDefinition } from "../../workers/load-definition.ts";
 import { until } from "../../workers/loop.ts";
 import {
@@ -201,6 +202,7 @@ export async function startServer(config: Config, log: Log): Promise<RunningServ
 function running(given: { parts: Parts; door: Door; ports: DoorPorts; log: Log }): RunningServer {
   const { parts, door, ports, log } = given;
   const { storage, pool, roles } = parts;
+  const leaveHeap = keepHeap();
   return {
     url: door.url,
     port: door.port,
@@ -216,6 +218,7 @@ function running(given: { parts: Parts; door: Door; ports: DoorPorts; log: Log }
       await storage.ingest.settle();
       await stopRoles(roles, stopMsMax);
       await storage.close();
+      leaveHeap();
       log.info("stopped", { clean });
       return clean;
     },

@@ -17,6 +17,9 @@ export interface AttributionRules {
   readonly headOf: Int8Array;
   /** 1 where the label sums seconds. */
   readonly isSeconds: Uint8Array;
+  /** How many heads sum seconds, and the place of a head among them, -1 for the others. */
+  readonly secondsHeads: number;
+  readonly secondsAt: Int8Array;
   readonly impression: number;
   /** Only what the client says was shown makes a sample. */
   readonly needsImpression: boolean;
@@ -30,12 +33,15 @@ export function attributionRules(definition: RecommenderDefinition): Attribution
   const { interactions, heads } = definition;
   const headOf = new Int8Array(interactions.length).fill(-1);
   const isSeconds = new Uint8Array(interactions.length);
+  const secondsAt = new Int8Array(heads.length).fill(-1);
+  let secondsHeads = 0;
   heads.forEach((head, i) => {
     const type = interactionIndex(definition, head.interaction);
     assert(type >= 0, `head ${head.name}: no interaction ${head.interaction}`);
     assert(headOf[type] === -1, `two heads are labelled by ${head.interaction}`);
     headOf[type] = i;
     isSeconds[type] = head.kind === "seconds" ? 1 : 0;
+    if (head.kind === "seconds") secondsAt[i] = secondsHeads++;
   });
   const labels = interactions.filter((_, type) => headOf[type] >= 0);
   const prompt = interactions.filter(
@@ -49,6 +55,8 @@ export function attributionRules(definition: RecommenderDefinition): Attribution
     attributionMs: Float64Array.from(interactions, (interaction) => interaction.attributionMs),
     headOf,
     isSeconds,
+    secondsHeads,
+    secondsAt,
     impression: impressionIndex(definition),
     needsImpression: definition.negatives === "impression",
     closeAfterMs: longest(prompt),

@@ -69,6 +69,7 @@ export class JoinerCore {
     this.#slates = new Slates({
       rowsMax: options.rowsMax ?? limits.joinerLiveMax,
       heads: this.rules.heads,
+      sentHeads: this.rules.secondsHeads,
       eventPartitions: partitions.events,
     });
     this.#labelling = new Labelling({

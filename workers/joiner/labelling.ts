@@ -22,23 +22,11 @@ export interface LabellingOptions {
  */
 export class Labelling {
   readonly #options: LabellingOptions;
-  /** Place among the heads of seconds, -1 for others, which are corrected once at most. */
-  readonly #secondsAt: Int8Array;
-  readonly #secondsHeads: number;
-  /** What was last said of an item's seconds: rows x heads of seconds. */
-  readonly #sent: Float32Array;
 
   constructor(options: LabellingOptions) {
     this.#options = options;
-    const { rules, slates, negativesShare } = options;
+    const { negativesShare } = options;
     assert(negativesShare > 0 && negativesShare <= 1, "negativesShare is in (0, 1]");
-    this.#secondsAt = new Int8Array(rules.heads).fill(-1);
-    let heads = 0;
-    rules.headOf.forEach((head, type) => {
-      if (head >= 0 && rules.isSeconds[type] === 1) this.#secondsAt[head] = heads++;
-    });
-    this.#secondsHeads = heads;
-    this.#sent = new Float32Array(slates.rowsMax * heads);
   }
 
   /** Takes an interaction with an item in; the head whose label changed, -1 where none did. */
@@ -74,19 +62,20 @@ export class Labelling {
     return drawn < negativesShare ? 1 / negativesShare : 0;
   }
 
-  /** What the last sample said of a label. */
+  /** What the last sample said of a label; only of seconds, others are corrected once at most. */
   sent(row: number, head: number): number {
-    const at = this.#secondsAt[head];
-    return at < 0 ? 0 : this.#sent[row * this.#secondsHeads + at];
+    const { slates, rules } = this.#options;
+    const at = rules.secondsAt[head];
+    return at < 0 ? 0 : slates.sent[row * rules.secondsHeads + at];
   }
 
   /** A sample says the labels of a row as they are now. */
   noteSent(row: number): void {
     const { slates, rules } = this.#options;
     for (let head = 0; head < rules.heads; head++) {
-      const at = this.#secondsAt[head];
+      const at = rules.secondsAt[head];
       if (at < 0) continue;
-      this.#sent[row * this.#secondsHeads + at] = slates.labels[row * rules.heads + head];
+      slates.sent[row * rules.secondsHeads + at] = slates.labels[row * rules.heads + head];
     }
   }
 }

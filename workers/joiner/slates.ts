@@ -1,4 +1,5 @@
 import { type Id128, noRow } from "../../models/core/bytes.ts";
+import { moved, type RingMove, roomFor } from "./ring-room.ts";
 
 /** Marks of one served item. */
 export const mark = { seen: 1, emitted: 2, prompt: 4 } as const;
@@ -6,6 +7,8 @@ export const mark = { seen: 1, emitted: 2, prompt: 4 } as const;
 export interface SlatesOptions {
   readonly rowsMax: number;
   readonly heads: number;
+  /** Heads of which is kept what samples said of them last. */
+  readonly sentHeads: number;
   readonly eventPartitions: number;
 }
 
@@ -33,10 +36,17 @@ const userSlatesMax = 64;
 /** Slates per row of room: a slate has eight items or more, or the slates run out first. */
 const rowsPerSlate = 8;
 
+/** Room of new rings. */
+const slatesRoomLeast = 1_024;
+const rowsRoomLeast = slatesRoomLeast * rowsPerSlate;
+
 /**
  * The slates that interactions may still belong to, in two rings of columns: one entry a slate,
  * one row a served item (labels so far and marks). A slate is known by a number that only grows;
  * the oldest leaves first. Found by request id, or along the chain of a user's slates.
+ *
+ * The rings double when they are full, up to `rowsMax`: a ring of that size from the start would be
+ * written from end to end, and so be resident, however few slates are kept at a time.
  */
 export class Slates {
   readonly rowsMax: number;
@@ -45,24 +55,29 @@ export class Slates {
   oldest = 0;
   next = 0;
   rowsUsed = 0;
-  readonly labels: Float32Array;
-  readonly itemRows: Uint32Array;
-  readonly marks: Uint8Array;
-  readonly servedMs: Float64Array;
-  readonly offsets: Float64Array;
-  readonly partitions: Uint16Array;
-  readonly counts: Uint16Array;
-  readonly userRows: Uint32Array;
+  labels: Float32Array;
+  /** What was last said of an item's labels: rows x `sentHeads`. */
+  sent: Float32Array;
+  itemRows: Uint32Array;
+  marks: Uint8Array;
+  servedMs: Float64Array;
+  offsets: Float64Array;
+  partitions: Uint16Array;
+  counts: Uint16Array;
+  userRows: Uint32Array;
   /** 1 once the slate's samples left. */
-  readonly emitted: Uint8Array;
+  emitted: Uint8Array;
   /** The served record while labels may change soon; afterwards it is read from the log. */
-  readonly records: (Uint8Array | null)[];
+  records: (Uint8Array | null)[];
   readonly #heads: number;
-  readonly #ids: Uint32Array;
-  readonly #rowsFrom: Uint32Array;
-  readonly #previousOfUser: Float64Array;
-  readonly #eventsFrom: Float64Array;
+  readonly #sentHeads: number;
   readonly #eventPartitions: number;
+  #slatesRoom: number;
+  #rowsRoom: number;
+  #ids: Uint32Array;
+  #rowsFrom: Uint32Array;
+  #previousOfUser: Float64Array;
+  #eventsFrom: Float64Array;
   readonly #byRequest = new Map<number, number>();
   readonly #newestOfUser = new Map<number, number>();
 
@@ -70,11 +85,16 @@ export class Slates {
     this.rowsMax = options.rowsMax;
     this.slatesMax = Math.max(16, Math.ceil(options.rowsMax / rowsPerSlate));
     this.#heads = options.heads;
+    this.#sentHeads = options.sentHeads;
     this.#eventPartitions = options.eventPartitions;
-    const slates = this.slatesMax;
-    this.labels = new Float32Array(options.rowsMax * options.heads);
-    this.itemRows = new Uint32Array(options.rowsMax);
-    this.marks = new Uint8Array(options.rowsMax);
+    const slates = Math.min(this.slatesMax, slatesRoomLeast);
+    const rows = Math.min(this.rowsMax, rowsRoomLeast);
+    this.#slatesRoom = slates;
+    this.#rowsRoom = rows;
+    this.labels = new Float32Array(rows * options.heads);
+    this.sent = new Float32Array(rows * options.sentHeads);
+    this.itemRows = new Uint32Array(rows);
+    this.marks = new Uint8Array(rows);
     this.servedMs = new Float64Array(slates);
     this.offsets = new Float64Array(slates);
     this.partitions = new Uint16Array(slates);
@@ -88,15 +108,22 @@ export class Slates {
     this.#eventsFrom = new Float64Array(options.eventPartitions * slates);
   }
 
+  /** Bytes of the columns. */
+  get sizeBytes(): number {
+    const { labels, sent, itemRows, marks } = this;
+    const ofRows = labels.byteLength + sent.byteLength + itemRows.byteLength + marks.byteLength;
+    return ofRows + this.#slatesRoom * (57 + 8 * this.#eventPartitions);
+  }
+
   /** Place of a slate in the columns. */
   entry(slate: number): number {
-    return slate % this.slatesMax;
+    return slate % this.#slatesRoom;
   }
 
   /** Place of an item of a slate in the row columns. */
   row(slate: number, item: number): number {
     const row = this.#rowsFrom[this.entry(slate)] + item;
-    return row >= this.rowsMax ? row - this.rowsMax : row;
+    return row >= this.#rowsRoom ? row - this.#rowsRoom : row;
   }
 
   hasRoomFor(items: number): boolean {
@@ -105,11 +132,12 @@ export class Slates {
 
   /** Keeps a slate; there must be room. Returns its number. */
   add(slate: NewSlate): number {
+    this.#grow(slate.items.length);
     const number = this.next++;
     const entry = this.entry(number);
     const last = number > this.oldest ? this.entry(number - 1) : -1;
     const from = last < 0 ? 0 : this.row(number - 1, 0) + this.counts[last];
-    this.#rowsFrom[entry] = from >= this.rowsMax ? from - this.rowsMax : from;
+    this.#rowsFrom[entry] = from >= this.#rowsRoom ? from - this.#rowsRoom : from;
     this.counts[entry] = slate.items.length;
     this.servedMs[entry] = slate.servedMs;
     this.offsets[entry] = slate.offset;
@@ -123,6 +151,62 @@ export class Slates {
     this.#clearRows(number, slate.items);
     this.#index(number, entry);
     return number;
+  }
+
+  /** Makes the rings large enough for one more slate of so many items. */
+  #grow(items: number): void {
+    const slates = roomFor(this.next - this.oldest + 1, this.#slatesRoom, this.slatesMax);
+    if (slates > this.#slatesRoom) this.#growSlates(slates);
+    const rows = roomFor(this.rowsUsed + items, this.#rowsRoom, this.rowsMax);
+    if (rows > this.#rowsRoom) this.#growRows(rows);
+  }
+
+  #growSlates(newRoom: number): void {
+    const count = this.next - this.oldest;
+    const places = { from: this.entry(this.oldest), to: this.oldest % newRoom, count };
+    const move = { ...places, oldRoom: this.#slatesRoom, newRoom };
+    const one = { ...move, width: 1 };
+    this.servedMs = moved(this.servedMs, new Float64Array(newRoom), one);
+    this.offsets = moved(this.offsets, new Float64Array(newRoom), one);
+    this.partitions = moved(this.partitions, new Uint16Array(newRoom), one);
+    this.counts = moved(this.counts, new Uint16Array(newRoom), one);
+    this.userRows = moved(this.userRows, new Uint32Array(newRoom), one);
+    this.emitted = moved(this.emitted, new Uint8Array(newRoom), one);
+    this.#ids = moved(this.#ids, new Uint32Array(4 * newRoom), { ...move, width: 4 });
+    this.#rowsFrom = moved(this.#rowsFrom, new Uint32Array(newRoom), one);
+    this.#previousOfUser = moved(this.#previousOfUser, new Float64Array(newRoom), one);
+    const width = this.#eventPartitions;
+    const eventsFrom = new Float64Array(width * newRoom);
+    this.#eventsFrom = moved(this.#eventsFrom, eventsFrom, { ...move, width });
+    this.#moveRecords(move);
+    this.#slatesRoom = newRoom;
+  }
+
+  #moveRecords({ from, to, count, oldRoom, newRoom }: RingMove): void {
+    const records = new Array<Uint8Array | null>(newRoom).fill(null);
+    for (let i = 0; i < count; i++) {
+      records[(to + i) % newRoom] = this.records[(from + i) % oldRoom];
+    }
+    this.records = records;
+  }
+
+  #growRows(newRoom: number): void {
+    const oldRoom = this.#rowsRoom;
+    const from = this.rowsUsed === 0 ? 0 : this.row(this.oldest, 0);
+    const move = { from, to: 0, count: this.rowsUsed, oldRoom, newRoom };
+    const one = { ...move, width: 1 };
+    const [heads, sentHeads] = [this.#heads, this.#sentHeads];
+    const labels = new Float32Array(newRoom * heads);
+    this.labels = moved(this.labels, labels, { ...move, width: heads });
+    const sent = new Float32Array(newRoom * sentHeads);
+    this.sent = moved(this.sent, sent, { ...move, width: sentHeads });
+    this.itemRows = moved(this.itemRows, new Uint32Array(newRoom), one);
+    this.marks = moved(this.marks, new Uint8Array(newRoom), one);
+    for (let slate = this.oldest; slate < this.next; slate++) {
+      const entry = this.entry(slate);
+      this.#rowsFrom[entry] = (this.#rowsFrom[entry] - from + oldRoom) % oldRoom;
+    }
+    this.#rowsRoom = newRoom;
   }
 
   #clearRows(number: number, items: Uint32Array): void {

@@ -1,6 +1,7 @@
 import { utf8 } from "../../models/core/bytes.ts";
 import type { Clock } from "../../models/core/clock.ts";
 import { messageOf, RecError } from "../../models/core/errors.ts";
+import { keepHeap } from "../heap-keeper.ts";
 import { callTimes, decodeCall } from "./call-codec.ts";
 import {
   type AnswerKind,
@@ -76,6 +77,7 @@ class CallServer {
   }
 
   start(): void {
+    keepHeap();
     setInterval(() => Atomics.add(this.#beat, 0, 1), beatMs);
     this.#post({ type: "ready" });
     this.#loop().catch(fail);

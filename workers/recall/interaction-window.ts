@@ -15,6 +15,8 @@ export class InteractionWindow {
   readonly capacity: number;
   #users = new Int32Array(1_024);
   #items = new Int32Array(1_024);
+  /** Items by user, for `histories`. */
+  #grouped = new Int32Array(0);
   #next = 0;
   #total = 0;
   #lastUser = -1;
@@ -55,12 +57,25 @@ export class InteractionWindow {
     this.#items = longer(this.#items);
   }
 
+  /** The ranges of the ring that hold pairs, oldest first. */
+  #ranges(): (readonly [number, number])[] {
+    const isFull = this.#total > this.capacity;
+    return isFull
+      ? [
+          [this.#next, this.capacity],
+          [0, this.#next],
+        ]
+      : [[0, this.size]];
+  }
+
   save(): SavedInteractions {
     const unroll = (ring: Int32Array) => {
       const out = new Int32Array(this.size);
-      const from = this.#total > this.capacity ? this.#next : 0;
-      out.set(ring.subarray(from, this.size));
-      out.set(ring.subarray(0, from), this.size - from);
+      let at = 0;
+      for (const [from, to] of this.#ranges()) {
+        out.set(ring.subarray(from, to), at);
+        at += to - from;
+      }
       return out;
     };
     return { users: unroll(this.#users), items: unroll(this.#items) };
@@ -71,58 +86,48 @@ export class InteractionWindow {
     for (let i = 0; i < users.length; i++) this.add(users[i], items[i]);
   }
 
-  /** Each user's last `perUserMax` distinct items. `itemRows` at least: rows that may come. */
+  /**
+   * Each user's last `perUserMax` distinct items. `itemRows` at least: rows that may come. The
+   * items are good until the next call: their buffer, the largest of a rebuild, is used again.
+   */
   histories(perUserMax: number, itemRows: number): Histories {
-    const { users, items } = this.save();
+    const users = this.#lastUser + 1;
     const rows = Math.max(itemRows, this.#lastItem + 1);
-    return lastItemsOf({ users, items }, { users: this.#lastUser + 1, itemRows: rows, perUserMax });
-  }
-}
-
-function lastItemsOf(
-  { users, items }: SavedInteractions,
-  shape: { users: number; itemRows: number; perUserMax: number },
-): Histories {
-  const { starts, grouped } = groupByUser(users, items, shape.users);
-  const offsets = new Uint32Array(shape.users + 1);
-  const kept = new Int32Array(items.length);
-  const seenBy = new Int32Array(shape.itemRows).fill(-1);
-  let written = 0;
-  for (let user = 0; user < shape.users; user++) {
-    // From the newest back, so that the cap and the first sight keep the newest.
-    const from = written;
-    for (let at = starts[user + 1] - 1; at >= starts[user]; at--) {
-      if (written - from === shape.perUserMax) break;
-      const item = grouped[at];
-      if (seenBy[item] === user) continue;
-      seenBy[item] = user;
-      kept[written++] = item;
+    const starts = this.#groupByUser(users);
+    const grouped = this.#grouped;
+    const offsets = new Uint32Array(users + 1);
+    const seenBy = new Int32Array(rows).fill(-1);
+    let written = 0;
+    for (let user = 0; user < users; user++) {
+      // From the newest back, so that the cap and the first sight keep the newest. What is kept is
+      // written behind what is still to be read, then moved to the end of the users before.
+      let kept = starts[user + 1];
+      for (let at = kept - 1; at >= starts[user]; at--) {
+        if (starts[user + 1] - kept === perUserMax) break;
+        const item = grouped[at];
+        if (seenBy[item] === user) continue;
+        seenBy[item] = user;
+        grouped[--kept] = item;
+      }
+      const length = starts[user + 1] - kept;
+      grouped.copyWithin(written, kept, kept + length);
+      written += length;
+      offsets[user + 1] = written;
     }
-    reverse(kept, from, written);
-    offsets[user + 1] = written;
+    return { users, itemRows: rows, offsets, items: grouped.subarray(0, written) };
   }
-  return { users: shape.users, itemRows: shape.itemRows, offsets, items: kept.slice(0, written) };
-}
 
-/** A stable counting sort: each user's items side by side, oldest first. */
-function groupByUser(
-  users: Int32Array,
-  items: Int32Array,
-  userCount: number,
-): { starts: Uint32Array; grouped: Int32Array } {
-  const starts = new Uint32Array(userCount + 1);
-  for (let i = 0; i < users.length; i++) starts[users[i] + 1]++;
-  for (let user = 0; user < userCount; user++) starts[user + 1] += starts[user];
-  const next = starts.slice();
-  const grouped = new Int32Array(items.length);
-  for (let i = 0; i < users.length; i++) grouped[next[users[i]]++] = items[i];
-  return { starts, grouped };
-}
-
-function reverse(values: Int32Array, from: number, to: number): void {
-  for (let low = from, high = to - 1; low < high; low++, high--) {
-    const value = values[low];
-    values[low] = values[high];
-    values[high] = value;
+  /** A stable counting sort into `#grouped`: each user's items side by side, oldest first. */
+  #groupByUser(userCount: number): Uint32Array {
+    const starts = new Uint32Array(userCount + 1);
+    const count = this.size;
+    for (let i = 0; i < count; i++) starts[this.#users[i] + 1]++;
+    for (let user = 0; user < userCount; user++) starts[user + 1] += starts[user];
+    const next = starts.slice();
+    if (this.#grouped.length < count) this.#grouped = new Int32Array(this.#users.length);
+    for (const [from, to] of this.#ranges()) {
+      for (let i = from; i < to; i++) this.#grouped[next[this.#users[i]]++] = this.#items[i];
+    }
+    return starts;
   }
 }

@@ -333,6 +333,16 @@ describe("interaction window", () => {
     expect(window.histories(10, 50).itemRows).toBe(50);
   });
 
+  test("makes histories in one buffer, whatever the number of rebuilds", () => {
+    const window = new InteractionWindow(10_000);
+    const buffers = new Set<ArrayBufferLike>();
+    for (let i = 0; i < 30_000; i++) {
+      window.add(i % 7, i % 1_000);
+      if (i >= 10_000 && i % 1_000 === 0) buffers.add(window.histories(100, 1_000).items.buffer);
+    }
+    expect(buffers.size).toBe(1);
+  });
+
   test("grows to its capacity and no further", () => {
     const window = new InteractionWindow(3_000);
     for (let i = 0; i < 10_000; i++) window.add(i % 7, i);
