@@ -1,7 +1,7 @@
 import { fullGC } from "bun:jsc";
 
 const everyMs = 15_000;
-const garbageBytesMax = 8 << 20;
+const garbageBytesMax = 4 << 20;
 
 /** Bytes of this thread's heap, with those of its typed arrays; reading them takes 12 us. */
 const heapBytes = (): number => process.memoryUsage().heapUsed;
