@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Random } from "../models/core/random.ts";
@@ -11,6 +11,7 @@ import { percentile } from "./statistics.ts";
 
 const batchSize = 5_000;
 const categories = 50;
+const readyMsMax = 600_000;
 
 interface Sizes {
   readonly events: number;
@@ -51,41 +52,55 @@ async function fill(dataDir: string, sizes: Sizes): Promise<void> {
   await storage.close();
 }
 
+/** A folder with the documents and events in it; one that was filled before is taken as it is. */
+async function filled(dataDir: string, sizes: Sizes): Promise<void> {
+  if (!existsSync(join(dataDir, "filled.json"))) await fill(dataDir, sizes);
+  writeFileSync(join(dataDir, "filled.json"), JSON.stringify(sizes));
+}
+
 async function run({ options, smoke, seed, say }: BenchContext): Promise<Record<string, Figure>> {
   const of = (name: string, tiny: number) => (smoke ? tiny : options.number(name));
   const events = of("events", 20_000);
   const sizes = { events, users: of("users", 500), items: of("items", 500), seed };
-  const dataDir = mkdtempSync(join(tmpdir(), "recmaster-restart-"));
+  const kept = options.text("data") ?? "";
+  const dataDir = kept === "" ? mkdtempSync(join(tmpdir(), "recmaster-restart-")) : kept;
   const rounds = smoke ? 1 : options.number("rounds");
+  const parts = (options.text("parts") ?? "").split(",");
+  const figures: Record<string, Figure> = { eventsInLog: { value: events, unit: "events" } };
+  const note = (name: string, readyMs: readonly number[]) => {
+    figures[`restartMsP50${name}`] = { value: percentile(readyMs, 0.5), unit: "ms" };
+    figures[`restartMsMax${name}`] = { value: Math.max(...readyMs), unit: "ms" };
+  };
   try {
-    await fill(dataDir, sizes);
-    say(`${events} events are in the log; no checkpoint was written`);
-    const bare = await starts(dataDir, rounds, say);
-    // A stop by SIGTERM writes the checkpoints.
-    await (await startServer({ dataDir })).stop();
-    say("checkpoints were written");
-    const saved = await starts(dataDir, rounds, say);
-    return {
-      eventsInLog: { value: events, unit: "events" },
-      restartMsP50: { value: percentile(bare, 0.5), unit: "ms" },
-      restartMsMax: { value: Math.max(...bare), unit: "ms" },
-      restartMsP50Checkpoint: { value: percentile(saved, 0.5), unit: "ms" },
-      restartMsMaxCheckpoint: { value: Math.max(...saved), unit: "ms" },
-    };
+    await filled(dataDir, sizes);
+    if (parts.includes("whole")) {
+      say("no checkpoint: the whole log is read");
+      const forget = () => rmSync(join(dataDir, "checkpoints"), { recursive: true, force: true });
+      note("", await starts(dataDir, { rounds, say, before: forget }));
+    }
+    if (parts.includes("killed")) {
+      say("with the checkpoints that a server wrote until it was killed");
+      await (await startServer({ dataDir, readyMsMax })).kill();
+      note("Checkpoint", await starts(dataDir, { rounds, say, before: () => {} }));
+    }
+    return figures;
   } finally {
-    rmSync(dataDir, { recursive: true, force: true });
+    if (kept === "") rmSync(dataDir, { recursive: true, force: true });
   }
 }
 
+interface Starts {
+  readonly rounds: number;
+  readonly say: BenchContext["say"];
+  readonly before: () => void;
+}
+
 /** Milliseconds until each of so many starts was ready; each is ended by kill -9. */
-async function starts(
-  dataDir: string,
-  rounds: number,
-  say: BenchContext["say"],
-): Promise<number[]> {
+async function starts(dataDir: string, { rounds, say, before }: Starts): Promise<number[]> {
   const readyMs: number[] = [];
   for (let i = 0; i < rounds; i++) {
-    const server = await startServer({ dataDir });
+    before();
+    const server = await startServer({ dataDir, readyMsMax });
     readyMs.push(server.readyMs);
     say(`ready after ${server.readyMs.toFixed(0)} ms`);
     await server.kill();
@@ -95,12 +110,14 @@ async function starts(
 
 export const bench: Bench = {
   name: "restart",
-  about: "How long a start takes on a log of a million events, without checkpoints and with.",
+  about: "How long a start takes on a log of many events, without checkpoints and after kill -9.",
   options: {
     events: { kind: "number", help: "events in the log", default: 1_000_000, min: 1 },
     users: { kind: "number", help: "users", default: 100_000, min: 1 },
     items: { kind: "number", help: "items", default: 100_000, min: 1 },
     rounds: { kind: "number", help: "starts, each ended by kill -9", default: 3, min: 1 },
+    parts: { kind: "text", help: "of whole, killed", default: "whole,killed" },
+    data: { kind: "text", help: "folder to keep, filled only if it is not yet", default: "" },
   },
   run,
 };

@@ -5,8 +5,6 @@ import { join } from "node:path";
 import { RecError } from "../models/core/errors.ts";
 import { cpuSecondsOf } from "./process-figures.ts";
 
-const readyMsMax = 60_000;
-
 export interface ServerProcess {
   readonly port: number;
   readonly pid: number;
@@ -38,6 +36,8 @@ export interface ServerOptions {
   readonly command?: readonly string[];
   /** A data folder that stays; default: a fresh one that `stop` removes. */
   readonly dataDir?: string;
+  /** How long it may take to become ready; default: a minute. */
+  readonly readyMsMax?: number;
 }
 
 /** The server as users start it; resolves once /readyz says so. */
@@ -69,7 +69,7 @@ export async function startServer(options: ServerOptions): Promise<ServerProcess
     await child.exited;
   };
   try {
-    await ready(port, child);
+    await ready(port, child, options.readyMsMax ?? 60_000);
   } catch (error) {
     await stop();
     throw error;
@@ -79,7 +79,11 @@ export async function startServer(options: ServerOptions): Promise<ServerProcess
   return { port, pid: child.pid, readyMs: tookMs, cpuSeconds, stop, kill };
 }
 
-async function ready(port: number, child: { readonly exitCode: number | null }): Promise<void> {
+async function ready(
+  port: number,
+  child: { readonly exitCode: number | null },
+  readyMsMax: number,
+): Promise<void> {
   const untilMs = performance.now() + readyMsMax;
   while (performance.now() < untilMs) {
     if (child.exitCode !== null) {

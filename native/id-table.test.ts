@@ -95,6 +95,32 @@ test("bytes run out before rows", () => {
   table.release();
 });
 
+test("saved ids get the same rows in another table, in pieces", () => {
+  const ids = Array.from({ length: 3_000 }, (_, n) => `${n}-é${"y".repeat(n % 40)}`);
+  ids[7] = "z".repeat(4_096);
+  ids[8] = "\u0000row 8";
+  const table = IdTable.create({ capacity: 4_000, bytesMax: 1 << 20 });
+  for (const id of ids) table.intern(id);
+  const again = IdTable.create({ capacity: 4_000, bytesMax: 1 << 20 });
+  expect(table.save(0, 0)).toHaveLength(0);
+  expect(again.load(new Uint8Array(0))).toBe(0);
+  for (let from = 0; from < ids.length; from += 700) {
+    const count = Math.min(700, ids.length - from);
+    expect(again.load(table.save(from, count))).toBe(count);
+  }
+  expect(ids.map((id) => again.find(id))).toEqual(ids.map((_, row) => row));
+  expect(again.save(0, ids.length)).toEqual(table.save(0, ids.length));
+  // What does not follow, ends early, or finds no room is refused.
+  const first = table.save(0, 3);
+  expect(codeOf(() => again.load(first))).toBe("REC_NATIVE_ARGUMENT");
+  const small = IdTable.create({ capacity: 2, bytesMax: 1 << 10 });
+  expect(codeOf(() => small.load(first.subarray(0, first.length - 1)))).toBe("REC_NATIVE_ARGUMENT");
+  expect(codeOf(() => small.load(first))).toBe("REC_NATIVE_ARGUMENT");
+  expect(codeOf(() => small.load(table.save(2, 1)))).toBe("REC_IDS_FULL");
+  expect(codeOf(() => table.save(2_999, 2))).toBe("REC_NATIVE_ARGUMENT");
+  for (const one of [table, again, small]) one.release();
+});
+
 test("wrong arguments throw", () => {
   const text = IdTable.create({ capacity: 10, bytesMax: 100 });
   const pairs = IdTable.create({ capacity: 10, bytesMax: 0 });

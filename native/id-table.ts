@@ -6,6 +6,9 @@ interface Functions {
   idTableIntern(handle: number, id: string): number;
   idTableFind(handle: number, id: string): number;
   idTableId(handle: number, row: number): string;
+  idTableSavedBytes(handle: number, firstRow: number, count: number): number;
+  idTableSave(handle: number, firstRow: number, count: number, out: Uint8Array): number;
+  idTableLoad(handle: number, data: Uint8Array): number;
   idTableInternPair(handle: number, a: number, b: number): number;
   idTableInternPairs(
     handle: number,
@@ -71,6 +74,26 @@ export class IdTable {
   /** The id of a row below `size`; any other row throws. */
   id(row: number): string {
     return this.#native.idTableId(this.handle, row);
+  }
+
+  /** The ids of `count` rows as bytes for `load`: each its length (u16), then itself. */
+  save(firstRow: number, count: number): Uint8Array {
+    const out = new Uint8Array(this.savedBytes(firstRow, count));
+    this.#native.idTableSave(this.handle, firstRow, count, out);
+    return out;
+  }
+
+  /** Length of what `save` gives for these rows. */
+  savedBytes(firstRow: number, count: number): number {
+    return this.#native.idTableSavedBytes(this.handle, firstRow, count);
+  }
+
+  /**
+   * Gives saved ids the next rows, in their order; returns how many. One that has a row already
+   * throws, and those before it stay.
+   */
+  load(data: Uint8Array): number {
+    return this.#native.idTableLoad(this.handle, data);
   }
 
   /** As `intern`, for a pair of rows (u32 each). */

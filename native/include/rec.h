@@ -40,6 +40,14 @@ int64_t rec_id_table_intern(int32_t handle, const uint8_t* id, uint32_t id_bytes
 int64_t rec_id_table_find(int32_t handle, const uint8_t* id, uint32_t id_bytes);
 /* Points *id at the id's bytes, which never move; returns their number. */
 int64_t rec_id_table_id(int32_t handle, int32_t row, const uint8_t** id);
+/* Ids of rows as bytes: u16 length, then the id, row after row. saved_bytes is what save needs. */
+int64_t rec_id_table_saved_bytes(int32_t handle, uint32_t first, uint32_t count);
+/* Returns the bytes written. */
+int64_t rec_id_table_save(int32_t handle, uint32_t first, uint32_t count, uint8_t* out,
+                          size_t out_length);
+/* Gives saved ids the next rows in their order; refuses one that has a row already, with those
+   before it taken. Returns their number. */
+int64_t rec_id_table_load(int32_t handle, const uint8_t* data, size_t length);
 int64_t rec_id_table_intern_pair(int32_t handle, uint32_t a, uint32_t b);
 /* out[i] = row of (a, bs[i]) or -1. */
 int32_t rec_id_table_find_pairs(int32_t handle, uint32_t a, const int32_t* bs, size_t count,

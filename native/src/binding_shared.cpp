@@ -58,6 +58,29 @@ napi_value id_text(Call& call) {
   return text;
 }
 
+napi_value id_saved_bytes(Call& call) {
+  return done(call,
+              rec_id_table_saved_bytes(call.i32(0, "handle"), call.u32(1, "firstRow"),
+                                       call.u32(2, "count")),
+              "savedBytes");
+}
+
+// idTableSave(handle, firstRow, count, out)
+napi_value id_save(Call& call) {
+  const auto out = call.array<uint8_t>(3, "out");
+  return done(call,
+              rec_id_table_save(call.i32(0, "handle"), call.u32(1, "firstRow"),
+                                call.u32(2, "count"), out.data, out.length),
+              "save");
+}
+
+// idTableLoad(handle, data)
+napi_value id_load(Call& call) {
+  const auto data = call.array<uint8_t>(1, "data");
+  return call.result(static_cast<double>(
+      row_or_full(rec_id_table_load(call.i32(0, "handle"), data.data, data.length))));
+}
+
 napi_value id_intern_pair(Call& call) {
   const int64_t row =
       rec_id_table_intern_pair(call.i32(0, "handle"), call.u32(1, "a"), call.u32(2, "b"));
@@ -162,6 +185,9 @@ void register_shared(napi_env env, napi_value exports) {
   define<id_intern>(env, exports, "idTableIntern");
   define<id_find>(env, exports, "idTableFind");
   define<id_text>(env, exports, "idTableId");
+  define<id_saved_bytes>(env, exports, "idTableSavedBytes");
+  define<id_save>(env, exports, "idTableSave");
+  define<id_load>(env, exports, "idTableLoad");
   define<id_intern_pair>(env, exports, "idTableInternPair");
   define<id_intern_pairs>(env, exports, "idTableInternPairs");
   define<id_find_pairs>(env, exports, "idTableFindPairs");

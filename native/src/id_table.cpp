@@ -183,6 +183,18 @@ void prefetch_pairs(const IdTable& table, const int32_t* as, const int32_t* bs, 
   }
 }
 
+// Bytes of the ids of `count` rows from `first`: they stand one after the other.
+uint64_t bytes_between(const IdTable& table, uint32_t first, uint32_t count) {
+  if (count == 0) return 0;
+  const uint64_t last = load(table.entry_at(first + count - 1));
+  return (last >> 16) + (last & 0xffff) - (load(table.entry_at(first)) >> 16);
+}
+
+bool texts_in(const IdTable& table, uint32_t first, uint32_t count) {
+  const uint32_t filled = __atomic_load_n(&table.filled, __ATOMIC_ACQUIRE);
+  return !table.pairs() && count <= filled && first <= filled - count;
+}
+
 bool usable(const IdTable& table, uint32_t id_bytes) {
   return !table.pairs() && id_bytes > 0 && id_bytes <= kIdBytesMax;
 }
@@ -236,6 +248,49 @@ int64_t rec_id_table_id(int32_t handle, int32_t row, const uint8_t** id) {
   const uint64_t entry = rec::load(table->entry_at(static_cast<uint32_t>(row)));
   *id = table->bytes.data() + (entry >> 16);
   return static_cast<int64_t>(entry & 0xffff);
+}
+
+int64_t rec_id_table_saved_bytes(int32_t handle, uint32_t first, uint32_t count) {
+  const IdTable* table = rec::table_of(handle);
+  if (table == nullptr) return REC_BAD_HANDLE;
+  if (!rec::texts_in(*table, first, count)) return REC_BAD_ARGUMENT;
+  return static_cast<int64_t>(2 * uint64_t{count} + rec::bytes_between(*table, first, count));
+}
+
+int64_t rec_id_table_save(int32_t handle, uint32_t first, uint32_t count, uint8_t* out,
+                          size_t out_length) {
+  const int64_t bytes = rec_id_table_saved_bytes(handle, first, count);
+  if (bytes < 0) return bytes;
+  if (out_length < static_cast<uint64_t>(bytes)) return REC_BAD_ARGUMENT;
+  const IdTable* table = rec::table_of(handle);
+  for (uint32_t i = 0; i < count; i++) {
+    const uint64_t entry = rec::load(table->entry_at(first + i));
+    const uint16_t length = entry & 0xffff;
+    memcpy(out, &length, 2);
+    memcpy(out + 2, table->bytes.data() + (entry >> 16), length);
+    out += 2 + length;
+  }
+  return bytes;
+}
+
+int64_t rec_id_table_load(int32_t handle, const uint8_t* data, size_t length) {
+  IdTable* table = rec::table_of(handle);
+  if (table == nullptr) return REC_BAD_HANDLE;
+  int64_t rows = 0;
+  for (size_t at = 0; at < length; rows++) {
+    uint16_t id_bytes = 0;
+    if (length - at < 2) return REC_BAD_ARGUMENT;
+    memcpy(&id_bytes, data + at, 2);
+    at += 2;
+    if (!rec::usable(*table, id_bytes) || length - at < id_bytes) return REC_BAD_ARGUMENT;
+    const uint32_t next = rec::load(&table->size);
+    const uint8_t* id = data + at;
+    const int64_t row = rec::intern(*table, {id, id_bytes, rec::hash_bytes(id, id_bytes)});
+    if (row < 0) return row;
+    if (row != next) return REC_BAD_ARGUMENT;  // one that was there already
+    at += id_bytes;
+  }
+  return rows;
 }
 
 int64_t rec_id_table_intern_pair(int32_t handle, uint32_t a, uint32_t b) {

@@ -6,8 +6,14 @@ import { rankerShapeOf } from "../../models/ranking/definition-shape.ts";
 import { createRanker } from "../../models/ranking/ranker.ts";
 import { createSharedState, type SharedState } from "../../workers/shared-state.ts";
 import type { DocumentStore } from "../../workers/stores/document-store.ts";
-import { lockDataDirectory, openDocumentStore, openEventLog } from "../../workers/stores/open.ts";
+import {
+  lockDataDirectory,
+  openCheckpoints,
+  openDocumentStore,
+  openEventLog,
+} from "../../workers/stores/open.ts";
 import { createIngest, type IngestAssembly } from "../ingest/create-ingest.ts";
+import { keepCheckpoints } from "../ingest/keep-checkpoints.ts";
 import { mainTurns } from "../turns.ts";
 
 export interface StorageOptions {
@@ -40,6 +46,9 @@ function topicsOf(dataDir: string, rankWorkers: number) {
   return { events: 1, served, samples: 1, items: 1, commits: 1 } as const;
 }
 
+/** Names and attributes hang on no definition, so their checkpoints outlive a change of it. */
+const ingestLayout = "ingest";
+
 /** Locks a data directory, opens what is in it, and rebuilds ids and attributes from the log. */
 export async function openStorage(options: StorageOptions): Promise<Storage> {
   const { definition, dataDir, eventLogUrl, durability, clock, warn } = options;
@@ -50,10 +59,17 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     const store = openDocumentStore({ dataDir, report: warn });
     const modelFloats = createRanker(rankerShapeOf(definition)).slotFloats;
     const state = createSharedState(definition, { dataDir, modelFloats });
-    const ingest = createIngest({ definition, state, log, store, clock, turns: mainTurns });
+    const about = { dataDir, definitionHash: ingestLayout, clock, report: warn };
+    const checkpoints = openCheckpoints("ingest", about);
+    const ingest = createIngest({
+      ...{ definition, state, log, store, clock, checkpoints },
+      ...{ turns: mainTurns, report: warn },
+    });
     await ingest.restore();
+    const keeping = keepCheckpoints({ log, ingest, warn });
     const close = async () => {
       await ingest.settle();
+      await keeping.stop();
       await log.close();
       store.close();
       lock.release();

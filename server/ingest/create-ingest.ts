@@ -2,9 +2,11 @@ import type { Clock } from "../../models/core/clock.ts";
 import type { RecommenderDefinition } from "../../models/definition/define.ts";
 import { limits } from "../../models/limits.ts";
 import type { SharedState } from "../../workers/shared-state.ts";
+import type { CheckpointStore } from "../../workers/stores/checkpoint-store.ts";
 import type { DocumentStore } from "../../workers/stores/document-store.ts";
 import type { EventLog } from "../../workers/stores/event-log.ts";
 import type { Turns } from "../turns.ts";
+import { IngestCheckpoint, isBeyond } from "./checkpoint.ts";
 import { Deduplicator } from "./deduplicate.ts";
 import { DocumentService } from "./documents.ts";
 import { EventIngest } from "./ingest.ts";
@@ -19,6 +21,10 @@ export interface IngestParts {
   readonly clock: Clock;
   readonly categoriesMax?: number;
   readonly dedupIdsMax?: number;
+  /** Default: none; a start reads the whole log. */
+  readonly checkpoints?: CheckpointStore;
+  /** Told what a start could not rebuild. */
+  readonly report?: (message: string) => void;
   /** Given where requests are answered meanwhile. */
   readonly turns?: Turns;
 }
@@ -29,6 +35,8 @@ export interface IngestAssembly {
   readonly documents: DocumentService;
   /** Call once, before anything is accepted. */
   restore(): Promise<RestoreReport>;
+  /** Keeps the state; does nothing where there is no place for it. */
+  checkpoint(): Promise<void>;
   /** Resolves once nothing is under way: what a stop waits for before it closes the log. */
   settle(): Promise<void>;
 }
@@ -53,10 +61,26 @@ export function createIngest(parts: IngestParts): IngestAssembly {
   const events = new EventIngest({ ...shared, ...taking });
   const applied = state.appliedDocuments;
   const documents = new DocumentService({ ...shared, store, memory, applied });
+  const { checkpoints, report = () => {} } = parts;
+  const tables = { users, items, categories, fresh: state.fresh };
+  const keeper =
+    checkpoints === undefined
+      ? null
+      : new IngestCheckpoint({
+          ...{ ...tables, checkpoints, memory, deduplicator, events, log, store, applied },
+          attributes: state.itemAttributes.table,
+        });
   return {
     events,
     documents,
-    restore: () => restore({ log, store, users, items, memory, applied, deduplicator }),
+    async restore() {
+      const point = (await keeper?.load()) ?? null;
+      const into = { users, items, memory, applied, deduplicator };
+      const restored = await restore({ log, store, ...into, point, report });
+      if (point !== null && isBeyond(point, log)) await keeper?.save();
+      return restored;
+    },
+    checkpoint: async () => await keeper?.save(),
     settle: async () => {
       await Promise.all([events.settle(), documents.settle()]);
     },

@@ -4,7 +4,7 @@ import { limits } from "../../models/limits.ts";
 /**
  * The ids of the latest events, so that a second delivery changes nothing. Open addressing with
  * linear probing over 128-bit keys in a few generations of typed arrays; when the newest is full,
- * the oldest is emptied and becomes the newest.
+ * the oldest is given up and an empty one becomes the newest.
  *
  * Horizon: at least `idsMax x (generations - 1) / generations` latest ids are known, at most
  * `idsMax`; for the defaults 3 to 4 million, 17 to 134 MB.
@@ -32,6 +32,26 @@ function locate(table: Uint32Array, mask: number, id: Id128): number {
 /** Smallest power of two that keeps the load at or under a half. */
 function slotsFor(ids: number): number {
   return 2 ** Math.ceil(Math.log2(Math.max(ids, 8) * 2));
+}
+
+/** Generations as a checkpoint keeps them. */
+export interface SavedIds {
+  /** Ids of the newest generation, 16 bytes each. */
+  readonly newest: Uint8Array;
+  /** Tables of the others, newest first: full, so as large as their ids take. */
+  readonly older: readonly Uint8Array[];
+}
+
+/** The ids of a table without its empty slots and those that were taken back. */
+function idsOf(table: Uint32Array): Uint32Array {
+  const ids = new Uint32Array(table.length);
+  let to = 0;
+  for (let at = 0; at < table.length; at += wordsPerId) {
+    const last = table[at + 3]!;
+    if (last === 0 || last === removed) continue;
+    for (let word = 0; word < wordsPerId; word++) ids[to++] = table[at + word]!;
+  }
+  return ids.slice(0, to);
 }
 
 export class Deduplicator {
@@ -77,6 +97,33 @@ export class Deduplicator {
     }
   }
 
+  /**
+   * The older generations are the tables themselves: nothing is added to them any more, and an id
+   * that is taken back from one while it is written may be in what was written or not.
+   */
+  save(): SavedIds {
+    const [newest, ...older] = this.#tables;
+    const bytesOf = (words: Uint32Array) => new Uint8Array(words.buffer);
+    return { newest: bytesOf(idsOf(newest!)), older: older.map(bytesOf) };
+  }
+
+  /**
+   * Takes saved generations in, before anything else; the older ones become its own. False, with
+   * nothing changed, where they were saved for another `idsMax`.
+   */
+  restore({ newest, older }: SavedIds): boolean {
+    const bytesPerTable = 4 * wordsPerId * (this.#mask + 1);
+    const fits = older.every((table) => table.byteLength === bytesPerTable);
+    const wordsMax = wordsPerId * this.#idsPerTable;
+    if (!fits || older.length >= generations || newest.byteLength >= 4 * wordsMax) return false;
+    this.#tables.push(...older.map((table) => new Uint32Array(table.buffer)));
+    const words = new Uint32Array(newest.buffer);
+    for (let at = 0; at < words.length; at += wordsPerId) {
+      this.remember([words[at]!, words[at + 1]!, words[at + 2]!, words[at + 3]!]);
+    }
+    return true;
+  }
+
   #newTable(): Uint32Array {
     return new Uint32Array((this.#mask + 1) * wordsPerId);
   }
@@ -88,7 +135,8 @@ export class Deduplicator {
       return;
     }
     this.#rotations++;
-    const oldest = this.#tables.pop()!;
-    this.#tables.unshift(oldest.fill(0));
+    // Not emptied and used again: a checkpoint may be writing it.
+    this.#tables.pop();
+    this.#tables.unshift(this.#newTable());
   }
 }

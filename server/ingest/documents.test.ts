@@ -33,7 +33,8 @@ function setUp(log = new FakeLog(), store = new FakeStore(), categoriesMax = 100
   const deduplicator = new Deduplicator(1_000);
   const { interactions } = recommender;
   const ingest = new EventIngest({ ...shared, interactions, deduplicator });
-  const replay = () => restore({ ...ids, log, store, memory, applied, deduplicator });
+  const whole = { point: null, report: () => {} };
+  const replay = () => restore({ ...ids, log, store, memory, applied, deduplicator, ...whole });
   return { ...shared, attributes, fresh, store, documents, ingest, replay, leftOut: () => left };
 }
 

@@ -122,6 +122,10 @@ export class FakeStore implements DocumentStore {
     return this.#applied;
   }
 
+  sync(): number {
+    return this.#applied;
+  }
+
   all(kind: DocumentKind): StoredDocument[] {
     return [...this.#documents].filter(([key]) => key.startsWith(kind)).map(([, found]) => found);
   }

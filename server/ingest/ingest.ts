@@ -49,7 +49,7 @@ export class EventIngest implements Ingest {
   readonly #check: EventCheck;
   readonly #randomId: () => Id128;
   /** Batches that are not durable yet. A duplicate of one of theirs must wait for them. */
-  readonly #pending = new Set<Promise<void>>();
+  readonly #pending = new Map<Promise<void>, Draft>();
   #rotationsCounted = 0;
   readonly #categories = new Int32Array(limits.itemCategoriesMax);
 
@@ -95,7 +95,7 @@ export class EventIngest implements Ingest {
     const draft: Draft = { taken: [], records: [], rejected: [], duplicates: 0, others: new Set() };
     const written = Promise.withResolvers<void>();
     written.promise.catch(() => undefined);
-    this.#pending.add(written.promise);
+    this.#pending.set(written.promise, draft);
     try {
       await this.#takeAll(draft, count, take);
       if (draft.taken.length > 0) await this.#append(draft);
@@ -131,7 +131,7 @@ export class EventIngest implements Ingest {
   }
 
   #endTurn({ taken, records, duplicates, others }: Draft): void {
-    if (duplicates > 0) for (const one of this.#pending) others.add(one);
+    if (duplicates > 0) for (const one of this.#pending.keys()) others.add(one);
     for (const record of encodeEvents(taken.slice(records.length))) records.push(record);
   }
 
@@ -215,8 +215,13 @@ export class EventIngest implements Ingest {
     metrics.observe("rec_events_append_latency_ms", clock.nowMs() - startMs);
   }
 
-  /** Resolves once nothing is under way. */
+  /** Ids that are known as taken, but not durable yet. */
+  pendingIds(): Id128[] {
+    return [...this.#pending.values()].flatMap(({ taken }) => taken.map(({ id }) => id));
+  }
+
+  /** Resolves once all batches that are under way now have been written or refused. */
   async settle(): Promise<void> {
-    await Promise.allSettled([...this.#pending]);
+    await Promise.allSettled([...this.#pending.keys()]);
   }
 }

@@ -50,6 +50,15 @@ export class ItemMemory {
     this.#listed[row >>> 3]! &= ~(1 << (row & 7));
   }
 
+  /** Which of the first `rows` items are in the fresh lists, eight a byte. */
+  saveListed(rows: number): Uint8Array {
+    return this.#listed.slice(0, (rows + 7) >>> 3);
+  }
+
+  restoreListed(bits: Uint8Array): void {
+    this.#listed.set(bits);
+  }
+
   /** True where the row was not marked before. */
   #mark(row: number): boolean {
     const bit = 1 << (row & 7);

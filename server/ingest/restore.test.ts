@@ -40,7 +40,8 @@ function open(fileSystem: FileSystem) {
   };
   return {
     ...{ log, ingest, documents, attributes, freshOf },
-    replay: () => restore({ ...ids, log, store, memory, applied, deduplicator }),
+    replay: () =>
+      restore({ ...ids, log, store, memory, applied, deduplicator, point: null, report: () => {} }),
     ids: () => [ids.users, ids.items, ids.categories].map(idsOf),
     async close() {
       await log.close();

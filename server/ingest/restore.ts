@@ -3,9 +3,10 @@ import { readId128, text, viewOf } from "../../models/core/bytes.ts";
 import { decodeDocument, eventAt, eventHeaderBytes } from "../../models/core/event.ts";
 import { Fault } from "../../models/core/schema.ts";
 import type { DocumentStore } from "../../workers/stores/document-store.ts";
-import type { EventLog, LogBatch } from "../../workers/stores/event-log.ts";
+import type { EventLog, LogBatch, LogPoint } from "../../workers/stores/event-log.ts";
 import { recordOf } from "../../workers/stores/event-log.ts";
 import { readAll } from "../../workers/stores/read-all.ts";
+import type { IngestPoint } from "./checkpoint.ts";
 import type { Deduplicator } from "./deduplicate.ts";
 import { itemDocument } from "./document-schemas.ts";
 import { documentPartition } from "./documents.ts";
@@ -23,6 +24,10 @@ export interface RestoreOptions {
   readonly memory: ItemMemory;
   readonly applied: AppliedSink;
   readonly deduplicator: Deduplicator;
+  /** Filled the tables as far as it goes; null: the log is read from its first record. */
+  readonly point: IngestPoint | null;
+  /** Told what cannot be rebuilt because the log does not go back far enough. */
+  readonly report: (message: string) => void;
 }
 
 export interface RestoreReport {
@@ -32,66 +37,102 @@ export interface RestoreReport {
   readonly items: number;
 }
 
-/** Ids by row, as the records name them. Holes are rows whose record was not kept. */
-type IdsByRow = (string | undefined)[];
+/** Ids of the rows that a table has not got yet, as the records name them. */
+class NewNames {
+  readonly #table: RowIds;
+  readonly #first: number;
+  /** From row `#first` on. Holes are rows whose record was not kept. */
+  readonly #names: (string | undefined)[] = [];
+
+  constructor(table: RowIds) {
+    this.#table = table;
+    this.#first = table.size;
+  }
+
+  lacks(row: number): boolean {
+    return row >= this.#first && this.#names[row - this.#first] === undefined;
+  }
+
+  set(row: number, name: string): void {
+    if (row >= this.#first) this.#names[row - this.#first] ??= name;
+  }
+
+  /**
+   * Gives every id its row again, `rows` of them at least. A hole (its append failed or was cut
+   * short, or its segment is gone) gets a name that no client can send, so that later rows stay
+   * what the records say. Returns how many rows there are.
+   */
+  intern(rows: number): number {
+    const names = this.#names;
+    names.length = Math.max(names.length, rows - this.#first);
+    for (let i = 0; i < names.length; i++) {
+      const row = this.#first + i;
+      const interned = this.#table.intern(names[i] ?? `\u0000row ${row}`);
+      assert(interned === row, `row ${row} was interned as ${interned}`);
+    }
+    return this.#first + names.length;
+  }
+}
+
+interface Names {
+  readonly users: NewNames;
+  readonly items: NewNames;
+}
 
 /** Decodes two rows and the id hash of each record, and the texts of rows not seen before. */
-function takeEvents(
-  batch: LogBatch,
-  into: { users: IdsByRow; items: IdsByRow; deduplicator: Deduplicator },
-): void {
+function takeEvents(batch: LogBatch, names: Names, deduplicator: Deduplicator): void {
   const { data, bounds } = batch;
   const view = viewOf(data);
   for (let i = 0; i < batch.count; i++) {
     const at = bounds[i]!;
-    into.deduplicator.remember(readId128(view, at + eventAt.id));
+    deduplicator.remember(readId128(view, at + eventAt.id));
     const userFrom = at + eventHeaderBytes;
     const itemFrom = userFrom + view.getUint16(at + eventAt.userBytes, true);
     const userRow = view.getUint32(at + eventAt.userRow, true);
     const itemRow = view.getUint32(at + eventAt.itemRow, true);
-    if (into.users[userRow] === undefined) {
-      into.users[userRow] = text(data.subarray(userFrom, itemFrom));
-    }
-    if (into.items[itemRow] === undefined) {
+    if (names.users.lacks(userRow))
+      names.users.set(userRow, text(data.subarray(userFrom, itemFrom)));
+    if (names.items.lacks(itemRow)) {
       const itemTo = itemFrom + view.getUint16(at + eventAt.itemBytes, true);
-      into.items[itemRow] = text(data.subarray(itemFrom, itemTo));
+      names.items.set(itemRow, text(data.subarray(itemFrom, itemTo)));
     }
-  }
-}
-
-/**
- * Gives every id its row again. A hole (its append failed or was cut
- * short, or its segment is gone) gets a name
- * that no client can send, so that later rows stay what the records say.
- */
-function internInOrder(ids: RowIds, byRow: IdsByRow): void {
-  for (let row = ids.size; row < byRow.length; row++) {
-    const interned = ids.intern(byRow[row] ?? `\u0000row ${row}`);
-    assert(interned === row, `row ${row} was interned as ${interned}`);
   }
 }
 
 type StoreChange = Parameters<DocumentStore["apply"]>[0][number];
 
-/** Replays topic `items`: names and attributes of all, and to the store what it has not got. */
-async function takeDocuments(
-  options: RestoreOptions,
-  into: { users: IdsByRow; items: IdsByRow },
-): Promise<number> {
-  const { log, store, memory } = options;
+/** Replays topic `items`: to memory what is behind `from`, and to the store what it has not got. */
+async function takeDocuments(options: RestoreOptions, names: Names): Promise<number> {
+  const { log, store, memory, point } = options;
   const stored = store.appliedOffset();
-  const from = { topic: "items", partition: documentPartition, offset: 0 } as const;
-  return await readAll(log, from, (batch) => {
+  const from = point?.items ?? 0;
+  const offset = Math.min(from, stored);
+  reportGone(options, { topic: "items", partition: documentPartition, offset });
+  const records = { topic: "items", partition: documentPartition, offset } as const;
+  return await readAll(log, records, (batch) => {
     const missing: StoreChange[] = [];
     for (let i = 0; i < batch.count; i++) {
+      const at = batch.firstOffset + i;
       const { kind, operation, row, id, json } = decodeDocument(recordOf(batch, i));
-      (kind === "item" ? into.items : into.users)[row] ??= id;
+      names[kind === "item" ? "items" : "users"].set(row, id);
       const put = operation === "put";
-      if (kind === "item") replayItem(memory, row, put ? json : null);
-      if (batch.firstOffset + i >= stored) missing.push({ kind, row, id, json: put ? json : null });
+      if (kind === "item" && at >= from) replayItem(memory, row, put ? json : null);
+      if (at >= stored) missing.push({ kind, row, id, json: put ? json : null });
     }
     if (missing.length > 0) store.apply(missing, batch.firstOffset + batch.count);
   });
+}
+
+/** What retention dropped and no checkpoint or document holds is lost: never silently. */
+function reportGone({ log, report }: RestoreOptions, from: LogPoint): void {
+  const { topic, partition, offset } = from;
+  const start = log.startOffset(topic, partition);
+  if (start <= offset) return;
+  const what =
+    topic === "items"
+      ? "documents that were put there and not since are lost: put them again"
+      : "names of users and items that are in no later event are lost, and these ids are new again";
+  report(`${topic}/${partition} begins at offset ${start}, but is needed from ${offset}: ${what}`);
 }
 
 function replayItem(memory: ItemMemory, row: number, json: string | null): void {
@@ -104,23 +145,20 @@ function replayItem(memory: ItemMemory, row: number, json: string | null): void 
   memory.put(row, document instanceof Fault ? { hidden: true } : document);
 }
 
-/** Replays both topics in full. Call before anything is accepted. */
+/** Replays both topics behind `point`. Call before anything is accepted. */
 export async function restore(options: RestoreOptions): Promise<RestoreReport> {
-  const { log, deduplicator } = options;
-  const users: IdsByRow = [];
-  const items: IdsByRow = [];
-  const into = { users, items, deduplicator };
+  const { log, deduplicator, point } = options;
+  const names = { users: new NewNames(options.users), items: new NewNames(options.items) };
   let events = 0;
   for (let partition = 0; partition < log.partitions("events"); partition++) {
-    const from = { topic: "events", partition, offset: 0 } as const;
-    events += await readAll(log, from, (batch) => takeEvents(batch, into));
+    const from = { topic: "events", partition, offset: point?.events[partition] ?? 0 } as const;
+    reportGone(options, from);
+    events += await readAll(log, from, (batch) => takeEvents(batch, names, deduplicator));
   }
-  const documents = await takeDocuments(options, into);
+  const documents = await takeDocuments(options, names);
   options.applied.end(log.endOffset("items", documentPartition));
   const served = await servedRows(log);
-  users.length = Math.max(users.length, served.users);
-  items.length = Math.max(items.length, served.items);
-  internInOrder(options.users, users);
-  internInOrder(options.items, items);
-  return { events, documents, users: users.length, items: items.length };
+  const users = names.users.intern(served.users);
+  const items = names.items.intern(served.items);
+  return { events, documents, users, items };
 }

@@ -134,7 +134,8 @@ export class RecallRole {
   async checkpoint(): Promise<void> {
     this.#savedAtMs = this.#options.clock.nowMs();
     this.#savedGeneration = this.core.current?.generation ?? 0;
-    await this.#options.checkpoints?.save(this.core.save());
+    const needed = this.core.offsets.map((offset, partition) => [`events/${partition}`, offset]);
+    await this.#options.checkpoints?.save(this.core.save(), Object.fromEntries(needed));
   }
 
   async waitForMore(timeoutMs: number): Promise<void> {

@@ -1,10 +1,24 @@
 import { RecError } from "../../models/core/errors.ts";
 
+/** Bytes that are made while they are written, in order: never all of them in memory at once. */
+export interface SlicedBytes {
+  readonly byteLength: number;
+  slices(): Iterable<Uint8Array>;
+}
+
 /** A named part of a checkpoint. The bytes belong to the checkpoint: nobody changes them. */
 export interface CheckpointSection {
   readonly name: string;
   readonly bytes: Uint8Array;
 }
+
+export interface SlicedSection {
+  readonly name: string;
+  readonly bytes: SlicedBytes;
+}
+
+/** Offsets by `topic/partition`: a start from the checkpoint reads the log from there. */
+export type NeededOffsets = Readonly<Record<string, number>>;
 
 /**
  * Where a role keeps a state now and then, so that a restart replays little. All sections are kept
@@ -12,8 +26,11 @@ export interface CheckpointSection {
  */
 export interface CheckpointStore {
   /** Resolves once the checkpoint would survive a power loss. One save at a time. */
-  save(sections: readonly CheckpointSection[]): Promise<void>;
-  /** The newest good checkpoint by section name; null where there is none. */
+  save(
+    sections: readonly (CheckpointSection | SlicedSection)[],
+    needed: NeededOffsets,
+  ): Promise<void>;
+  /** The newest good checkpoint by section name, the caller's own; null where there is none. */
   load(): Promise<ReadonlyMap<string, Uint8Array> | null>;
 }
 
@@ -25,17 +42,48 @@ export function sectionOf(sections: ReadonlyMap<string, Uint8Array>, name: strin
   return found;
 }
 
+const rowsAtOnce = 1_024;
+
+/** Rows that differ in length: gathered in pieces, as most are far from the longest. */
+export function packedBytes(
+  table: {
+    readonly rowBytes: number;
+    save(firstRow: number, count: number, out: Uint8Array): number;
+  },
+  rows: number,
+): Uint8Array {
+  const scratch = new Uint8Array(Math.min(rows, rowsAtOnce) * table.rowBytes);
+  const pieces: Uint8Array[] = [];
+  for (let first = 0; first < rows; first += rowsAtOnce) {
+    const used = table.save(first, Math.min(rowsAtOnce, rows - first), scratch);
+    pieces.push(scratch.slice(0, used));
+  }
+  return Buffer.concat(pieces);
+}
+
+function wholeOf(bytes: Uint8Array | SlicedBytes): Uint8Array {
+  if (bytes instanceof Uint8Array) return bytes.slice();
+  const whole = new Uint8Array(bytes.byteLength);
+  let at = 0;
+  for (const slice of bytes.slices()) {
+    whole.set(slice, at);
+    at += slice.length;
+  }
+  return whole;
+}
+
 /** Keeps the newest checkpoint in memory: for simulation and tests. */
 export class MemoryCheckpointStore implements CheckpointStore {
   #sections: ReadonlyMap<string, Uint8Array> | null = null;
   saves = 0;
 
-  async save(sections: readonly CheckpointSection[]): Promise<void> {
-    this.#sections = new Map(sections.map(({ name, bytes }) => [name, bytes.slice()]));
+  async save(sections: readonly (CheckpointSection | SlicedSection)[]): Promise<void> {
+    this.#sections = new Map(sections.map(({ name, bytes }) => [name, wholeOf(bytes)]));
     this.saves++;
   }
 
   async load(): Promise<ReadonlyMap<string, Uint8Array> | null> {
-    return this.#sections;
+    if (this.#sections === null) return null;
+    return new Map([...this.#sections].map(([name, bytes]) => [name, bytes.slice()]));
   }
 }

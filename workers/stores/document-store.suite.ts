@@ -35,6 +35,14 @@ export function runDocumentStoreSuite(name: string, create: () => DocumentStoreF
       store.close();
     });
 
+    test("what was synced is said with its offset", () => {
+      const { store } = create();
+      expect(store.sync()).toBe(0);
+      store.apply([put(1, "a")], 4);
+      expect(store.sync()).toBe(4);
+      store.close();
+    });
+
     test("a change that fails changes nothing, nor the offset", async () => {
       const { store } = create();
       store.apply([put(1, "a")], 1);

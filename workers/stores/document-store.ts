@@ -18,6 +18,11 @@ export interface DocumentStore {
   getMany(kind: DocumentKind, rows: readonly number[]): Promise<(StoredDocument | null)[]>;
   /** The offset of the `items` topic up to which changes are in. */
   appliedOffset(): number;
+  /**
+   * Brings what is in to the disk, as far as readers let it; returns the applied offset that a
+   * power loss leaves now.
+   */
+  sync(): number;
   /** Every stored document, for rebuilding shared memory at start. */
   all(kind: DocumentKind): Iterable<StoredDocument>;
   close(): void;

@@ -1,8 +1,13 @@
 import { Database } from "bun:sqlite";
 import { RecError } from "../../models/core/errors.ts";
+import type { CheckpointStore } from "./checkpoint-store.ts";
 import type { DocumentStore } from "./document-store.ts";
 import { openDocuments } from "./embedded/documents.ts";
 import { openSegmentLog, type SegmentLog, type SegmentLogOptions } from "./embedded/segment-log.ts";
+import {
+  type SnapshotCheckpointOptions,
+  SnapshotCheckpoints,
+} from "./embedded/snapshot-checkpoints.ts";
 import { realFileSystem } from "./file-system.ts";
 
 /** What each store URL may be. Other schemes come with their adapters. */
@@ -54,6 +59,16 @@ export function lockDataDirectory(dataDir: string): { release(): void } {
     throw new RecError("REC_DATA_DIR_BUSY", message, { path: "DATA_DIR", fix, cause });
   }
   return { release: () => database.close() };
+}
+
+/** The checkpoints that `name` keeps beside the log. */
+export function openCheckpoints(
+  name: string,
+  options: { dataDir: string } & Omit<SnapshotCheckpointOptions, "files" | "directory">,
+): CheckpointStore {
+  const { dataDir, ...rest } = options;
+  const directory = `${dataDir}/checkpoints/${name}`;
+  return new SnapshotCheckpoints({ ...rest, files: realFileSystem(), directory });
 }
 
 /** Documents of items and users: beside the log, or in memory where `dataDir` is null. */

@@ -1,7 +1,7 @@
 import { assert } from "../../models/core/assert.ts";
 import { text, utf8 } from "../../models/core/bytes.ts";
 import { RecError } from "../../models/core/errors.ts";
-import { type CheckpointSection, sectionOf } from "../stores/checkpoint-store.ts";
+import { type CheckpointSection, packedBytes, sectionOf } from "../stores/checkpoint-store.ts";
 import { type SavedSource, savedOf, savedSource } from "../stores/log-source.ts";
 import type { CounterTable, PackedRows, PairRows, SavedRows } from "./tables.ts";
 import type { WindowsCore } from "./windows.ts";
@@ -28,19 +28,11 @@ function rowsSection(name: string, table: SavedTable, count: number): Checkpoint
   return { name, bytes };
 }
 
-/** Rows that differ in length: gathered in pieces, as most are far from the longest. */
 function packedSection(
   name: string,
   { table, rowsUsed }: { table: PackedRows; rowsUsed: number },
 ): CheckpointSection {
-  const atOnce = 1_024;
-  const scratch = new Uint8Array(atOnce * table.rowBytes);
-  const pieces: Uint8Array[] = [];
-  for (let from = 0; from < rowsUsed; from += atOnce) {
-    const used = table.save(from, Math.min(atOnce, rowsUsed - from), scratch);
-    pieces.push(scratch.slice(0, used));
-  }
-  return { name, bytes: Buffer.concat(pieces) };
+  return { name, bytes: packedBytes(table, rowsUsed) };
 }
 
 /**

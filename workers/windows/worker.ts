@@ -3,7 +3,7 @@ import { messageOf, RecError } from "../../models/core/errors.ts";
 import type { StopSignal } from "../loop.ts";
 import type { CheckpointStore } from "../stores/checkpoint-store.ts";
 import type { TailedLog } from "../stores/event-log.ts";
-import type { LogSource } from "../stores/log-source.ts";
+import { type LogSource, offsetsOf } from "../stores/log-source.ts";
 import { clearWindows, restoreWindows, saveWindows } from "./checkpoint.ts";
 import { encodeCommit } from "./commit.ts";
 import { Redo } from "./redo.ts";
@@ -133,9 +133,10 @@ export class WindowsRole {
     if (checkpoints === null) return;
     this.#lastCheckpoint = this.core.sequence;
     const sections = [...saveWindows(this.core), ...(trending?.save() ?? [])];
+    const needed = { ...offsetsOf(this.core.sources), "commits/0": this.core.commits };
     // What the checkpoint has applied must outlive it.
     await log.flush();
-    await checkpoints.save(sections);
+    await checkpoints.save(sections, needed);
   }
 
   /** Everything that is in the log is in the tables. */

@@ -46,6 +46,7 @@ class Documents implements DocumentStore {
   readonly #database: Database;
   readonly #statements: Record<DocumentKind, KindStatements>;
   readonly #readOnly: boolean;
+  #syncedOffset = 0;
 
   constructor(database: Database, readOnly: boolean) {
     this.#database = database;
@@ -81,6 +82,19 @@ class Documents implements DocumentStore {
         .get();
       return found?.offset ?? 0;
     });
+  }
+
+  /** A passive checkpoint of the write-ahead log: it waits for no reader. */
+  sync(): number {
+    const applied = this.appliedOffset();
+    const result = this.#guarded(() =>
+      this.#database
+        .query<{ log: number; checkpointed: number }, []>("PRAGMA wal_checkpoint(PASSIVE)")
+        .get(),
+    );
+    // Both are -1 where there is no write-ahead log: in memory.
+    if (result !== null && result.log === result.checkpointed) this.#syncedOffset = applied;
+    return this.#syncedOffset;
   }
 
   *all(kind: DocumentKind): Iterable<StoredDocument> {

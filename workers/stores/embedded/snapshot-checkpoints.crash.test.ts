@@ -24,13 +24,18 @@ test("the newest checkpoint is loaded, and two are kept", async () => {
   const store = open(fileSystem, directory);
   expect(await store.load()).toBeNull();
   for (const value of [1, 2, 3]) {
-    await store.save([
-      { name: "state", bytes: new Uint8Array(70_000).fill(value) },
+    const whole = new Uint8Array(70_000).fill(value);
+    const slices = () => [whole.subarray(0, 30_000), whole.subarray(30_000)];
+    const sections = [
+      { name: "state", bytes: whole },
+      { name: "sliced", bytes: { byteLength: whole.length, slices } },
       { name: "empty", bytes: new Uint8Array(0) },
-    ]);
+    ];
+    await store.save(sections, { "events/0": value });
   }
   const loaded = await open(fileSystem, directory).load();
   expect(loaded?.get("state")).toEqual(new Uint8Array(70_000).fill(3));
+  expect(loaded?.get("sliced")).toEqual(new Uint8Array(70_000).fill(3));
   expect(loaded?.get("empty")).toEqual(new Uint8Array(0));
   expect(fileSystem.list(directory).length).toBe(4);
 });
@@ -47,7 +52,7 @@ async function loseAndLoad(random: Random): Promise<{ saved: number; loaded: num
       tried++;
       const bytes = new Uint8Array(1 + random.int(3_000)).fill(tried);
       try {
-        await store.save([{ name: "state", bytes }]);
+        await store.save([{ name: "state", bytes }], {});
         saved = tried;
       } catch (error) {
         expect(error).toBeInstanceOf(RecError);

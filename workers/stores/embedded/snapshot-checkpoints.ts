@@ -1,7 +1,13 @@
 import type { Clock } from "../../../models/core/clock.ts";
 import type { SnapshotFiles } from "../../../models/snapshot/format.ts";
 import { SnapshotDirectory } from "../../../models/snapshot/manifest.ts";
-import type { CheckpointSection, CheckpointStore } from "../checkpoint-store.ts";
+import type {
+  CheckpointSection,
+  CheckpointStore,
+  NeededOffsets,
+  SlicedBytes,
+  SlicedSection,
+} from "../checkpoint-store.ts";
 
 export interface SnapshotCheckpointOptions {
   readonly files: SnapshotFiles;
@@ -18,7 +24,11 @@ const kept = 2;
 /** A slice is written in a few milliseconds: the role's own work waits no longer. */
 const sliceBytes = 4 << 20;
 
-function* slicesOf(bytes: Uint8Array): Generator<Uint8Array> {
+function* slicesOf(bytes: Uint8Array | SlicedBytes): Generator<Uint8Array> {
+  if (!(bytes instanceof Uint8Array)) {
+    yield* bytes.slices();
+    return;
+  }
   for (let from = 0; from < bytes.length; from += sliceBytes) {
     yield bytes.subarray(from, from + sliceBytes);
   }
@@ -34,20 +44,23 @@ export class SnapshotCheckpoints implements CheckpointStore {
     this.#directory = new SnapshotDirectory(options.files, options.directory, options.report);
   }
 
-  async save(sections: readonly CheckpointSection[]): Promise<void> {
+  async save(
+    sections: readonly (CheckpointSection | SlicedSection)[],
+    needed: NeededOffsets,
+  ): Promise<void> {
     const parent = this.#directory.versions()[0] ?? null;
     const manifest = {
       version: (parent ?? 0) + 1,
       parent,
       definitionHash: this.#options.definitionHash,
       createdMs: this.#options.clock.nowMs(),
-      offsets: {},
+      offsets: needed,
       metrics: {},
     };
     const sources = sections.map(({ name, bytes }) => ({
       name,
       dtype: "u8" as const,
-      shape: [bytes.length],
+      shape: [bytes.byteLength],
       chunks: slicesOf(bytes),
     }));
     await this.#directory.saveInSlices(manifest, sources);
