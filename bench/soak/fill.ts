@@ -22,8 +22,7 @@ export async function fillStores(
     const slots = byCategory[Math.floor(i / sizes.users) % byCategory.length] ?? [0];
     return {
       id: `fill-${i}`,
-      // Clicks: the joiner and recall keep nothing of impressions.
-      type: "click",
+      type: random.int(4) === 0 ? "click" : "impression",
       user: `u${i % sizes.users}`,
       item: `i${slots[random.int(slots.length)]}`,
     };
