@@ -183,10 +183,10 @@ class Moments:
 
     def normalise(self, values):
         mean, scale = self.written()
-        return torch.from_numpy(numpy.clip((values - mean) * scale, -4, 4)).to(real)
+        return torch.from_numpy(clipped(values, mean, scale)).to(real)
 
     def update(self, values):
-        """Takes in a batch; how far means moved in units before, and scale before over after."""
+        """Takes in a batch; by how much skips move in units before, and scale before over after."""
         mean, scale = self.written() if self.count > 1 else (0 * self.mean, 0 * self.mean + 1)
         rows = len(values)
         off = values - self.mean
@@ -198,7 +198,13 @@ class Moments:
         self.mean = self.mean + total / (self.count + rows)
         self.count += rows
         next_mean, next_scale = self.written()
-        return (next_mean - mean) * scale, scale / next_scale
+        ratio = scale / next_scale
+        before, after = clipped(values, mean, scale), clipped(values, next_mean, next_scale)
+        return before.mean(0) - ratio * after.mean(0), ratio
+
+
+def clipped(values, mean, scale):
+    return numpy.clip((values - mean) * scale, -4, 4)
 
 
 class Table:

@@ -15,6 +15,8 @@ const outlierDeviations = 10;
 export class RunningMoments {
   /** [count, means, sums of squared deviations]: all state, for saving. */
   readonly state: Float64Array;
+  /** How far the furthest value of the last batch was from the mean before it, a column. */
+  readonly furthest: Float64Array;
   readonly #width: number;
   readonly #horizon: number;
 
@@ -22,6 +24,7 @@ export class RunningMoments {
     this.#width = width;
     this.#horizon = horizon;
     this.state = new Float64Array(1 + 2 * width);
+    this.furthest = new Float64Array(width);
     this.state[0] = 1;
     if (means !== undefined) this.state.set(means.subarray(0, width), 1);
     this.state.fill(1, 1 + width);
@@ -31,7 +34,9 @@ export class RunningMoments {
   update(values: Float32Array, rows: number): void {
     if (rows === 0) return;
     const count = this.state[0] ?? 1;
-    for (let j = 0; j < this.#width; j++) mergeColumn(this.state, values, { rows, j, count });
+    for (let j = 0; j < this.#width; j++) {
+      this.furthest[j] = mergeColumn(this.state, values, { rows, j, count });
+    }
     this.state[0] = count + rows;
     this.#fade();
   }
@@ -55,11 +60,12 @@ export class RunningMoments {
   }
 }
 
+/** Returns how far the furthest value was from the mean. */
 function mergeColumn(
   state: Float64Array,
   values: Float32Array,
   at: { rows: number; j: number; count: number },
-): void {
+): number {
   const width = (state.length - 1) >> 1;
   const { rows, j, count } = at;
   const mean = state[1 + j]!;
@@ -68,12 +74,16 @@ function mergeColumn(
   // Deviations from the old mean: one pass, and exact enough as the two means are close.
   let sum = 0;
   let sumSquares = 0;
+  let furthest = 0;
   for (let at = j; at < rows * width; at += width) {
     const off = values[at]! - mean;
     const d = Math.min(far, Math.max(-far, off));
     sum += d;
     sumSquares += d * d;
+    if (off > furthest) furthest = off;
+    else if (-off > furthest) furthest = -off;
   }
   state[1 + j] = mean + sum / (count + rows);
   state[1 + width + j] = squares + sumSquares - (sum * sum) / (count + rows);
+  return furthest;
 }
