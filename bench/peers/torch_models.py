@@ -160,7 +160,8 @@ def head_losses(logits, labels, weights):
         known = ~torch.isnan(labels[h])
         y, z, w = labels[h][known], logits[h][known], weights[known]
         if seconds[h]:
-            loss = functional.smooth_l1_loss(z, y, beta=0.5, reduction="none")
+            beta = 0.1 if heads[h].get("answer") == "middle" else 0.5
+            loss = functional.smooth_l1_loss(z, y, beta=beta, reduction="none")
         elif given[h] < 0:
             loss = functional.binary_cross_entropy_with_logits(z, y, reduction="none")
         else:

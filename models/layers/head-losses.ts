@@ -7,6 +7,8 @@ export interface HeadKinds {
   readonly givenHead: readonly number[];
   /** Heads that predict log1p seconds. */
   readonly seconds: readonly boolean[];
+  /** Those of them that answer the mean, by a scale. */
+  readonly scaled: readonly boolean[];
 }
 
 /** Columns of `stride` rows per head: column h starts at h * stride. */
@@ -21,8 +23,13 @@ export interface HeadColumns {
   readonly stride: number;
 }
 
-/** Where smooth L1 turns from square to straight, in log1p seconds. */
-export const watchBeta = 0.5;
+/**
+ * Where smooth L1 turns from square to straight, in log1p seconds. A head that answers the middle
+ * is held to the absolute error, whose optimum is the median; the square only steadies steps.
+ */
+export function watchBeta(kinds: Pick<HeadKinds, "scaled">, h: number): number {
+  return kinds.scaled[h] ? 0.5 : 0.1;
+}
 
 /**
  * Loss of every head and row, and the gradient of the sum over heads by each logit. Binary heads:
@@ -67,7 +74,7 @@ export class HeadLosses {
 
   #plain(columns: HeadColumns, at: { rows: number; h: number; scale: number }): void {
     const step = this.#step(columns, at.rows, at.h);
-    if (this.#kinds.seconds[at.h]) this.#kernels.smoothL1(step, watchBeta);
+    if (this.#kinds.seconds[at.h]) this.#kernels.smoothL1(step, watchBeta(this.#kinds, at.h));
     else this.#kernels.binaryCrossEntropy(step);
     if (step.gradients !== null) scaleBy(step.gradients, at.scale);
   }

@@ -28,7 +28,7 @@ export function takeBackNegatives(layout: RankerLayout, late: LateLabels): void 
   for (let h = 0; h < layout.heads; h++) {
     for (let r = late.from; r < late.to; r++) {
       if (Number.isNaN(late.labels[h * late.stride + r]!)) continue;
-      if (layout.seconds[h]) takeBackSeconds(late, h, r);
+      if (layout.seconds[h]) takeBackSeconds(late, { h, beta: watchBeta(layout, h), r });
       else takeBackNegative(late, { h, given: layout.givenHead[h]!, r });
     }
   }
@@ -44,9 +44,10 @@ function takeBackNegative(late: LateLabels, at: { h: number; given: number; r: n
   if (at.given >= 0) logitsGradient[given]! *= factor;
 }
 
-function takeBackSeconds(late: LateLabels, h: number, r: number): void {
+function takeBackSeconds(late: LateLabels, of: { h: number; beta: number; r: number }): void {
+  const { h, beta, r } = of;
   const at = h * late.stride + r;
   const error = late.logits[at]! - late.previous[r]!;
-  const ofPrevious = Math.min(1, Math.max(-1, error / watchBeta));
+  const ofPrevious = Math.min(1, Math.max(-1, error / beta));
   late.logitsGradient[at]! -= late.coefficients[h]! * late.rowWeights[r]! * ofPrevious;
 }

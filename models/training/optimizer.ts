@@ -11,6 +11,8 @@ export type OptimizerOptions =
       readonly beta1: number;
       readonly beta2: number;
       readonly epsilon: number;
+      /** Share of every weight that a step takes away (AdamW); default 0. */
+      readonly weightDecay?: number;
     }
   | {
       readonly kind: "adagrad";
@@ -19,13 +21,13 @@ export type OptimizerOptions =
       readonly epsilon: number;
     };
 
-export const adamDefault: OptimizerOptions = {
+export const adamDefault = {
   kind: "adam",
   learningRate: 1e-3,
   beta1: 0.9,
   beta2: 0.999,
   epsilon: 1e-8,
-};
+} as const satisfies OptimizerOptions;
 
 export const adagradDefault: OptimizerOptions = {
   kind: "adagrad",
@@ -43,7 +45,10 @@ export interface OptimizerStep {
   readonly rateScale: number;
 }
 
-/** Steps flat weights by flat gradients; its whole state is `arrays` and `steps`. */
+/**
+ * Steps flat weights by flat gradients; its whole state is `arrays` and `steps`. Adam's weight
+ * decay is decoupled from its gradients and follows the schedule (Loshchilov and Hutter 2019).
+ */
 export class DenseOptimizer {
   readonly arrays: readonly Float32Array[];
   readonly #kernels: KernelSet;
@@ -76,7 +81,12 @@ export class DenseOptimizer {
       this.#kernels.adagrad({ ...shared, sums: first, epsilon: o.epsilon });
       return;
     }
-    const { beta1, beta2, epsilon } = o;
+    const { beta1, beta2, epsilon, weightDecay = 0 } = o;
+    if (weightDecay > 0) shrink(step.weights, this.#count, 1 - weightDecay * step.rateScale);
     this.#kernels.adam({ ...shared, first, second, step: this.steps, beta1, beta2, epsilon });
   }
+}
+
+function shrink(weights: Float32Array, count: number, factor: number): void {
+  for (let i = 0; i < count; i++) weights[i]! *= factor;
 }

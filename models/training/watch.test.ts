@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { noRow } from "../core/bytes.ts";
 import { Random } from "../core/random.ts";
 import type { HeadDefinition } from "../definition/define.ts";
 import { createRanker, type RankerShape } from "../ranking/ranker.ts";
@@ -39,10 +40,9 @@ test("seconds are right on average, or the middle with the least error of the lo
 test("what is answered is scaled, and only that", () => {
   const { samples } = drawFeed(3_000, 8);
   const count = 20;
+  const { weights } = trained(withWatch({ answer: "mean" }), samples);
   const answers = (["mean", "middle"] as const).map((answer) => {
-    const shape = withWatch({ answer });
-    const ranker = createRanker(shape);
-    const { weights } = trained(shape, samples);
+    const ranker = createRanker(withWatch({ answer }));
     const random = new Random(2);
     const normals = (n: number) => Float32Array.from({ length: n }, () => 3 * random.normal());
     const user = { userDense: normals(5), userVector: normals(3) };
@@ -58,4 +58,26 @@ test("what is answered is scaled, and only that", () => {
   expect(scales.length).toBeGreaterThan(5);
   expect(Math.min(...scales)).toBeGreaterThan(1);
   expect(Math.max(...scales) / Math.min(...scales)).toBeCloseTo(1, 5);
+});
+
+test("a head that answers the middle finds the median, the mean lies above", () => {
+  // Of two likely outcomes the lower one, which comes three times in five, is the median.
+  const [first] = drawFeed(1, 9).samples;
+  const nothing = { userDense: new Float32Array(5), itemDense: new Float32Array(6), position: 0 };
+  const same = Array.from({ length: 20_000 }, (_, i): Sample => {
+    const labels = Float32Array.of(0, 0, 0, i % 5 < 3 ? 2 : 60);
+    return { ...first!, ...nothing, labels, userRow: noRow, itemRow: noRow };
+  });
+  const [mean, middle] = (["mean", "middle"] as const).map((answer) => {
+    const shape = withWatch({ answer });
+    const ranker = createRanker(shape);
+    const user = { userDense: new Float32Array(5), userVector: new Float32Array(3) };
+    const item = { itemDense: new Float32Array(6), itemVectors: new Float32Array(2), count: 1 };
+    const out = new Float32Array(4);
+    ranker.score({ weights: trained(shape, same).weights, ...user, ...item }, out);
+    return out[3]!;
+  });
+  expect(middle!).toBeGreaterThan(1.9);
+  expect(middle!).toBeLessThan(2.5);
+  expect(mean!).toBeGreaterThan(8);
 });

@@ -162,14 +162,17 @@ test("batches never split a tie, and hold every tie once", () => {
   }
 });
 
+const training = {
+  ...{ batch: 128, learningRate: 0.002, decay: 0.02, seed: 4 },
+  admission: { users: 255, items: 255 },
+};
+
 test("training finds what a made-up history holds, the same for a seed", () => {
   const history = syntheticHistory(definition, 2);
   const data = rankingData(history, { definition });
   try {
-    const options = { definition, epochs: 2, batch: 128, learningRate: 0.002, seed: 4, average: 2 };
-    const admission = { users: 255, items: 255 };
-    const judge = () =>
-      evaluateRanking(data, trainRanking(data, { ...options, admission }), { draws: 0, seed: 1 });
+    const options = { ...training, definition, epochs: 2, average: 2 };
+    const judge = () => evaluateRanking(data, trainRanking(data, options), { draws: 0, seed: 1 });
     const [click] = judge();
     expect(click?.count).toBe(1_200);
     expect(click?.figures.auc?.value).toBeGreaterThan(0.7);
@@ -182,11 +185,9 @@ test("training finds what a made-up history holds, the same for a seed", () => {
 test("every model can be judged on the same data; single-task trains each head alone", () => {
   const data = rankingData(syntheticHistory(definition, 2), { definition });
   try {
-    const admission = { users: 255, items: 255 };
-    const rest = { epochs: 1, batch: 128, learningRate: 0.002, seed: 4, average: 1, admission };
     const names = definition.heads.map(({ name }) => name);
     const clicks = comparedModels.map((model) => {
-      const heads = judgedModel(data, { ...rest, definition, model });
+      const heads = judgedModel(data, { ...training, definition, epochs: 1, average: 1, model });
       expect(heads.map(({ name }) => name)).toEqual(names);
       return heads[0]?.predictions[0];
     });

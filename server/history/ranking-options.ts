@@ -25,6 +25,11 @@ export const rankingSpecs: Readonly<Record<string, OptionSpec>> = {
   batch: { kind: "number", help: "samples of a step", default: 256, min: 1, max: 8_192 },
   rate: { kind: "number", help: "learning rate", default: 0.001, min: 1e-6, max: 1 },
   average: { kind: "number", help: "last epochs whose weights are averaged", default: 8, min: 1 },
+  decay: {
+    kind: "number",
+    help: "weight decay, by the root of the steps; 0: none",
+    ...{ default: 0.02, min: 0, max: 1 },
+  },
   "user-ids": {
     kind: "number",
     help: "occurrences of a user before the id is learned; 255: never",
@@ -106,6 +111,7 @@ export function trainOptionsOf(options: ParsedOptions) {
     epochs: options.number("epochs"),
     batch: options.number("batch"),
     learningRate: options.number("rate"),
+    decay: options.number("decay"),
     ...{ seed: options.number("seed"), average: options.number("average") },
     admission: { users: options.number("user-ids"), items: options.number("item-ids") },
   };

@@ -11,6 +11,7 @@ import { scoreSamples } from "../../models/evaluation/score-samples.ts";
 import { lossWeightsOf, rankerShapeOf } from "../../models/ranking/definition-shape.ts";
 import { createRanker, type Ranker } from "../../models/ranking/ranker.ts";
 import { epoch, offlineBatchMax, type Tie } from "../../models/training/offline.ts";
+import { adamDefault } from "../../models/training/optimizer.ts";
 import type { Sample } from "../../models/training/sample.ts";
 import { RankTrainer, trainerDefaults } from "../../models/training/trainer.ts";
 import type { EmbeddingTable } from "../../native/index.ts";
@@ -63,6 +64,11 @@ export interface TrainOptions {
   /** Samples of a step, but for a tie that does not fit. */
   readonly batch: number;
   readonly learningRate: number;
+  /**
+   * Weight decay of each step times the root of their number, so that one figure suits short and
+   * long trainings (normalised weight decay, Loshchilov and Hutter 2019); 0: none.
+   */
+  readonly decay: number;
   readonly seed: number;
   /** The model is the mean of the weights after so many last epochs; 1: the last ones. */
   readonly average: number;
@@ -89,10 +95,12 @@ export function trainRanking(data: RankingData, options: TrainOptions): TrainedR
   const ranker = createRanker(rankerShapeOf(definition));
   const initial = new Float32Array(ranker.floats);
   ranker.initialise(new Random(seed), initial);
-  const { optimizer, userEmbedding, itemEmbedding } = trainerDefaults;
+  const { userEmbedding, itemEmbedding } = trainerDefaults;
+  const rows = data.train.reduce((sum, tie) => sum + tie.length, 0);
+  const weightDecay = options.decay / Math.sqrt(epochs * Math.max(1, Math.ceil(rows / batch)));
   const trainer = new RankTrainer(ranker, { users, items }, initial, {
     batchMax: offlineBatchMax(data.train, batch),
-    optimizer: { ...optimizer, learningRate: options.learningRate },
+    optimizer: { ...adamDefault, learningRate: options.learningRate, weightDecay },
     lossWeights: lossWeightsOf(definition.heads, definition.ranking.lossWeights),
     userEmbedding: { ...userEmbedding, admission: options.admission.users },
     itemEmbedding: { ...itemEmbedding, admission: options.admission.items },
