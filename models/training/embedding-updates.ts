@@ -20,7 +20,7 @@ export interface EmbeddingOptions {
   readonly epsilon: number;
   /** What is kept of an accumulator at each step of its row; below 1 an old row can still turn. */
   readonly decay: number;
-  /** Occurrences before a row is learned: rare ids overfit. */
+  /** Occurrences before a row is learned: rare ids overfit. Restored with the state. */
   readonly admission: number;
   /** A row that did not occur for so long (in time of samples) is forgotten, and its count. */
   readonly expiryMs: number;
@@ -58,8 +58,8 @@ export class EmbeddingUpdates {
   #seen = new Uint8Array(1024);
   /** Hour of the last occurrence. */
   #seenAt = new Uint32Array(1024);
-  /** The row that expiry looks at next, and how many it has set back. */
-  readonly #sweep = new Float64Array(2);
+  /** The row that expiry looks at next, how many it has set back, and the admission count. */
+  readonly #marks = Float64Array.of(0, 0, 0);
 
   constructor(
     table: VectorRows,
@@ -69,6 +69,7 @@ export class EmbeddingUpdates {
     this.#table = table;
     this.#width = shape.width;
     this.#options = options;
+    this.#marks[2] = options.admission;
     this.#rows = new Uint32Array(shape.rowsMax);
     this.#sums = new Float32Array(shape.rowsMax * shape.width);
     this.#zeros = new Float32Array(sweptRows * shape.width);
@@ -76,21 +77,21 @@ export class EmbeddingUpdates {
 
   /** Rows that expiry has set back since the beginning. */
   get expired(): number {
-    return this.#sweep[1]!;
+    return this.#marks[1]!;
   }
 
   /** All state but the table's. */
   save(): (Uint8Array | Uint32Array | Float64Array)[] {
-    return [this.#seen, this.#seenAt, Uint32Array.from(this.#touched), this.#sweep];
+    return [this.#seen, this.#seenAt, Uint32Array.from(this.#touched), this.#marks];
   }
 
   /** Takes the bytes of what `save` gave. */
-  restore([seen, seenAt, touched, sweep]: readonly Uint8Array[]): void {
+  restore([seen, seenAt, touched, marks]: readonly Uint8Array[]): void {
     this.#seen = seen!.slice();
     this.#seenAt = new Uint32Array(seenAt!.slice().buffer);
     this.#touched.clear();
     for (const row of new Uint32Array(touched!.slice().buffer)) this.#touched.add(row);
-    this.#sweep.set(new Float64Array(sweep!.slice().buffer));
+    this.#marks.set(new Float64Array(marks!.slice().buffer));
   }
 
   /** Rows that changed since the last call. */
@@ -111,7 +112,7 @@ export class EmbeddingUpdates {
     const { expiryMs } = this.#options;
     if (expiryMs === Infinity) return;
     const before = Math.floor((timeMs - expiryMs) / hourMs);
-    const from = this.#sweep[0]! % this.#seen.length;
+    const from = this.#marks[0]! % this.#seen.length;
     const to = Math.min(this.#seen.length, from + sweptRows);
     const old: number[] = [];
     for (let row = from; row < to; row++) {
@@ -120,8 +121,8 @@ export class EmbeddingUpdates {
       this.#touched.add(row);
       old.push(row);
     }
-    this.#sweep[0] = to;
-    this.#sweep[1]! += old.length;
+    this.#marks[0] = to;
+    this.#marks[1]! += old.length;
     if (old.length > 0) this.#table.initialise(Uint32Array.from(old), old.length, this.#zeros);
   }
 
@@ -130,7 +131,7 @@ export class EmbeddingUpdates {
     this.#slots.clear();
     for (let r = 0; r < batch.count; r++) {
       const row = batch.rows[r]!;
-      if (row === noRow || this.#count(row, hour) <= this.#options.admission) continue;
+      if (row === noRow || this.#count(row, hour) <= this.#marks[2]!) continue;
       addRow(this.#sums, this.#slotOf(row), batch, { width: this.#width, r });
     }
     return this.#slots.size;

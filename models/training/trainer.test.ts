@@ -268,18 +268,19 @@ describe("bad samples", () => {
     expect(trainer.steps).toBe(0);
   });
 
-  test("good weights can be taken back after bad ones", () => {
+  test("an earlier state is good again after weights that are not finite", () => {
     const { trainer } = setup();
     learnInBatches(trainer, feed.samples.slice(0, 2_000));
-    const good = trainer.weights.slice();
-    trainer.weights[good.length - 40] = Number.NaN;
+    const good = trainer.copyState();
+    const weights = good.weights.slice();
+    trainer.weights[weights.length - 40] = Number.NaN;
     trainer.weights[createRanker(feedShape).layout.layerOne] = Number.NaN;
     expect(trainer.learn(feed.samples.slice(0, 50)).skippedSteps).toBe(1);
-    trainer.adopt(good);
+    trainer.goBack(good);
     expect(trainer.steps).toBe(0);
     expect(trainer.learn(feed.samples.slice(2_000, 2_050)).skippedSteps).toBe(0);
     expect(trainer.weights.every(Number.isFinite)).toBe(true);
-    expect(trainer.weights).not.toEqual(good);
+    expect(trainer.weights).not.toEqual(weights);
   });
 
   test("an earlier state is weights and moments: features far off do not outlive it", () => {
@@ -355,6 +356,26 @@ describe("repeatable", () => {
     }
   });
 
+  test("what has settled learns on in smaller steps, also after a restore", () => {
+    // Not the skips: they move with the input moments too.
+    const { logVariances } = createRanker(feedShape).layout;
+    const next = feed.samples.slice(2_000, 2_100);
+    const movedAt = (rateShare: number) => {
+      const { trainer, users, items } = setup();
+      learnInBatches(trainer, feed.samples.slice(0, 2_000));
+      const { steps } = trainer;
+      const mean = trainer.weights.map((weight) => 0.9 * weight);
+      trainer.settle(mean, rateShare);
+      expect(trainer.steps).toBe(steps);
+      const resumed = setup(fast, { users: users.copy(), items: items.copy() });
+      resumed.trainer.restore(trainer.save());
+      for (const one of [trainer, resumed.trainer]) one.learn(next);
+      expect(resumed.trainer.weights).toEqual(trainer.weights);
+      return trainer.weights[logVariances]! - mean[logVariances]!;
+    };
+    expect(movedAt(0.1) / movedAt(1)).toBeCloseTo(0.1, 2);
+  });
+
   test("a state of another shape is refused", () => {
     const saved = setup().trainer.save();
     const { trainer } = setup({ ...fast, metricsWindow: 10 });
@@ -375,6 +396,19 @@ describe("embeddings", () => {
     expect(users.values.get(5)?.some((value) => value !== 0)).toBe(true);
     expect([...trainer.takeTouched().users]).toEqual([5]);
     expect([...trainer.takeTouched().users]).toEqual([]);
+  });
+
+  test("a restored state keeps the admission count that it was trained with", () => {
+    const strict = { ...trainerDefaults.userEmbedding, admission: 3 };
+    const trained = setup({ ...fast, userEmbedding: strict }).trainer;
+    const loose = { ...trainerDefaults.userEmbedding, admission: 0 };
+    const { trainer, users } = setup({ ...fast, userEmbedding: loose });
+    trainer.restore(trained.save());
+    const mine = { ...feed.samples[0]!, userRow: 5 };
+    for (let i = 0; i < 3; i++) trainer.learn([mine]);
+    expect(users.values.has(5)).toBe(false);
+    trainer.learn([mine]);
+    expect(users.values.has(5)).toBe(true);
   });
 
   test("rows that do not occur for long are set back, and must be admitted again", () => {

@@ -87,8 +87,8 @@ export class RankTrainer {
   readonly #lossColumns: Float32Array;
   readonly #rowWeights: Float32Array;
   readonly #coefficients: Float64Array;
-  /** steps, samples, refused, skipped steps: saved with the state. */
-  readonly #counters = new Float64Array(4);
+  /** Steps, samples, refused, skipped steps, share of the learning rate: saved with the state. */
+  readonly #counters = Float64Array.of(0, 0, 0, 0, 1);
 
   constructor(
     ranker: Ranker,
@@ -179,14 +179,17 @@ export class RankTrainer {
   }
 
   /**
-   * Goes on from other weights (the last good ones, after the guard has refused): takes what an
-   * optimizer owns, with a fresh optimizer, and keeps the input moments as they are now.
+   * Ends the training on a history: goes on from `weights` (such as the mean of several epochs') at
+   * `rateShare` of the learning rate, from here on and after a restore too, since single batches
+   * would pull away what many epochs have fitted. Takes what an optimizer owns and keeps what it
+   * knows of the gradients, the input moments and the rows.
    */
-  adopt(weights: Float32Array): void {
+  settle(weights: Float32Array, rateShare: number): void {
     const { trainedFrom, floats } = this.#ranker.layout;
-    assert(weights.length >= floats, "adopted weights need `floats` floats");
+    assert(weights.length >= floats, "settled weights need `floats` floats");
+    assert(rateShare > 0 && rateShare <= 1, "a share of the learning rate is in (0, 1]");
     this.weights.set(weights.subarray(trainedFrom, floats), trainedFrom);
-    this.#optimizer.reset();
+    this.#counters[4] = rateShare;
   }
 
   /** Writes weights (the working ones) and their serving form into a model slot. */
@@ -293,7 +296,7 @@ export class RankTrainer {
       weights: this.weights.subarray(layout.trainedFrom),
       gradients: trained,
       gradientScale,
-      rateScale: rateScaleAt(this.#options.schedule, this.#optimizer.steps),
+      rateScale: this.#counters[4]! * rateScaleAt(this.#options.schedule, this.#optimizer.steps),
     });
     this.#applyEmbeddings(rows, gradientScale);
     return true;

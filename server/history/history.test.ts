@@ -163,7 +163,7 @@ test("batches never split a tie, and hold every tie once", () => {
 });
 
 const training = {
-  ...{ batch: 128, learningRate: 0.002, decay: 0.02, seed: 4 },
+  ...{ batch: 128, learningRate: 0.002, onlineRate: 0.1, decay: 0.02, seed: 4 },
   admission: { users: 255, items: 255 },
 };
 

@@ -40,6 +40,11 @@ export const rankingSpecs: Readonly<Record<string, OptionSpec>> = {
     help: "the same of an item; an epoch counts again",
     ...{ default: 255, min: 0, max: 255 },
   },
+  "online-rate": {
+    kind: "number",
+    help: "share of the rate at which a server learns on from the snapshot",
+    ...{ default: 0.1, min: 1e-6, max: 1 },
+  },
   seed: { kind: "number", help: "the same seed gives the same model", default: 1, min: 0 },
   draws: {
     kind: "number",
@@ -112,6 +117,7 @@ export function trainOptionsOf(options: ParsedOptions) {
     batch: options.number("batch"),
     learningRate: options.number("rate"),
     decay: options.number("decay"),
+    onlineRate: options.number("online-rate"),
     ...{ seed: options.number("seed"), average: options.number("average") },
     admission: { users: options.number("user-ids"), items: options.number("item-ids") },
   };

@@ -74,6 +74,8 @@ export interface TrainOptions {
   readonly average: number;
   /** Occurrences, over all epochs, before an id's embedding is learned. */
   readonly admission: { readonly users: number; readonly items: number };
+  /** Share of the learning rate at which a server learns on from the snapshot. */
+  readonly onlineRate: number;
   /** Told after each epoch. */
   readonly afterEpoch?: (epoch: number, trained: TrainedRanker) => void;
 }
@@ -113,7 +115,7 @@ export function trainRanking(data: RankingData, options: TrainOptions): TrainedR
     if (done > epochs - average) addShare(mean, trainer.weights, 1 / average);
     options.afterEpoch?.(done, { ranker, trainer });
   }
-  if (average > 1) trainer.adopt(Float32Array.from(mean));
+  trainer.settle(Float32Array.from(mean), options.onlineRate);
   return { ranker, trainer };
 }
 
