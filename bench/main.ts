@@ -6,6 +6,7 @@ const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   http: async () => (await import("./http.ts")).bench,
   input: async () => (await import("./input.ts")).bench,
   swap: async () => (await import("./swap.ts")).bench,
+  background: async () => (await import("./background.ts")).bench,
   freshness: async () => (await import("./freshness.ts")).bench,
   "hand-over": async () => (await import("./hand-over.ts")).bench,
   ranking: async () => (await import("./ranking.ts")).bench,

@@ -1,11 +1,9 @@
 import { RecError } from "../models/core/errors.ts";
 import type { Bench, BenchContext, Figure } from "./harness.ts";
-import { type Answer, httpRequest, LoadClient } from "./open-loop.ts";
 import { memoryMb } from "./process-figures.ts";
-import { seedServer } from "./seeding.ts";
-import { type ServerProcess, startServer } from "./server-process.ts";
 import { median, pairedRatio, percentile } from "./statistics.ts";
 import { scoreAgain } from "./swap/scored-again.ts";
+import { type Load, type Run, Subject, type Traffic } from "./swap/subject.ts";
 
 /**
  * Method: two servers that get the same traffic in turns, one that swaps every 100 samples and one
@@ -16,13 +14,9 @@ import { scoreAgain } from "./swap/scored-again.ts";
  * before its request left. Slates of a third server are scored again with the version they name.
  */
 
-interface Sizes {
-  readonly items: number;
-  readonly users: number;
-  readonly samplesPerSecond: number;
+interface Sizes extends Traffic {
   readonly seconds: number;
   readonly pairs: number;
-  readonly seed: number;
 }
 
 interface Counts {
@@ -31,27 +25,6 @@ interface Counts {
   readonly merged: number;
   readonly refused: number;
 }
-
-interface Run {
-  readonly latenciesMs: number[];
-  failed: number;
-  decreased: number;
-  /** What failed, for the person who watches. */
-  readonly failures: string[];
-}
-
-interface Load {
-  readonly ratePerSecond: number;
-  /** Items of a slate. */
-  readonly slate: number;
-}
-
-const drainMs = 3_000;
-/** Requests under way at once while the peak is measured. */
-const peakUsers = 4;
-const clickEvery = 3;
-/** One item of so many is liked, by all. */
-const likedOf = 5;
 
 async function countsOf(port: number): Promise<Counts> {
   const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
@@ -68,109 +41,6 @@ async function countsOf(port: number): Promise<Counts> {
   };
 }
 
-/** What an answer says, read without parsing all of it. */
-function readSlate(body: Uint8Array | null) {
-  const text = body === null ? "" : new TextDecoder().decode(body);
-  const model = /"model":(\d+)/.exec(text)?.[1];
-  return {
-    model: model === undefined ? null : Number(model),
-    requestId: /"requestId":"([0-9a-f]+)"/.exec(text)?.[1] ?? "",
-    // A taste that stays: the first of the items that everybody likes.
-    liked: [...text.matchAll(/"id":"i(\d+)"/g)].find(([, id]) => Number(id) % likedOf === 0)?.[1],
-  };
-}
-
-function fail(run: Run, what: string, { status, body }: Answer): void {
-  run.failed++;
-  const text = body === null ? "" : new TextDecoder().decode(body.subarray(0, 120));
-  run.failures.push(`${what}: ${status} ${text}`);
-}
-
-/** One server and the newest model that it was seen to answer with. */
-class Subject {
-  readonly server: ServerProcess;
-  readonly #client: LoadClient;
-  readonly #sizes: Sizes;
-  #asked = 0;
-  #newest = 0;
-
-  constructor(server: ServerProcess, sizes: Sizes) {
-    this.server = server;
-    this.#sizes = sizes;
-    this.#client = new LoadClient({ port: server.port, keepBodies: true });
-  }
-
-  async open(): Promise<void> {
-    await this.#client.open(64);
-  }
-
-  /** Slates a second that a closed loop of the same requests gets. */
-  async peak(seconds: number, slate: number): Promise<number> {
-    const run: Run = { latenciesMs: [], failed: 0, decreased: 0, failures: [] };
-    const startMs = performance.now();
-    const live = async () => {
-      while (performance.now() - startMs < seconds * 1_000) {
-        await this.#ask(run, { atMs: performance.now(), slate });
-      }
-    };
-    await Promise.all(Array.from({ length: peakUsers }, live));
-    return (1_000 * (run.latenciesMs.length - run.failed)) / (performance.now() - startMs);
-  }
-
-  async run(seconds: number, load: Load): Promise<Run> {
-    const run: Run = { latenciesMs: [], failed: 0, decreased: 0, failures: [] };
-    const total = Math.round(load.ratePerSecond * seconds);
-    let answered = 0;
-    const startMs = performance.now() + 5;
-    for (let sent = 0; sent < total; ) {
-      const atMs = startMs + (sent * 1_000) / load.ratePerSecond;
-      if (atMs > performance.now()) await Bun.sleep(1);
-      else {
-        void this.#ask(run, { atMs, slate: load.slate }).finally(() => answered++);
-        sent++;
-      }
-    }
-    const untilMs = performance.now() + drainMs;
-    while (answered < total && performance.now() < untilMs) await Bun.sleep(5);
-    run.failed += total - answered;
-    return run;
-  }
-
-  async #ask(run: Run, { atMs, slate }: { atMs: number; slate: number }): Promise<void> {
-    const index = this.#asked++;
-    const user = `u${index % this.#sizes.users}`;
-    const request = httpRequest("POST", "/v1/recommend", { user, n: slate });
-    const newest = this.#newest;
-    const answer = await new Promise<{
-      status: number;
-      latencyMs: number;
-      body: Uint8Array | null;
-    }>((resolve) => this.#client.send(request, atMs, resolve));
-    run.latenciesMs.push(answer.latencyMs);
-    const { model, requestId, liked } = readSlate(answer.body);
-    if (answer.status !== 200) fail(run, "slate", answer);
-    if (model !== null && model < newest) run.decreased++;
-    this.#newest = Math.max(this.#newest, model ?? 0);
-    if (liked === undefined || index % clickEvery !== 0) return;
-    const click = { type: "click", user, item: `i${liked}`, requestId };
-    const taken = await this.#client.request(httpRequest("POST", "/v1/events", [click]));
-    if (taken.status !== 200) fail(run, "event", taken);
-  }
-
-  async close(): Promise<void> {
-    this.#client.close();
-    await this.server.stop();
-  }
-}
-
-async function subjectOf(publishEvery: number, sizes: Sizes): Promise<Subject> {
-  const env = { PUBLISH_EVERY: `${publishEvery}`, JOINER_EMIT_AFTER_MS: "1000", RANK_WORKERS: "1" };
-  const subject = new Subject(await startServer({ env }), sizes);
-  await subject.open();
-  await seedServer(subject.server.port, { ...sizes, eventsPerUser: 3 });
-  return subject;
-}
-
 function sizesOf({ options, smoke, seed }: BenchContext): Sizes {
   const of = (name: string, tiny: number) => (smoke ? tiny : options.number(name));
   return {
@@ -181,18 +51,6 @@ function sizesOf({ options, smoke, seed }: BenchContext): Sizes {
     pairs: of("pairs", 1),
     seed,
   };
-}
-
-/** 70 % of what a server without swaps can do, with slates that make the samples wanted. */
-async function loadOf(still: Subject, sizes: Sizes, smoke: boolean): Promise<Load> {
-  if (smoke) return { ratePerSecond: 40, slate: 20 };
-  await still.peak(2, 20);
-  const first = 0.7 * (await still.peak(3, 20));
-  const slateOf = (rate: number) =>
-    Math.min(100, Math.max(1, Math.round(sizes.samplesPerSecond / rate)));
-  // Longer slates cost more: once more with the length that it will be.
-  const ratePerSecond = 0.7 * (await still.peak(3, slateOf(first)));
-  return { ratePerSecond, slate: slateOf(ratePerSecond) };
 }
 
 type Totals = Record<"failed" | "decreased" | keyof Counts, number>;
@@ -284,11 +142,15 @@ export const bench: Bench = {
   },
   async run(context) {
     const sizes = sizesOf(context);
-    const swapping = await subjectOf(100, sizes);
-    const still = await subjectOf(1_000_000, sizes);
+    const subjectOf = (publishEvery: string) => {
+      const env = { PUBLISH_EVERY: publishEvery, JOINER_EMIT_AFTER_MS: "1000" };
+      return Subject.start({ traffic: sizes, env, act: "click" });
+    };
+    const swapping = await subjectOf("100");
+    const still = await subjectOf("1000000");
     const figures: Record<string, Figure> = {};
     try {
-      const load = await loadOf(still, sizes, context.smoke);
+      const load = context.smoke ? { ratePerSecond: 40, slate: 20 } : await still.load();
       context.say(`  ${load.ratePerSecond.toFixed(0)} slates of ${load.slate} a second`);
       const measured = await measurePairs({ swapping, still }, load, { sizes, say: context.say });
       Object.assign(figures, figuresOf(measured, load, sizes));

@@ -125,6 +125,10 @@ function roleSettings(machine: Machine) {
         "How long a slate waits for its labels before it is learned from; later ones correct. " +
         "0: until all but delayed conversions must be in.",
     }),
+    recallRebuildPercent: count("RECALL_REBUILD_PERCENT", [1, 100], {
+      fallback: "20",
+      help: "Percent of the time that rebuilding the recall index may take; 100: all of it.",
+    }),
     durability: word("DURABILITY", ["fsync", "async"], {
       fallback: "fsync",
       help: "When events are acknowledged: on disk, or once the system has them.",
@@ -246,6 +250,7 @@ export function readConfig(sources: ConfigSources): Config {
     ...engineOf(take(settings.rankEngine), take(settings.rankOnnx)),
     publishEvery: take(settings.publishEvery),
     joinerEmitAfterMs: take(settings.joinerEmitAfterMs),
+    recallRebuildPercent: take(settings.recallRebuildPercent),
     detailsPrefetch: take(settings.detailsPrefetch),
     durability: take(settings.durability),
     logLevel: take(settings.logLevel),

@@ -23,6 +23,8 @@ export interface RoleInit {
   readonly trains: boolean;
   /** How long a slate's samples wait for their labels; null for the joiner's default. */
   readonly joinerEmitAfterMs: number | null;
+  /** Share of the time that recall may rebuild, in (0, 1]. */
+  readonly rebuildShare: number;
   readonly seed: number;
 }
 

@@ -45,6 +45,7 @@ export function startRoles(options: RolesOptions): Supervisor {
     definitionPath: config.definition === "" ? null : config.definition,
     publishEvery: config.publishEvery,
     trains: config.rankOnnx === "",
+    rebuildShare: config.recallRebuildPercent / 100,
     joinerEmitAfterMs: config.joinerEmitAfterMs === 0 ? null : config.joinerEmitAfterMs,
   });
   const supervisor = new Supervisor({

@@ -26,7 +26,7 @@ serveRole(async ({ state, log, definition, init, stop, post, warn }) => {
     warn,
     clock: systemClock,
     weights: new InteractionWeights(definition.interactions),
-    core: { items: sharedItemCatalog(state), seed: init.seed },
+    core: { items: sharedItemCatalog(state), seed: init.seed, rebuildShare: init.rebuildShare },
     publish: (generation) => post({ kind: "generation", generation }),
     metrics: state.metrics,
   });

@@ -26,7 +26,11 @@ export interface ItemCatalog {
 export interface RecallCoreOptions {
   readonly items: ItemCatalog;
   readonly seed: number;
-  /** A rebuild is due so long after the last at least; four times its duration, if longer. */
+  /**
+   * Share of the time that rebuilding may take, in (0, 1]. A rebuild is due `periodMs` after the
+   * last at least, or at once with a share of 1, and at most `periodMsMax` after it.
+   */
+  readonly rebuildShare?: number;
   readonly periodMs?: number;
   readonly periodMsMax?: number;
   /** Positive interactions before the first generation. */
@@ -40,6 +44,7 @@ export interface RecallCoreOptions {
 }
 
 const defaults = {
+  rebuildShare: 0.2,
   periodMs: 5_000,
   periodMsMax: 600_000,
   interactionsLeast: 20,
@@ -49,8 +54,6 @@ const defaults = {
   trainBatchesMax: 1_000,
 };
 
-/** Share of the time that rebuilding may take: one part in five. */
-const restFactor = 4;
 /** Weight from which an interaction counts as taking to the item. */
 const positiveFrom = 0.3;
 /** Graphs that stay alive: the current, and the one that late readers may still be taking up. */
@@ -174,12 +177,18 @@ export class RecallCore {
   }
 
   #finish({ generation, graph, loss }: Rebuilt, nowMs: number): void {
-    const { periodMs, periodMsMax } = this.#options;
     this.#work = null;
     this.loss = loss;
     this.rebuildMs = this.#workMs;
-    this.#dueMs = nowMs + Math.min(periodMsMax, Math.max(periodMs, restFactor * this.#workMs));
+    this.#dueMs = nowMs + this.#restMs();
     this.#adopt(generation, graph);
+  }
+
+  #restMs(): number {
+    const { rebuildShare, periodMs, periodMsMax } = this.#options;
+    if (rebuildShare === 1) return 0;
+    const restMs = this.#workMs * (1 / rebuildShare - 1);
+    return Math.min(periodMsMax, Math.max(periodMs, restMs));
   }
 
   #adopt(generation: IndexGeneration, graph: GraphIndex | null): void {

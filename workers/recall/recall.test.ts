@@ -232,6 +232,21 @@ describe("recall role", () => {
     await after.role.close();
   });
 
+  test("rebuilds rest in between, or with all of the time as their share not at all", async () => {
+    const builtWith = async (rebuildShare: number) => {
+      const setup = fresh();
+      const { role, published, run } = await open(setup, { rebuildShare });
+      for (let round = 0; round < 3; round++) {
+        await setup.log.append("events", 0, clicks(new Random(round), 200));
+        await run(300);
+      }
+      await role.close();
+      return published.length;
+    };
+    expect(await builtWith(1)).toBe(3);
+    expect(await builtWith(0.2)).toBe(1);
+  });
+
   test("a restart in the middle of a rebuild loses and doubles no history", async () => {
     const run = async (restart: boolean) => {
       const setup = fresh();
