@@ -22,6 +22,7 @@ const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   crash: async () => (await import("./crash.ts")).bench,
   offline: async () => (await import("./offline.ts")).bench,
   replay: async () => (await import("./replay.ts")).bench,
+  delay: async () => (await import("./delay.ts")).bench,
   selection: async () => (await import("./selection.ts")).bench,
   models: async () => (await import("./models.ts")).bench,
   parity: async () => (await import("./parity.ts")).bench,

@@ -69,7 +69,14 @@ export default defineRecommender({
     { name: "ctr", interaction: "click", kind: "binary" },
     { name: "like", interaction: "like", kind: "binary" },
     { name: "finish", interaction: "finish", kind: "binary" },
-    { name: "cvr", interaction: "convert", kind: "binary", given: "ctr" },
+    {
+      name: "cvr",
+      interaction: "convert",
+      kind: "binary",
+      given: "ctr",
+      // It may come hours after the item's sample has left.
+      delayed: "fakeNegative",
+    },
     { name: "watch", interaction: "watch", kind: "seconds" },
   ],
   windows: [

@@ -23,6 +23,12 @@ export interface HeadDefinition {
   readonly answer?: "mean" | "middle";
   /** ESMM: this head is a rate given `given`; its loss is on the product of both. */
   readonly given?: string;
+  /**
+   * Binary heads: how a positive is learned that comes after its sample was learned as a negative.
+   * `takeBack` (the default) takes the negative's gradient back; `fakeNegative` weighs samples by
+   * the model's own prediction (Ktena et al. 2019).
+   */
+  readonly delayed?: "takeBack" | "fakeNegative";
   /** Where the item's duration is unknown, so is the outcome. */
   readonly needsDuration?: boolean;
 }

@@ -18,6 +18,8 @@ export interface HeadColumns {
   readonly labels: Float32Array;
   /** One weight a row, shared by all heads. */
   readonly weights: Float32Array;
+  /** heads x stride: what each head multiplies it by; left out or null: nothing. */
+  readonly scales?: Float32Array | null;
   readonly losses: Float32Array;
   readonly gradients: Float32Array | null;
   readonly stride: number;
@@ -41,11 +43,13 @@ export class HeadLosses {
   readonly #kernels: KernelSet;
   readonly #kinds: HeadKinds;
   readonly #given: Float32Array;
+  readonly #scaled: Float32Array;
 
   constructor(kernels: KernelSet, kinds: HeadKinds, rowsMax: number) {
     this.#kernels = kernels;
     this.#kinds = kinds;
     this.#given = new Float32Array(rowsMax);
+    this.#scaled = new Float32Array(rowsMax);
   }
 
   compute(columns: HeadColumns, rows: number, coefficients: Float64Array): void {
@@ -65,11 +69,18 @@ export class HeadLosses {
     return {
       values: column(columns.logits),
       labels: column(columns.labels),
-      weights: columns.weights,
+      weights: this.#weights(columns, rows, h),
       count: rows,
       losses: column(columns.losses),
       gradients: gradients === null ? null : column(gradients),
     };
+  }
+
+  /** Of one head at a time: they share a buffer. */
+  #weights({ weights, scales = null, stride }: HeadColumns, rows: number, h: number): Float32Array {
+    if (scales === null) return weights;
+    for (let r = 0; r < rows; r++) this.#scaled[r] = weights[r]! * scales[h * stride + r]!;
+    return this.#scaled;
   }
 
   #plain(columns: HeadColumns, at: { rows: number; h: number; scale: number }): void {
@@ -81,8 +92,9 @@ export class HeadLosses {
 
   #product(columns: HeadColumns, at: { rows: number; h: number; scale: number }): void {
     const given = this.#kinds.givenHead[at.h]!;
-    const step = this.#step(columns, at.rows, at.h);
     const target = this.#step(columns, at.rows, given);
+    // After its target: it is the product that weighs.
+    const step = this.#step(columns, at.rows, at.h);
     const givenGradients = step.gradients === null ? null : this.#given.subarray(0, at.rows);
     this.#kernels.productCrossEntropy({ ...step, givenValues: target.values, givenGradients });
     if (step.gradients === null || givenGradients === null || target.gradients === null) return;

@@ -46,6 +46,8 @@ interface CommonLayout {
   readonly seconds: readonly boolean[];
   /** Seconds heads that answer the mean: see seconds-scale.ts. */
   readonly scaled: readonly boolean[];
+  /** Heads whose late positives are learned by importance: see late-labels.ts. */
+  readonly fakeNegative: readonly boolean[];
   /** Columns of the experts' part of layer one, and of all of it. */
   readonly hidden: number;
   readonly columns: number;
@@ -226,6 +228,14 @@ function plePlaces(shape: RankerShape) {
   return { model: "ple" as const, ...native, packed: packPleShape(native) };
 }
 
+function fakeNegativeHeads(heads: readonly HeadDefinition[]): boolean[] {
+  return heads.map(({ kind, delayed }, h) => {
+    if (delayed === undefined) return false;
+    if (kind !== "binary") refuse(`heads[${h}].delayed`, "only binary heads have a choice");
+    return delayed === "fakeNegative";
+  });
+}
+
 /** The layout of a shape; throws REC_RANKER_SHAPE with the path of what does not fit. */
 export function rankerLayout(shape: RankerShape): RankerLayout {
   checkShape(shape);
@@ -234,6 +244,7 @@ export function rankerLayout(shape: RankerShape): RankerLayout {
     givenHead: givenHeads(shape.heads),
     seconds: shape.heads.map((head) => head.kind === "seconds"),
     scaled: shape.heads.map(({ kind, answer }) => kind === "seconds" && answer !== "middle"),
+    fakeNegative: fakeNegativeHeads(shape.heads),
     skip: shape.skip ?? true,
     positions: shape.positions,
     start: shape.start ?? null,

@@ -6,7 +6,7 @@ import { secondsScale } from "../ranking/seconds-scale.ts";
 import { BatchModel, type ModelVersion, type TrainerTables } from "./batch-model.ts";
 import { type EmbeddingOptions, EmbeddingUpdates } from "./embedding-updates.ts";
 import { InputMoments } from "./input-moments.ts";
-import { takeBackNegatives } from "./late-labels.ts";
+import { fakeNegativeScales, takeBackNegatives } from "./late-labels.ts";
 import { adamDefault, DenseOptimizer, type OptimizerOptions } from "./optimizer.ts";
 import { type HeadMetrics, ProgressiveValidation } from "./progressive.ts";
 import type { Sample } from "./sample.ts";
@@ -86,6 +86,8 @@ export class RankTrainer {
   readonly #items: EmbeddingUpdates;
   readonly #lossColumns: Float32Array;
   readonly #rowWeights: Float32Array;
+  /** By head and row, where a head asks for fake-negative weighting. */
+  readonly #scales: Float32Array | null;
   readonly #coefficients: Float64Array;
   /** Steps, samples, refused, skipped steps, share of the learning rate: saved with the state. */
   readonly #counters = Float64Array.of(0, 0, 0, 0, 1);
@@ -121,6 +123,8 @@ export class RankTrainer {
     this.#items = new EmbeddingUpdates(tables.items, item, all.itemEmbedding);
     this.#lossColumns = new Float32Array(rowsMax * layout.heads);
     this.#rowWeights = new Float32Array(rowsMax);
+    const isScaled = layout.fakeNegative.includes(true);
+    this.#scales = isScaled ? new Float32Array(rowsMax * layout.heads) : null;
     this.#coefficients = new Float64Array(layout.heads);
   }
 
@@ -275,17 +279,18 @@ export class RankTrainer {
   #step(rows: number): boolean {
     const { layout, kernels } = this.#ranker;
     this.#setCoefficients();
-    const { primaries, labels, weights } = this.#model.batch;
+    const { primaries, labels, previous, weights: importance } = this.#model.batch;
     const stride = this.#model.network.rowsMax;
-    for (let r = 0; r < rows; r++) this.#rowWeights[r] = weights[r]! / rows;
-    const gradients = this.#model.network.logitsGradient;
-    const logits = this.#model.network.logits;
-    const columns = { logits, labels, losses: this.#lossColumns, gradients, stride };
-    this.#losses.compute({ ...columns, weights: this.#rowWeights }, rows, this.#coefficients);
-    const late = { ...columns, from: primaries, to: rows, logitsGradient: gradients };
-    const scales = { coefficients: this.#coefficients, rowWeights: this.#rowWeights };
-    const { previous } = this.#model.batch;
-    takeBackNegatives(layout, { ...late, ...scales, previous });
+    for (let r = 0; r < rows; r++) this.#rowWeights[r] = importance[r]! / rows;
+    const { logits, logitsGradient: gradients } = this.#model.network;
+    const batch = { primaries, rows, stride, labels, logits };
+    const [coefficients, rowWeights] = [this.#coefficients, this.#rowWeights];
+    const scales = this.#scales;
+    if (scales !== null) fakeNegativeScales(layout, batch, scales);
+    const columns = { ...batch, losses: this.#lossColumns, gradients, weights: rowWeights, scales };
+    this.#losses.compute(columns, rows, coefficients);
+    const weighed = { rowWeights, coefficients, previous };
+    takeBackNegatives(layout, { ...batch, ...weighed, logitsGradient: gradients });
     this.#model.backward();
     this.#varianceGradients(rows);
     const trained = this.#gradients.subarray(layout.trainedFrom);

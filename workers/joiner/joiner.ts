@@ -25,8 +25,8 @@ const idleSlackMs = 1_000;
  * One primary sample for each served item, in the order of its partition, when its time has come
  * (`emitAfterMs`) or, when room runs out, earlier. A label that changes afterwards, within its
  * attribution window, makes a `correction` sample: that label as now known, every other NaN
- * (unknown). A trainer that learned the primary as a negative takes it back and learns the
- * positive, as in fake-negative weighting (Ktena et al. 2019).
+ * (unknown). A trainer that learned the primary as a negative makes up for it as the head's
+ * `delayed` says.
  *
  * Where the definition's negatives are `impression`, an item that the client never showed and that
  * nobody touched makes no sample, and is counted.
