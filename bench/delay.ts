@@ -5,8 +5,8 @@ import { type DelaySizes, delayedHeads, drawImpressions, type Impression } from 
 import type { Bench, Figure } from "./harness.ts";
 import { mean, overSeeds } from "./statistics.ts";
 
-/** Until a day has passed, nothing that waits for labels has learned anything. */
-const warmUpHours = 24;
+/** Until a day has passed, who waits for labels has learned nothing; a day more to learn. */
+const warmUpHours = 48;
 
 /** One head's predictions of a run beside what came in the end. */
 interface Outcome {
@@ -80,13 +80,13 @@ export const bench: Bench = {
   about: "Ways to learn labels that come hours late, beside an oracle that knows them at once.",
   options: {
     seeds: { kind: "number", help: "streams", default: 5, min: 1 },
-    hours: { kind: "number", help: "of each stream; the first 24 are not judged", default: 96 },
+    hours: { kind: "number", help: "of each stream; the first 48 are not judged", default: 96 },
     "per-hour": { kind: "number", help: "impressions", default: 1_000, min: 100 },
   },
   run(context) {
     const { options, smoke, seed } = context;
     const seeds = smoke ? 2 : options.number("seeds");
-    const hours = smoke ? 32 : Math.max(warmUpHours + 1, options.number("hours"));
+    const hours = smoke ? 56 : Math.max(warmUpHours + 1, options.number("hours"));
     const perHour = smoke ? 100 : options.number("per-hour");
     const runs = new Map<string, Outcome[]>();
     for (let i = 0; i < seeds; i++) {

@@ -1,5 +1,6 @@
 import { RecError } from "../models/core/errors.ts";
 import { isRecord } from "../models/core/schema.ts";
+import { freshnessNames } from "../workers/freshness.ts";
 import type { Bench, BenchContext, Figure } from "./harness.ts";
 import { httpRequest, LoadClient } from "./open-loop.ts";
 import { readMetric } from "./read-metric.ts";
@@ -80,16 +81,29 @@ async function loaded(port: number, context: BenchContext): Promise<Record<strin
   const learned = (await readMetric(port, "rec_model_samples_total")) - learnedBefore;
   client.close();
   load.close();
-  const p99 = 'rec_freshness_sample_to_weights_ms{quantile="0.99"}';
   return {
     ...figuresOf(probes, ""),
-    sampleToWeightsMsP99: { value: await readMetric(port, p99), unit: "ms" },
+    ...(await stageFigures(port)),
     samplesPerSecond: { value: learned / seconds, unit: "1/s" },
     slatesPerSecond: { value: report.slatesPerSecond, unit: "1/s" },
     eventsPerSecond: { value: report.eventsPerSecond, unit: "1/s" },
     refused: { value: report.refused, unit: "requests" },
     clientLateMsP99: { value: report.clientLateMsP99, unit: "ms" },
   };
+}
+
+/** What the server counted since its start. */
+async function stageFigures(port: number): Promise<Record<string, Figure>> {
+  const p99 = 'rec_freshness_sample_to_weights_ms{quantile="0.99"}';
+  const figures: Record<string, Figure> = {
+    sampleToWeightsMsP99: { value: await readMetric(port, p99), unit: "ms" },
+  };
+  for (const [stage, names] of Object.entries(freshnessNames)) {
+    const name = `acceptedTo${stage.charAt(0).toUpperCase()}${stage.slice(1)}MsP99`;
+    const series = names.accepted.replace("}", ',quantile="0.99"}');
+    figures[name] = { value: await readMetric(port, series), unit: "ms" };
+  }
+  return figures;
 }
 
 interface Probe {

@@ -5,6 +5,8 @@ interface Functions {
   metricsShape(handle: number, out: Uint32Array): void;
   metricsAdd(handle: number, counter: number, by: number): void;
   metricsObserve(handle: number, histogram: number, value: number): void;
+  metricsHold(handle: number, histogram: number, value: number): void;
+  metricsTakeHeld(handle: number, histogram: number): number;
   metricsReadCounters(handle: number, out: Float64Array): void;
   metricsReadHistogram(handle: number, histogram: number, out: Float64Array): void;
   metricsBucketBound(bucket: number): number;
@@ -100,6 +102,16 @@ export class SharedMetrics {
   /** Counts a finite value, in the unit of the histogram's name. */
   observe(histogram: string | number, value: number): void {
     this.#native.metricsObserve(this.handle, indexOf(this.#histograms, histogram), value);
+  }
+
+  /** Keeps the largest value >= 0 of a histogram, which counts nothing yet, until it is taken. */
+  hold(histogram: string | number, value: number): void {
+    this.#native.metricsHold(this.handle, indexOf(this.#histograms, histogram), value);
+  }
+
+  /** What is held, -1 for nothing; only one thread gets it. */
+  takeHeld(histogram: string | number): number {
+    return this.#native.metricsTakeHeld(this.handle, indexOf(this.#histograms, histogram));
   }
 
   /** Everything, in the order of the names. */

@@ -82,6 +82,23 @@ test("histograms answer quantiles within two percent", () => {
   metrics.release();
 });
 
+test("the largest value that is held is taken once, and counts nothing by itself", () => {
+  const metrics = SharedMetrics.create({ counters: [], histograms: ["x", "y"] });
+  expect(metrics.takeHeld("x")).toBe(-1);
+  for (const value of [3.5, 0, 12.25, 7]) metrics.hold("x", value);
+  expect(metrics.takeHeld("y")).toBe(-1);
+  expect(metrics.takeHeld("x")).toBe(12.25);
+  expect(metrics.takeHeld("x")).toBe(-1);
+  metrics.hold("x", 0);
+  expect(metrics.takeHeld("x")).toBe(0);
+  expect(metrics.read().histograms[0].count).toBe(0);
+  for (const value of [-1, Number.NaN, Number.POSITIVE_INFINITY]) {
+    expect(() => metrics.hold("x", value)).toThrow();
+  }
+  expect(() => metrics.takeHeld(2)).toThrow("range");
+  metrics.release();
+});
+
 test("every bucket holds its bounds, and odd values have a place", () => {
   const metrics = SharedMetrics.create({ counters: [], histograms: ["x"] });
   for (let b = 1; b < histogramBuckets - 1; b++) {

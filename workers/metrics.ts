@@ -78,7 +78,16 @@ export const counterNames = [
 
 export const histogramNames = [
   "rec_events_append_latency_ms",
-  "rec_freshness_event_to_applied_ms",
+  'rec_freshness_ms{from="accepted",until="answer"}',
+  'rec_freshness_ms{from="accepted",until="durable"}',
+  'rec_freshness_ms{from="accepted",until="sample"}',
+  'rec_freshness_ms{from="accepted",until="weights"}',
+  'rec_freshness_ms{from="accepted",until="windows"}',
+  'rec_freshness_ms{from="event",until="answer"}',
+  'rec_freshness_ms{from="event",until="durable"}',
+  'rec_freshness_ms{from="event",until="sample"}',
+  'rec_freshness_ms{from="event",until="weights"}',
+  'rec_freshness_ms{from="event",until="windows"}',
   "rec_freshness_sample_to_weights_ms",
   "rec_freshness_served_to_sample_ms",
   "rec_http_events_latency_ms",
@@ -94,7 +103,6 @@ export const histogramNames = [
   'rec_ranking_stage_us{stage="recall"}',
   'rec_ranking_stage_us{stage="windows"}',
   "rec_recall_rebuild_duration_ms",
-  "rec_windows_accepted_to_applied_ms",
 ] as const;
 
 export type CounterName = (typeof counterNames)[number];
@@ -139,8 +147,6 @@ export const metricHelp: Readonly<Record<string, string>> = {
   rec_ranking_workers_lost_total: "Ranking threads that threw, hung or ended.",
   rec_recall_generations_total: "Index generations built and published.",
   rec_recall_rebuild_duration_ms: "Milliseconds of work in one rebuild, pauses left out.",
-  rec_windows_accepted_to_applied_ms:
-    "Milliseconds from an event's acceptance until it counts; the oldest of each step.",
   rec_windows_duplicates_total: "Events that the windows saw a second time.",
   rec_windows_events_total: "Events read by the windows.",
   rec_windows_future_total: "Events from ahead of the allowed lead, taken as of acceptance.",
@@ -157,10 +163,10 @@ export const metricHelp: Readonly<Record<string, string>> = {
   rec_model_publishes_merged_total:
     "Publishes left for the next because an older version was pinned.",
   rec_roles_restarted_total: "Background threads that died and were started again.",
-  rec_freshness_event_to_applied_ms:
-    "Milliseconds from when an event happened until it counts; the oldest of each step.",
+  rec_freshness_ms:
+    "Milliseconds of an event, from when it happened or was accepted, until it came so far.",
   rec_freshness_served_to_sample_ms:
     "Milliseconds from a slate until its samples are made: attribution, then the joiner's delay.",
   rec_freshness_sample_to_weights_ms:
-    "Milliseconds from a sample until it is in the published weights.",
+    "Milliseconds from a sample until it is in the published weights; the oldest of each version.",
 };

@@ -15,6 +15,12 @@ export interface Sample {
   readonly previous?: number;
   readonly servedMs: number;
   readonly emittedMs: number;
+  /**
+   * When the interaction behind its label happened and was accepted (of a primary: its slate's
+   * first); left out where nothing came of it.
+   */
+  readonly eventMs?: number;
+  readonly acceptedMs?: number;
   readonly requestId: Id128;
   /** One per head of the definition: 0 or 1, or seconds. For cvr: the conversion itself. */
   readonly labels: Float32Array;
@@ -22,13 +28,15 @@ export interface Sample {
   readonly itemDense: Float32Array;
 }
 
-const version = 1;
-export const sampleHeaderBytes = 64;
+const version = 2;
+export const sampleHeaderBytes = 72;
 
 /**
- * Layout, little endian: header of 64 B (u8 version, u8 kind, u16 position, u32 userRow,
+ * Layout, little endian: header of 72 B (u8 version, u8 kind, u16 position, u32 userRow,
  * u32 itemRow, u32 categoryRow, f32 weight, u16 labels, u16 userDense, u16 itemDense, u16 zero,
- * f32 previous, f64 servedMs, f64 emittedMs, 16 B request id); f32 labels, userDense, itemDense.
+ * f32 previous, f64 servedMs, f64 emittedMs, 16 B request id, f32 eventMs and f32 acceptedMs before
+ * emittedMs, NaN for none); f32 labels, userDense, itemDense. Version 1 ends its header before
+ * eventMs.
  */
 export function encodeSample(sample: Sample): Uint8Array {
   const words = sample.labels.length + sample.userDense.length + sample.itemDense.length;
@@ -58,6 +66,20 @@ export function writeSampleHeader(view: DataView, at: number, sample: Sample): v
   view.setFloat64(at + 32, sample.servedMs, true);
   view.setFloat64(at + 40, sample.emittedMs, true);
   writeId128(view, at + 48, sample.requestId);
+  writeMoment(view, at + 64, sample.emittedMs, sample.eventMs);
+  writeMoment(view, at + 68, sample.emittedMs, sample.acceptedMs);
+}
+
+function writeMoment(view: DataView, at: number, untilMs: number, ms = Number.NaN): void {
+  view.setFloat32(at, untilMs - ms, true);
+}
+
+/** The moments of a header that has them. */
+function readMoments(view: DataView): Pick<Sample, "eventMs" | "acceptedMs"> {
+  const emittedMs = view.getFloat64(40, true);
+  const [eventAge, acceptedAge] = [view.getFloat32(64, true), view.getFloat32(68, true)];
+  if (Number.isNaN(eventAge) || Number.isNaN(acceptedAge)) return {};
+  return { eventMs: emittedMs - eventAge, acceptedMs: emittedMs - acceptedAge };
 }
 
 /** What identifies the sample at `at`, without decoding it. */
@@ -78,7 +100,10 @@ export function decodeSample(bytes: Uint8Array): Sample {
   const labels = view.getUint16(20, true);
   const userDense = view.getUint16(22, true);
   const itemDense = view.getUint16(24, true);
+  const isFirst = view.getUint8(0) === 1;
+  const columns = isFirst ? 64 : sampleHeaderBytes;
   return {
+    ...(isFirst ? {} : readMoments(view)),
     kind: view.getUint8(1) === 0 ? "primary" : "correction",
     position: view.getUint16(2, true),
     userRow: view.getUint32(4, true),
@@ -89,12 +114,8 @@ export function decodeSample(bytes: Uint8Array): Sample {
     servedMs: view.getFloat64(32, true),
     emittedMs: view.getFloat64(40, true),
     requestId: readId128(view, 48),
-    labels: new Float32Array(own.buffer, sampleHeaderBytes, labels),
-    userDense: new Float32Array(own.buffer, sampleHeaderBytes + 4 * labels, userDense),
-    itemDense: new Float32Array(
-      own.buffer,
-      sampleHeaderBytes + 4 * (labels + userDense),
-      itemDense,
-    ),
+    labels: new Float32Array(own.buffer, columns, labels),
+    userDense: new Float32Array(own.buffer, columns + 4 * labels, userDense),
+    itemDense: new Float32Array(own.buffer, columns + 4 * (labels + userDense), itemDense),
   };
 }

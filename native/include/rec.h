@@ -184,6 +184,10 @@ int32_t rec_metrics_create(uint32_t counters, uint32_t histograms);
 int32_t rec_metrics_shape(int32_t handle, uint32_t* shape);
 int32_t rec_metrics_add(int32_t handle, uint32_t counter, uint64_t by);
 int32_t rec_metrics_observe(int32_t handle, uint32_t histogram, double value);
+/* Keeps the largest value >= 0 until somebody takes it. */
+int32_t rec_metrics_hold(int32_t handle, uint32_t histogram, double value);
+/* What is held, -1 for nothing; nothing is held any more. */
+int32_t rec_metrics_take_held(int32_t handle, uint32_t histogram, double* value);
 int32_t rec_metrics_read_counters(int32_t handle, double* out, size_t out_length);
 /* out: REC_HISTOGRAM_BUCKETS counts, then the sum of all values. */
 int32_t rec_metrics_read_histogram(int32_t handle, uint32_t histogram, double* out,

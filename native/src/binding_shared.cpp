@@ -132,6 +132,21 @@ napi_value metrics_observe(Call& call) {
               "observe");
 }
 
+napi_value metrics_hold(Call& call) {
+  return done(call,
+              rec_metrics_hold(call.i32(0, "handle"), call.u32(1, "histogram"),
+                               call.number(2, "value")),
+              "hold");
+}
+
+napi_value metrics_take_held(Call& call) {
+  double value = -1;
+  const int32_t status =
+      rec_metrics_take_held(call.i32(0, "handle"), call.u32(1, "histogram"), &value);
+  if (status != REC_OK) return done(call, status, "takeHeld");
+  return call.result(value);
+}
+
 napi_value metrics_read_counters(Call& call) {
   const auto out = call.array<double>(1, "out");
   return done(call, rec_metrics_read_counters(call.i32(0, "handle"), out.data, out.length),
@@ -196,6 +211,8 @@ void register_shared(napi_env env, napi_value exports) {
   define<shape_of<rec_metrics_shape>>(env, exports, "metricsShape");
   define<metrics_add>(env, exports, "metricsAdd");
   define<metrics_observe>(env, exports, "metricsObserve");
+  define<metrics_hold>(env, exports, "metricsHold");
+  define<metrics_take_held>(env, exports, "metricsTakeHeld");
   define<metrics_read_counters>(env, exports, "metricsReadCounters");
   define<metrics_read_histogram>(env, exports, "metricsReadHistogram");
   define<metrics_bucket_bound>(env, exports, "metricsBucketBound");

@@ -22,18 +22,21 @@ constexpr int kExponentMax = 40;
 constexpr uint32_t kPerOctave = 32;
 constexpr uint32_t kBuckets = (kExponentMax - kExponentMin) * kPerOctave + 2;
 static_assert(kBuckets == REC_HISTOGRAM_BUCKETS);
+constexpr uint32_t kHeldAt = kBuckets + 1;
+constexpr uint32_t kHistogramWords = kBuckets + 2;
 constexpr uint32_t kMetricsMax = 65536;
 
 struct Metrics {
   uint32_t counters = 0;
   uint32_t histograms = 0;
-  Region region;  // counters u64, then for each histogram the buckets u64 and the sum f64
+  // Counters u64, then for each histogram the buckets u64, the sum f64 and what is held f64.
+  Region region;
 
   uint64_t* counter_at(uint32_t index) const {
     return reinterpret_cast<uint64_t*>(region.data()) + index;
   }
   uint64_t* histogram_at(uint32_t index) const {
-    return counter_at(counters) + uint64_t{index} * (kBuckets + 1);
+    return counter_at(counters) + uint64_t{index} * kHistogramWords;
   }
 };
 
@@ -78,7 +81,7 @@ int32_t rec_metrics_create(uint32_t counters, uint32_t histograms) {
   if (!made) return REC_NO_MEMORY;
   made->counters = counters;
   made->histograms = histograms;
-  const size_t words = counters + size_t{histograms} * (rec::kBuckets + 1);
+  const size_t words = counters + size_t{histograms} * rec::kHistogramWords;
   if (!made->region.reserve(8 * words)) return REC_NO_MEMORY;
   return rec::adopt(rec::kMetrics, made.release());
 }
@@ -106,6 +109,37 @@ int32_t rec_metrics_observe(int32_t handle, uint32_t histogram, double value) {
   uint64_t* buckets = metrics->histogram_at(histogram);
   __atomic_fetch_add(buckets + rec::bucket_of(value), uint64_t{1}, __ATOMIC_RELAXED);
   rec::add_double(buckets + rec::kBuckets, value);
+  return REC_OK;
+}
+
+int32_t rec_metrics_hold(int32_t handle, uint32_t histogram, double value) {
+  Metrics* metrics = rec::metrics_of(handle);
+  if (metrics == nullptr) return REC_BAD_HANDLE;
+  const bool fits = std::isfinite(value) && value >= 0;
+  if (histogram >= metrics->histograms || !fits) return REC_BAD_ARGUMENT;
+  // One more than the value: an empty word is 0, and positive doubles are ordered as their bits.
+  const double held = value + 1;
+  uint64_t bits;
+  memcpy(&bits, &held, 8);
+  uint64_t* word = metrics->histogram_at(histogram) + rec::kHeldAt;
+  uint64_t seen = rec::load(word);
+  while (seen < bits && !__atomic_compare_exchange_n(word, &seen, bits, true, __ATOMIC_RELAXED,
+                                                     __ATOMIC_RELAXED)) {
+  }
+  return REC_OK;
+}
+
+int32_t rec_metrics_take_held(int32_t handle, uint32_t histogram, double* value) {
+  Metrics* metrics = rec::metrics_of(handle);
+  if (metrics == nullptr) return REC_BAD_HANDLE;
+  if (histogram >= metrics->histograms) return REC_BAD_ARGUMENT;
+  uint64_t* word = metrics->histogram_at(histogram) + rec::kHeldAt;
+  // Looked at first: nearly always there is nothing, and a write would take the line from others.
+  const uint64_t bits =
+      rec::load(word) == 0 ? 0 : __atomic_exchange_n(word, uint64_t{0}, __ATOMIC_RELAXED);
+  double held;
+  memcpy(&held, &bits, 8);
+  *value = held - 1;
   return REC_OK;
 }
 

@@ -1,5 +1,7 @@
 // Additions from many threads add up, and handles released in one thread are refused in another
 // without a crash.
+#include <algorithm>
+
 #include "race.h"
 #include "rec.h"
 #include "registry.h"
@@ -18,6 +20,20 @@ static void metrics() {
     CHECK(rec_metrics_observe(handle, 0, 1.5) == REC_OK);
     runs.fetch_add(1);
   });
+  for (int i = 0; i < kAdds; i++) CHECK(rec_metrics_hold(handle, 0, i % 7) == REC_OK);
+  double held;
+  CHECK(rec_metrics_take_held(handle, 0, &held) == REC_OK && held == 6);
+  CHECK(rec_metrics_take_held(handle, 0, &held) == REC_OK && held == -1);
+  // However holders and takers meet, the largest is taken or still held.
+  double largest = -1;
+  race(3, kAdds, [&] {
+    for (int i = 0; i < 200; i++) {
+      CHECK(rec_metrics_take_held(handle, 0, &held) == REC_OK);
+      largest = std::max(largest, held);
+    }
+  }, [&](int reader) { CHECK(rec_metrics_hold(handle, 0, reader) == REC_OK); });
+  CHECK(rec_metrics_take_held(handle, 0, &held) == REC_OK);
+  CHECK(std::max(held, largest) == 2);
   double counters[2];
   double histogram[REC_HISTOGRAM_BUCKETS + 1];
   CHECK(rec_metrics_read_counters(handle, counters, 2) == REC_OK);

@@ -1,5 +1,6 @@
 import type { HeadMetrics } from "../../models/training/progressive.ts";
 import { nativeObjects } from "../../native/index.ts";
+import { freshnessNames } from "../../workers/freshness.ts";
 import { counterNames, histogramNames, metricHelp } from "../../workers/metrics.ts";
 import type { SharedState } from "../../workers/shared-state.ts";
 import { type Gauge, prometheusText } from "../metrics/exposition.ts";
@@ -80,7 +81,7 @@ export function statusFigures(
     indexGeneration: gauges.indexGeneration,
     recommendMsP50: quantile(0.5, "rec_http_recommend_latency_ms"),
     recommendMsP99: quantile(0.99, "rec_http_recommend_latency_ms"),
-    acceptedToWindowsMsP99: quantile(0.99, "rec_windows_accepted_to_applied_ms"),
+    acceptedToWindowsMsP99: quantile(0.99, freshnessNames.windows.accepted),
     sampleToWeightsMsP99: quantile(0.99, "rec_freshness_sample_to_weights_ms"),
     queuedRequests: gauges.queuedRequests,
     serverErrorsTotal: counter("rec_http_server_errors_total"),

@@ -143,8 +143,8 @@ class ServerMetrics {
     const of = (name: string) => values.get(name) ?? Number.NaN;
     return {
       freshnessMs: this.#freshness(
-        of("rec_windows_accepted_to_applied_ms_sum"),
-        of("rec_windows_accepted_to_applied_ms_count"),
+        of('rec_freshness_ms_sum{from="accepted",until="windows"}'),
+        of('rec_freshness_ms_count{from="accepted",until="windows"}'),
       ),
       version: of("rec_model_published_version"),
       swaps: of("rec_model_swaps_total"),

@@ -3,6 +3,7 @@ import type { Clock } from "../../models/core/clock.ts";
 import { messageOf, RecError } from "../../models/core/errors.ts";
 import type { InteractionDefinition } from "../../models/definition/define.ts";
 import { limits } from "../../models/limits.ts";
+import { observeFreshness } from "../../workers/freshness.ts";
 import type { Ingest, IngestAnswer, MetricSink, ParsedElement, Rejection } from "../http/ports.ts";
 import type { Turns } from "../turns.ts";
 import { type AcceptedEvent, type AppendLog, appendEvents, encodeEvents } from "./append.ts";
@@ -31,6 +32,8 @@ const turnElements = 128;
 
 /** A batch on its way: what was taken so far, and what was not. */
 interface Draft {
+  /** When the batch came; null for history, which is accepted in its own time. */
+  readonly acceptedMs: number | null;
   readonly taken: AcceptedEvent[];
   /** Records of the first of `taken`; those of a turn are made at its end. */
   readonly records: Uint8Array[];
@@ -62,7 +65,7 @@ export class EventIngest implements Ingest {
   async ingest(elements: readonly ParsedElement[], key: string | null): Promise<IngestAnswer> {
     const nowMs = this.#options.clock.nowMs();
     const ids = new EventIds(key, this.#randomId);
-    return await this.#batch(elements.length, (draft, index) => {
+    return await this.#batch(elements.length, nowMs, (draft, index) => {
       const element = elements[index]!;
       if ("fault" in element) draft.rejected.push({ index, ...element.fault });
       else this.#checkAndTake(draft, ids, { value: element.value, index, nowMs });
@@ -75,7 +78,7 @@ export class EventIngest implements Ingest {
    */
   async ingestHistory(events: readonly CheckedEvent[]): Promise<IngestAnswer> {
     const ids = new EventIds(null, this.#randomId);
-    return await this.#batch(events.length, (draft, index) => {
+    return await this.#batch(events.length, null, (draft, index) => {
       const event = events[index]!;
       if (event.timeMs !== undefined) {
         this.#take(draft, event, { index, id: ids.idOf(event, index), receivedMs: event.timeMs });
@@ -91,8 +94,13 @@ export class EventIngest implements Ingest {
    * one. Other batches may run between two turns: this one is pending from its first event on, so
    * that a duplicate of it in another waits for its append.
    */
-  async #batch(count: number, take: (draft: Draft, index: number) => void): Promise<IngestAnswer> {
-    const draft: Draft = { taken: [], records: [], rejected: [], duplicates: 0, others: new Set() };
+  async #batch(
+    count: number,
+    acceptedMs: number | null,
+    take: (draft: Draft, index: number) => void,
+  ): Promise<IngestAnswer> {
+    const empty = { taken: [], records: [], rejected: [], duplicates: 0, others: new Set<never>() };
+    const draft: Draft = { acceptedMs, ...empty };
     const written = Promise.withResolvers<void>();
     written.promise.catch(() => undefined);
     this.#pending.set(written.promise, draft);
@@ -201,7 +209,7 @@ export class EventIngest implements Ingest {
     return { accepted: taken.length, duplicates, rejected };
   }
 
-  async #append({ taken, records }: Draft): Promise<void> {
+  async #append({ acceptedMs, taken, records }: Draft): Promise<void> {
     const { log, clock, metrics } = this.#options;
     const startMs = clock.nowMs();
     try {
@@ -212,7 +220,12 @@ export class EventIngest implements Ingest {
       }
       throw thrown;
     }
-    metrics.observe("rec_events_append_latency_ms", clock.nowMs() - startMs);
+    const nowMs = clock.nowMs();
+    metrics.observe("rec_events_append_latency_ms", nowMs - startMs);
+    if (acceptedMs === null) return;
+    let eventMs = acceptedMs;
+    for (const { timeMs } of taken) eventMs = Math.min(eventMs, timeMs);
+    observeFreshness(metrics, "durable", { eventMs, acceptedMs }, nowMs);
   }
 
   /** Ids that are known as taken, but not durable yet. */

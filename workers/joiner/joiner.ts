@@ -54,6 +54,8 @@ export class JoinerCore {
   readonly #receivedMs: Float64Array;
   /** When the slate was served whose samples left last; 0 before the first. */
   emittedServedMs = 0;
+  /** The first interaction that got into a sample since this was null. */
+  oldest: { readonly eventMs: number; readonly acceptedMs: number } | null = null;
   #samples: Uint8Array[] = [];
   #late: LateSample[] = [];
   #replaying = false;
@@ -278,11 +280,24 @@ export class JoinerCore {
 
   #label(slate: number, place: number, interaction: Interaction): void {
     const head = this.#labelling.take(slate, place, interaction);
-    const { marks, emitted } = this.#slates;
-    if (this.#replaying || emitted[this.#slates.entry(slate)] === 0) return;
+    const { marks, emitted, eventMs, acceptedMs } = this.#slates;
+    const entry = this.#slates.entry(slate);
+    if (emitted[entry] === 1 || acceptedMs[entry] === 0) {
+      eventMs[entry] = interaction.timeMs;
+      acceptedMs[entry] = interaction.receivedMs;
+    }
+    if (this.#replaying || emitted[entry] === 0) return;
     const isOut = (marks[this.#slates.row(slate, place)] & mark.emitted) !== 0;
     if (isOut && head >= 0) this.#emitLate(slate, place, head);
     else if (!isOut && this.#labelling.weightOf(slate, place) > 0) this.#emitLate(slate, place, -1);
+  }
+
+  /** Of the slate's first interaction; once its samples have left, of the one in hand. */
+  #momentsOf(entry: number): { readonly eventMs: number; readonly acceptedMs: number } {
+    const { eventMs, acceptedMs } = this.#slates;
+    const moments = { eventMs: eventMs[entry], acceptedMs: acceptedMs[entry] };
+    this.oldest ??= moments;
+    return moments;
   }
 
   /**
@@ -304,6 +319,7 @@ export class JoinerCore {
       partition: this.#slates.partitions[entry],
       offset: this.#slates.offsets[entry],
       ...{ place, labels, weight: this.#labelling.weightOf(slate, place) },
+      ...this.#momentsOf(entry),
       kind: head < 0 ? "primary" : "correction",
       previous: head < 0 ? 0 : this.#labelling.sent(row, head),
     };
@@ -396,7 +412,9 @@ export class JoinerCore {
     marks[row] |= mark.emitted;
     this.#labelling.noteSent(row);
     const labels = this.#slates.labelsOf(row);
-    const one = { place, kind: "primary" as const, labels, previous: 0, weight };
+    const isTouched = (marks[row] & mark.prompt) !== 0;
+    const moments = isTouched ? this.#momentsOf(this.#slates.entry(slate)) : {};
+    const one = { place, kind: "primary" as const, labels, previous: 0, weight, ...moments };
     this.#samples.push(this.#writer.write(one));
     this.counts.primaries++;
   }

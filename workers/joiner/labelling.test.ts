@@ -57,6 +57,12 @@ class Fed {
     this.#take("events", [encodeEvent(record)]);
   }
 
+  takeOldest(): JoinerCore["oldest"] {
+    const { oldest } = this.core;
+    this.core.oldest = null;
+    return oldest;
+  }
+
   advanceTo(timeMs: number): void {
     this.clock.advanceTo(timeMs);
     this.core.advance(() => true);
@@ -144,6 +150,51 @@ describe("labels", () => {
     fed.advanceTo(startMs + 30 * 60_000);
     expect(fed.core.counts).toMatchObject({ recordsMissing: 1, orphans: 2, primaries: 1 });
   });
+});
+
+describe("moments", () => {
+  const moments = ({ eventMs, acceptedMs }: Sample) => [eventMs, acceptedMs];
+
+  test("a primary has its slate's first interaction, a correction its own", () => {
+    const fed = new Fed({ emitAfterMs: 20_000 });
+    fed.slates([slate("a", 3, [10, 11, 12])]);
+    for (const item of [11, 10]) {
+      fed.clock.advanceTo(fed.clock.nowMs() + 1_000);
+      fed.event("click", { user: 3, item, requestId: hash128("a") });
+    }
+    fed.advanceTo(startMs + 60_000);
+    const first = startMs + 1_000;
+    expect(fed.takeOldest()).toEqual({ eventMs: first, acceptedMs: first });
+    fed.event("like", { user: 3, item: 12, requestId: hash128("a") });
+    fed.advanceTo(startMs + 61_000);
+    const like = startMs + 60_000;
+    expect(fed.takeOldest()).toEqual({ eventMs: like, acceptedMs: like });
+    expect(fed.samples.map(moments)).toEqual([
+      [first, first],
+      [first, first],
+      [undefined, undefined],
+      [like, like],
+    ]);
+  });
+
+  test("records of the first version of samples have none", () => {
+    const plain = oneSample();
+    const { emittedMs } = plain;
+    const sample = { ...plain, eventMs: emittedMs - 3_600_000, acceptedMs: emittedMs - 5 };
+    const now = encodeSample(sample);
+    expect(decodeSample(now)).toEqual(sample);
+    const header = now.slice(0, 64);
+    header[0] = 1;
+    const old = new Uint8Array(Buffer.concat([header, now.slice(72)]));
+    expect(decodeSample(old)).toEqual(plain);
+  });
+
+  function oneSample(): Sample {
+    const fed = new Fed({ emitAfterMs: 1_000 });
+    fed.slates([slate("a", 3, [10])]);
+    fed.advanceTo(startMs + 60_000);
+    return fed.samples[0]!;
+  }
 });
 
 test("samples are written as the codec of samples writes them", () => {

@@ -1,4 +1,5 @@
 import { CountReporter } from "../count-reporter.ts";
+import { observeFreshness } from "../freshness.ts";
 import { type RoleContext, serveRole } from "../role-thread.ts";
 import { systemClock } from "../system-clock.ts";
 import { JoinerCore } from "./joiner.ts";
@@ -17,14 +18,22 @@ serveRole(async (context) => {
   const role = await JoinerRole.open({ log, core });
   const counts = countReporter(context, core);
   context.post({ kind: "ready" });
+  const { metrics } = context.state;
+  const readyMs = systemClock.nowMs();
   let observedMs = 0;
   const afterStep = () => {
     counts.report();
-    const { emittedServedMs } = core;
-    if (emittedServedMs === observedMs) return;
+    const nowMs = systemClock.nowMs();
+    const { emittedServedMs, oldest } = core;
+    core.oldest = null;
+    if (emittedServedMs !== observedMs) {
+      metrics.observe("rec_freshness_served_to_sample_ms", nowMs - emittedServedMs);
+    }
     observedMs = emittedServedMs;
-    const sinceServedMs = systemClock.nowMs() - emittedServedMs;
-    context.state.metrics.observe("rec_freshness_served_to_sample_ms", sinceServedMs);
+    // Others were accepted while nobody joined.
+    if (oldest !== null && oldest.acceptedMs >= readyMs) {
+      observeFreshness(metrics, "sample", oldest, nowMs);
+    }
   };
   await runJoiner(role, stop, { afterStep, warn });
 });

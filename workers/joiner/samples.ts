@@ -21,10 +21,13 @@ export interface LateSample {
   /** What an earlier sample said of the label that is corrected. */
   readonly previous: number;
   readonly weight: number;
+  /** When what it says happened and was accepted; left out where nothing came of the item. */
+  readonly eventMs?: number;
+  readonly acceptedMs?: number;
 }
 
 /** One item of a slate, and what is known of it. */
-export type OneSample = Pick<LateSample, "place" | "kind" | "labels" | "previous" | "weight">;
+export type OneSample = Omit<LateSample, "partition" | "offset">;
 
 /** Item rows of a served record, in slate order. */
 export function itemsOf(view: DataView): Uint32Array {
@@ -101,10 +104,11 @@ export class SampleWriter {
     return this.#arena.subarray(at, at + bytes);
   }
 
-  #headerOf({ place, kind, weight, previous }: OneSample): Sample {
+  #headerOf({ place, labels: _, ...one }: OneSample): Sample {
     const view = this.#record;
     return {
-      ...{ kind, weight, previous, position: place },
+      ...one,
+      position: place,
       userRow: servedUserRow(view, 0),
       itemRow: servedItemRow(view, 0, this.#count, place),
       categoryRow: servedCategory(view, 0, this.#count, place),

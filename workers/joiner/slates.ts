@@ -61,6 +61,9 @@ export class Slates {
   itemRows: Uint32Array;
   marks: Uint8Array;
   servedMs: Float64Array;
+  /** When the first interaction with the slate happened and was accepted; 0 before one. */
+  eventMs: Float64Array;
+  acceptedMs: Float64Array;
   offsets: Float64Array;
   partitions: Uint16Array;
   counts: Uint16Array;
@@ -96,6 +99,8 @@ export class Slates {
     this.itemRows = new Uint32Array(rows);
     this.marks = new Uint8Array(rows);
     this.servedMs = new Float64Array(slates);
+    this.eventMs = new Float64Array(slates);
+    this.acceptedMs = new Float64Array(slates);
     this.offsets = new Float64Array(slates);
     this.partitions = new Uint16Array(slates);
     this.counts = new Uint16Array(slates);
@@ -140,6 +145,8 @@ export class Slates {
     this.#rowsFrom[entry] = from >= this.#rowsRoom ? from - this.#rowsRoom : from;
     this.counts[entry] = slate.items.length;
     this.servedMs[entry] = slate.servedMs;
+    this.eventMs[entry] = 0;
+    this.acceptedMs[entry] = 0;
     this.offsets[entry] = slate.offset;
     this.partitions[entry] = slate.partition;
     this.userRows[entry] = slate.userRow;
@@ -167,6 +174,8 @@ export class Slates {
     const move = { ...places, oldRoom: this.#slatesRoom, newRoom };
     const one = { ...move, width: 1 };
     this.servedMs = moved(this.servedMs, new Float64Array(newRoom), one);
+    this.eventMs = moved(this.eventMs, new Float64Array(newRoom), one);
+    this.acceptedMs = moved(this.acceptedMs, new Float64Array(newRoom), one);
     this.offsets = moved(this.offsets, new Float64Array(newRoom), one);
     this.partitions = moved(this.partitions, new Uint16Array(newRoom), one);
     this.counts = moved(this.counts, new Uint16Array(newRoom), one);

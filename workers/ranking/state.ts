@@ -113,4 +113,9 @@ export interface Metrics {
   observe(name: string, value: number): void;
 }
 
-export const noMetrics: Metrics = { add() {}, observe() {} };
+/** Counts nothing, holds nothing. */
+export const noMetrics: Metrics & { takeHeld(name: string): number } = {
+  add() {},
+  observe() {},
+  takeHeld: () => -1,
+};

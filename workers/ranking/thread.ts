@@ -1,6 +1,8 @@
 import { utf8 } from "../../models/core/bytes.ts";
 import type { Clock } from "../../models/core/clock.ts";
 import { messageOf, RecError } from "../../models/core/errors.ts";
+import type { SharedMetrics } from "../../native/index.ts";
+import { AnswerFreshness } from "../freshness.ts";
 import { keepHeap } from "../heap-keeper.ts";
 import { callTimes, decodeCall } from "./call-codec.ts";
 import {
@@ -13,7 +15,6 @@ import {
   type RankingCall,
 } from "./messages.ts";
 import { Ring } from "./ring.ts";
-import type { Metrics } from "./state.ts";
 
 /** What a thread's entry file serves calls with. */
 export interface CallHandler {
@@ -23,7 +24,7 @@ export interface CallHandler {
   documentsChanged(rows: readonly number[]): void;
   /** Flushes and closes; the thread ends afterwards. */
   close(): Promise<void>;
-  readonly metrics: Metrics;
+  readonly metrics: Pick<SharedMetrics, "observe" | "takeHeld">;
   readonly clock: Clock;
   /** Calls that may be under way at a time. */
   readonly parallel: number;
@@ -59,6 +60,7 @@ function fail(error: unknown): void {
 
 class CallServer {
   readonly #handler: CallHandler;
+  readonly #freshness: AnswerFreshness;
   readonly #requests: Ring;
   readonly #answers: Ring;
   readonly #beat: Int32Array;
@@ -70,6 +72,7 @@ class CallServer {
 
   constructor(channels: BootMessage<unknown>["channels"], handler: CallHandler) {
     this.#handler = handler;
+    this.#freshness = new AnswerFreshness(handler.metrics);
     this.#requests = new Ring(channels.requests);
     this.#answers = new Ring(channels.answers);
     this.#beat = new Int32Array(channels.heartbeat);
@@ -131,6 +134,7 @@ class CallServer {
 
   #answer(sequence: number, startMs: number, bytes: Uint8Array): void {
     try {
+      this.#freshness.begin(startMs);
       const { call, deadlineAtMs } = decodeCall(bytes);
       const answer = this.#handler.answer(call, deadlineAtMs);
       if (answer instanceof Promise) this.#await(sequence, startMs, answer);
@@ -157,7 +161,9 @@ class CallServer {
 
   #answered(sequence: number, startMs: number, bytes: Uint8Array): void {
     const { metrics, clock } = this.#handler;
-    metrics.observe("rec_ranking_run_ms", Math.max(0, clock.nowMs() - startMs));
+    const nowMs = clock.nowMs();
+    metrics.observe("rec_ranking_run_ms", Math.max(0, nowMs - startMs));
+    this.#freshness.end(startMs, nowMs);
     this.#end(sequence, answerKinds.bytes, bytes);
   }
 

@@ -9,6 +9,7 @@ import type { RoleCommand } from "../role-messages.ts";
 import { recordOf, type TailedLog } from "../stores/event-log.ts";
 import type { ModelSnapshots } from "./model-snapshots.ts";
 import type { BatchOutcome, OnlineTrainer } from "./trainer.ts";
+import { WeightsFreshness } from "./weights-freshness.ts";
 
 /** What is read of the log. */
 export type SampleLog = Pick<TailedLog, "startOffset" | "endOffset" | "read" | "waitForMore">;
@@ -33,6 +34,7 @@ const pinnedMsMax = 10_000;
 /** Reads samples, trains, publishes, keeps snapshots. Steppable: it has no timer of its own. */
 export class TrainerRole {
   readonly #options: TrainerRoleOptions;
+  readonly #freshness: WeightsFreshness;
   #savedMs: number;
   #savedOffset = 0;
   #verdict: Verdict | null = null;
@@ -42,6 +44,7 @@ export class TrainerRole {
   private constructor(options: TrainerRoleOptions) {
     this.#options = options;
     this.#savedMs = options.clock.nowMs();
+    this.#freshness = new WeightsFreshness(options.metrics, this.#savedMs);
   }
 
   /**
@@ -81,15 +84,17 @@ export class TrainerRole {
     const batch = await log.read("samples", 0, from, readBytes);
     for (let i = 0; i < batch.count; i++) {
       const sample = decodeSample(recordOf(batch, i));
+      this.#freshness.take(sample);
       const outcome = trainer.take(sample);
-      if (outcome !== null) this.#note(outcome, sample.emittedMs);
+      if (outcome !== null) this.#note(outcome);
     }
     this.#maybeSnapshot();
     return batch.count;
   }
 
-  #note(outcome: BatchOutcome, emittedMs: number): void {
+  #note(outcome: BatchOutcome): void {
     const { metrics, clock } = this.#options;
+    this.#freshness.learned(outcome.published, clock.nowMs());
     metrics.add("rec_model_samples_total", outcome.learned);
     metrics.add("rec_model_samples_refused_total", outcome.refused);
     metrics.add("rec_model_samples_capped_total", outcome.capped);
@@ -98,7 +103,6 @@ export class TrainerRole {
     this.#verdict = verdict;
     if (outcome.published) {
       metrics.add("rec_model_swaps_total", 1);
-      metrics.observe("rec_freshness_sample_to_weights_ms", clock.nowMs() - emittedMs);
     } else if (verdict.accepted) {
       metrics.add("rec_model_publishes_merged_total", 1);
     } else if (verdict.reason === "probation") {

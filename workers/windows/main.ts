@@ -1,4 +1,5 @@
 import { CountReporter } from "../count-reporter.ts";
+import { holdForAnswer, observeFreshness } from "../freshness.ts";
 import { type RoleContext, serveRole } from "../role-thread.ts";
 import { systemClock } from "../system-clock.ts";
 import { makeWindowsRole } from "./make.ts";
@@ -21,10 +22,9 @@ serveRole(async (context) => {
     role.core.oldest = null;
     // A step may have read slates alone, or history that was accepted in its own time.
     if (oldest === null || oldest.acceptedMs < readyMs) return;
-    const nowMs = clock.nowMs();
-    state.metrics.observe("rec_windows_accepted_to_applied_ms", nowMs - oldest.acceptedMs);
-    const sinceEventMs = Math.max(0, nowMs - oldest.timeMs);
-    state.metrics.observe("rec_freshness_event_to_applied_ms", sinceEventMs);
+    const { timeMs: eventMs, acceptedMs } = oldest;
+    observeFreshness(state.metrics, "windows", { eventMs, acceptedMs }, clock.nowMs());
+    holdForAnswer(state.metrics, { eventMs, acceptedMs }, clock.nowMs());
   };
   await runWindows(role, stop, { afterStep, warn });
 });
