@@ -20,7 +20,7 @@ async function post(url: string, body: unknown): Promise<unknown> {
   return await answer.json();
 }
 
-test("every stage of an event's way is counted, from the event and from its acceptance", async () => {
+test("each stage of an event is counted, from the event and from its acceptance", async () => {
   const environment = {
     ...{ DATA_DIR: dataDir, PORT: "0", RANK_WORKERS: "1", PUBLISH_EVERY: "20" },
     JOINER_EMIT_AFTER_MS: "100",
