@@ -101,6 +101,11 @@ export class EmbeddingUpdates {
     return rows;
   }
 
+  /** Sets all rows back to zeros, and their counts: as if none had occurred. */
+  forget(): void {
+    for (let from = 0; from < this.#seen.length; from += sweptRows) this.#setBack(from, Infinity);
+  }
+
   apply(batch: EmbeddingBatch): void {
     if (this.#width === 0) return;
     const count = this.#collect(batch);
@@ -113,17 +118,22 @@ export class EmbeddingUpdates {
     if (expiryMs === Infinity) return;
     const before = Math.floor((timeMs - expiryMs) / hourMs);
     const from = this.#marks[0]! % this.#seen.length;
+    this.#marks[1]! += this.#setBack(from, before);
+    this.#marks[0] = Math.min(this.#seen.length, from + sweptRows);
+  }
+
+  /** Of `sweptRows` rows those that have not occurred since an hour; how many. */
+  #setBack(from: number, beforeHour: number): number {
     const to = Math.min(this.#seen.length, from + sweptRows);
     const old: number[] = [];
     for (let row = from; row < to; row++) {
-      if (this.#seen[row]! === 0 || this.#seenAt[row]! >= before) continue;
+      if (this.#seen[row]! === 0 || this.#seenAt[row]! >= beforeHour) continue;
       this.#seen[row] = 0;
       this.#touched.add(row);
       old.push(row);
     }
-    this.#marks[0] = to;
-    this.#marks[1]! += old.length;
     if (old.length > 0) this.#table.initialise(Uint32Array.from(old), old.length, this.#zeros);
+    return old.length;
   }
 
   #collect(batch: EmbeddingBatch): number {

@@ -230,6 +230,16 @@ export class RankTrainer {
     return Number.isFinite(all) ? Math.sqrt(kernels.squareSum(trained, trained.length)) : NaN;
   }
 
+  /**
+   * Sets all embedding rows back to zeros, and their counts: for each epoch over the same samples,
+   * so that no row has learned from the sample that it is read for, as in serving. Rows that have
+   * seen a sample vouch for it, and the layers above come to trust them too much.
+   */
+  forgetRows(): void {
+    this.#users.forget();
+    this.#items.forget();
+  }
+
   /** Rows of the embedding tables that changed since the last call: publish them. */
   takeTouched(): { users: Uint32Array; items: Uint32Array } {
     return { users: this.#users.takeTouched(), items: this.#items.takeTouched() };

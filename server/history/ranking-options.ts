@@ -32,12 +32,12 @@ export const rankingSpecs: Readonly<Record<string, OptionSpec>> = {
   },
   "user-ids": {
     kind: "number",
-    help: "occurrences of a user before the id is learned; 255: never",
+    help: "occurrences of a user in an epoch before the id is learned; 255: never",
     ...{ default: 255, min: 0, max: 255 },
   },
   "item-ids": {
     kind: "number",
-    help: "the same of an item; an epoch counts again",
+    help: "the same of an item",
     ...{ default: 255, min: 0, max: 255 },
   },
   "online-rate": {

@@ -72,7 +72,7 @@ export interface TrainOptions {
   readonly seed: number;
   /** The model is the mean of the weights after so many last epochs; 1: the last ones. */
   readonly average: number;
-  /** Occurrences, over all epochs, before an id's embedding is learned. */
+  /** Occurrences in an epoch before an id's embedding is learned. */
   readonly admission: { readonly users: number; readonly items: number };
   /** Share of the learning rate at which a server learns on from the snapshot. */
   readonly onlineRate: number;
@@ -88,6 +88,8 @@ export interface TrainedRanker {
 /**
  * A ranker trained for some epochs: the first in the order of time, then shuffled. The weights of
  * the last epochs are averaged (Izmailov et al. 2018): steadier than where the last batch left off.
+ * Each epoch learns the ids anew, and those of the last stay: over several epochs ids come to know
+ * their rows by heart (Liu et al. 2023, "Multi-epoch learning for deep CTR models").
  */
 export function trainRanking(data: RankingData, options: TrainOptions): TrainedRanker {
   const { definition, epochs, batch, seed } = options;
@@ -111,6 +113,7 @@ export function trainRanking(data: RankingData, options: TrainOptions): TrainedR
   const average = Math.min(options.average, epochs);
   const mean = new Float64Array(ranker.floats);
   for (let done = 1; done <= epochs; done++) {
+    trainer.forgetRows();
     epoch(trainer, data.train, { batch, random: done === 1 ? null : random });
     if (done > epochs - average) addShare(mean, trainer.weights, 1 / average);
     options.afterEpoch?.(done, { ranker, trainer });
