@@ -1,7 +1,6 @@
-import { spawnSync } from "node:child_process";
-import { cpus, totalmem } from "node:os";
 import type { ParsedOptions } from "../server/commands/options.ts";
 import { helpText, type OptionSpec, parseOptions } from "../server/commands/options.ts";
+import { commitLine, machineLine } from "../server/commands/provenance.ts";
 import type { Figure } from "./statistics.ts";
 
 export type { Figure };
@@ -39,22 +38,6 @@ export const commonOptions: Readonly<Record<string, OptionSpec>> = {
   seed: { kind: "number", help: "seed of all that is random", default: 1, min: 0 },
   help: { kind: "flag", help: "this text" },
 };
-
-/** Processor, cores and memory, in a line. */
-export function machineLine(): string {
-  const [first, ...more] = cpus();
-  const gibibytes = (totalmem() / 2 ** 30).toFixed(1);
-  return `${first?.model.trim() ?? "unknown"}, ${more.length + 1} cores, ${gibibytes} GiB`;
-}
-
-/** The commit of this tree, with `+` where files differ from it; `unknown` outside git. */
-export function commitLine(): string {
-  const git = (...args: string[]) =>
-    spawnSync("git", args, { cwd: import.meta.dir, encoding: "utf8" }).stdout?.trim() ?? "";
-  const commit = git("rev-parse", "--short", "HEAD");
-  if (commit === "") return "unknown";
-  return git("status", "--porcelain", "--untracked-files=no") === "" ? commit : `${commit}+`;
-}
 
 function round(value: number): string {
   return Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3);

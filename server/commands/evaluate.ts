@@ -15,6 +15,7 @@ import { rankingFigures, rankingTable } from "../history/ranking-table.ts";
 import { type History, readHistory } from "../history/read-history.ts";
 import { syntheticHistory } from "../history/synthetic-history.ts";
 import { helpText, type OptionSpec, type ParsedOptions, parseOptions } from "./options.ts";
+import { commitLine, machineLine } from "./provenance.ts";
 
 const specs: Readonly<Record<string, OptionSpec>> = {
   ...rankingSpecs,
@@ -63,8 +64,9 @@ export async function run(args: readonly string[], hooks: EvaluateHooks = {}): P
     say(`trained on ${rows} rows, judged on ${data.test.length}, ${seconds.toFixed(1)} s\n`);
     say(rankingTable(reports));
     if (options.flag("json")) {
-      const figures = { trained: rows, judged: data.test.length, heads: rankingFigures(reports) };
-      write(`${JSON.stringify({ definition: definition.name, seed, ...figures })}\n`);
+      const source = { commit: commitLine(), machine: machineLine() };
+      const figures = rankingFigures(reports);
+      write(`${JSON.stringify({ bench: "evaluate ranking", ...source, figures })}\n`);
     }
   } finally {
     data.replay.close();

@@ -8,6 +8,7 @@ import { systemClock } from "../../workers/system-clock.ts";
 import { makeTrainerRole } from "../../workers/trainer/make.ts";
 import { openStorage } from "../assembly/storage.ts";
 import { run as evaluate } from "./evaluate.ts";
+import { run as exportTo } from "./export.ts";
 import { run as importHistory } from "./import.ts";
 import { run as train } from "./train.ts";
 
@@ -72,21 +73,29 @@ test("a server starts with a model that was trained on its history", async () =>
   }
   // A second one is a newer version; without a folder nothing is written.
   const again = said();
-  await train([...files, "--epochs", "1"], again);
+  const snapshot = join(folder, "model.snap");
+  await train([...files, "--epochs", "1", "--out", snapshot], again);
   expect(again.text()).toContain("model version 2 in");
+  expect(again.text()).toContain(`model in ${snapshot}`);
+  const onnx = ["onnx", "--snapshot", snapshot, "--out", join(folder, "model.onnx")];
+  expect(await exportTo(onnx, quiet)).toBe(0);
 });
 
 test("evaluate says the figures of every head as JSON", async () => {
   const out = said();
   expect(await evaluate(["ranking", "--smoke", "--json", "--epochs", "2"], out)).toBe(0);
-  const { judged, heads } = JSON.parse(out.text());
-  expect(judged).toBe(1_200);
-  expect(Object.keys(heads)).toEqual(feed.heads.map(({ name }) => name));
-  const { value, low, high } = heads.ctr.auc;
+  const { bench, figures } = JSON.parse(out.text());
+  expect(bench).toBe("evaluate ranking");
+  const heads = feed.heads.map(({ name }) => name);
+  expect(heads.map((name) => figures[`${name}Rows`]?.value > 0)).toEqual(heads.map(() => true));
+  const { value, low, high } = figures.ctrAuc;
   expect(low).toBeLessThan(value);
   expect(high).toBeGreaterThan(value);
   expect(value).toBeGreaterThan(0.65);
-  expect(Object.keys(heads.watch)).toEqual(["count", "base", "mae", "xauc"]);
+  const names = Object.keys(figures);
+  const ofHead = (head: string) => names.filter((name) => name.startsWith(head));
+  expect(ofHead("ctr")).toEqual(["ctrRows", "ctrAuc", "ctrGauc", "ctrLogloss", "ctrEce"]);
+  expect(ofHead("watch")).toEqual(["watchRows", "watchMae", "watchXauc"]);
 });
 
 test("what is missing is named", async () => {

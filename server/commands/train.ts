@@ -20,19 +20,21 @@ import {
 } from "../history/ranking-run.ts";
 import { rankingFigures, rankingTable } from "../history/ranking-table.ts";
 import { readHistory } from "../history/read-history.ts";
-import { saveSnapshot } from "../history/save-snapshot.ts";
+import { saveSnapshot, saveSnapshotFile } from "../history/save-snapshot.ts";
 import { helpText, type OptionSpec, type ParsedOptions, parseOptions } from "./options.ts";
 
 const specs: Readonly<Record<string, OptionSpec>> = {
   ...rankingSpecs,
+  out: { kind: "text", help: "a file to write the model to, such as model.snap" },
   "data-dir": { kind: "text", help: "a data folder, with no server running, to put the model in" },
   help: { kind: "flag", help: "this text" },
 };
 
 const notes = `${rankingNotes}
 
-With --data-dir a server that starts there with the same definition serves the model and learns
-on. Import the history into that folder first: ids that it does not know get no embedding.`;
+--out writes weights and input moments to one file, which export onnx --snapshot FILE reads. With
+--data-dir a server that starts there with the same definition serves the model and learns on.
+Import the history into that folder first: ids that it does not know get no embedding.`;
 
 export interface TrainHooks {
   readonly write?: (text: string) => void;
@@ -83,7 +85,11 @@ async function trainInto(storage: Storage | null, task: Task): Promise<void> {
       afterEpoch: (epoch, { trainer }) => say(`epoch ${epoch}: ${progress(trainer.metrics())}\n`),
     });
     report(data, trained, { ...task, say });
-    const dataDir = options.text("data-dir");
+    const [out, dataDir] = [options.text("out"), options.text("data-dir")];
+    if (out !== undefined) {
+      const sizeBytes = saveSnapshotFile(trained.trainer, out, definition);
+      say(`model in ${out}, ${(sizeBytes / 1e6).toFixed(1)} MB\n`);
+    }
     if (dataDir !== undefined) save(dataDir, { data, trained, definition, say });
   } finally {
     data.replay.close();
@@ -106,7 +112,9 @@ function report(
   const reports = data.test.length === 0 ? [] : evaluateRanking(data, trained, bootstrap);
   if (reports.length > 0) say(rankingTable(reports));
   if (!options.flag("json")) return;
-  write(`${JSON.stringify({ samples, refused, skippedSteps, heads: rankingFigures(reports) })}\n`);
+  write(
+    `${JSON.stringify({ samples, refused, skippedSteps, figures: rankingFigures(reports) })}\n`,
+  );
 }
 
 interface Saved {

@@ -19,16 +19,27 @@ function intervalText({ value, low, high }: Interval): string {
   return Number.isNaN(low) ? text : `${text}   ${low.toFixed(4)} to ${high.toFixed(4)}`;
 }
 
-/** The same by name, for JSON; what is not a number is null. */
-export function rankingFigures(reports: readonly HeadReport[]) {
-  const plain = (value: number) => (Number.isFinite(value) ? value : null);
-  return Object.fromEntries(
-    reports.map(({ head, count, base, figures }) => {
-      const named = Object.entries(figures).map(([name, { value, low, high }]) => [
-        name,
-        { value: plain(value), low: plain(low), high: plain(high) },
-      ]);
-      return [head, { count, base: plain(base), ...Object.fromEntries(named) }];
+const units: Readonly<Record<string, string>> = { logloss: "nats", mae: "log1p seconds" };
+
+/** One figure for JSON; both bounds or none. */
+export interface RankingFigure {
+  readonly value: number;
+  readonly unit: string;
+  readonly low?: number;
+  readonly high?: number;
+}
+
+/** The same by name for JSON, such as `clickAuc`; what is not a number is left out. */
+export function rankingFigures(
+  reports: readonly HeadReport[],
+): Readonly<Record<string, RankingFigure>> {
+  const named = reports.flatMap(({ head, count, figures }) => [
+    [`${head}Rows`, { value: count, unit: "rows" }] as const,
+    ...Object.entries(figures).map(([name, { value, low, high }]) => {
+      const bounds = Number.isFinite(low) && Number.isFinite(high) ? { low, high } : {};
+      const capital = name.replace(/^./, (first) => first.toUpperCase());
+      return [`${head}${capital}`, { value, unit: units[name] ?? name, ...bounds }] as const;
     }),
-  );
+  ]);
+  return Object.fromEntries(named.filter(([, { value }]) => Number.isFinite(value)));
 }

@@ -1,7 +1,9 @@
+import { resolve } from "node:path";
 import type { Clock } from "../../models/core/clock.ts";
 import type { RecommenderDefinition } from "../../models/definition/define.ts";
 import { definitionHash } from "../../models/definition/hash.ts";
 import type { Manifest } from "../../models/snapshot/manifest.ts";
+import { SnapshotWriter } from "../../models/snapshot/writer.ts";
 import type { RankTrainer } from "../../models/training/trainer.ts";
 import type { SharedState } from "../../workers/shared-state.ts";
 import { realFileSystem } from "../../workers/stores/file-system.ts";
@@ -32,4 +34,24 @@ export function saveSnapshot(trainer: RankTrainer, target: SnapshotTarget): Mani
   const online = new OnlineTrainer({ trainer, slots, users, items, publishEvery: 1 });
   online.versionBase = 1 + (snapshots.list()[0]?.version ?? 0);
   return snapshots.save(online, clock.nowMs());
+}
+
+/**
+ * Writes a trained ranker as one file: weights, input moments and optimizer, for `export onnx`. Its
+ * ids' embeddings are left out: which row is whose, only a data folder knows. Returns its bytes.
+ */
+export function saveSnapshotFile(
+  trainer: RankTrainer,
+  path: string,
+  definition: RecommenderDefinition,
+): number {
+  const state = trainer.save();
+  const writer = new SnapshotWriter(realFileSystem(), resolve(path), definitionHash(definition));
+  try {
+    writer.add({ name: "trainer", dtype: "u8", shape: [state.length] }, state);
+    return writer.finish();
+  } catch (error) {
+    writer.discard();
+    throw error;
+  }
 }
