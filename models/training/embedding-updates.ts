@@ -122,7 +122,7 @@ export class EmbeddingUpdates {
     this.#marks[0] = Math.min(this.#seen.length, from + sweptRows);
   }
 
-  /** Of `sweptRows` rows those that have not occurred since an hour; how many. */
+  /** Sets back those of `sweptRows` rows that have not occurred since an hour; how many. */
   #setBack(from: number, beforeHour: number): number {
     const to = Math.min(this.#seen.length, from + sweptRows);
     const old: number[] = [];
