@@ -430,24 +430,6 @@ describe("embeddings", () => {
     expect(users.values.get(5)?.some((value) => value !== 0)).toBe(true);
   });
 
-  test("forgotten rows are zeros, learn as new ones do, and must be admitted again", () => {
-    const userEmbedding = { ...trainerDefaults.userEmbedding, admission: 1 };
-    const { trainer, users } = setup({ ...fast, userEmbedding });
-    const mine = { ...feed.samples[0]!, userRow: 2_000 };
-    const learnTimes = (times: number) => {
-      for (let i = 0; i < times; i++) trainer.learn([mine]);
-    };
-    learnTimes(3);
-    expect(users.values.get(2_000)?.some((value) => value !== 0)).toBe(true);
-    trainer.forgetRows();
-    learnTimes(1);
-    expect(users.values.get(2_000)).toEqual(new Float32Array(feedShape.userEmbedding));
-    expect(users.sums.has(2_000)).toBe(false);
-    learnTimes(1);
-    expect(users.values.get(2_000)?.some((value) => value !== 0)).toBe(true);
-    expect([...trainer.takeTouched().users]).toEqual([2_000]);
-  });
-
   test("with a decay the accumulator fades, and an old row moves on", () => {
     const moved = [1, 0.5].map((decay) => {
       const userEmbedding = { ...trainerDefaults.userEmbedding, admission: 0, decay };

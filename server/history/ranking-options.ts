@@ -2,6 +2,7 @@ import { RecError } from "../../models/core/errors.ts";
 import { parseRfc3339 } from "../../models/core/schema-text.ts";
 import type { RecommenderDefinition } from "../../models/definition/define.ts";
 import { type ComparedModel, comparedModels } from "../../models/ranking/model-types.ts";
+import { trainerDefaults } from "../../models/training/trainer.ts";
 import type { OptionSpec, ParsedOptions } from "../commands/options.ts";
 import { namedSource } from "../import/named-source.ts";
 import type { HistoryPart } from "./read-history.ts";
@@ -33,12 +34,12 @@ export const rankingSpecs: Readonly<Record<string, OptionSpec>> = {
   "user-ids": {
     kind: "number",
     help: "occurrences of a user in an epoch before the id is learned; 255: never",
-    ...{ default: 255, min: 0, max: 255 },
+    ...{ default: trainerDefaults.userEmbedding.admission, min: 0, max: 255 },
   },
   "item-ids": {
     kind: "number",
     help: "the same of an item",
-    ...{ default: 255, min: 0, max: 255 },
+    ...{ default: trainerDefaults.itemEmbedding.admission, min: 0, max: 255 },
   },
   "online-rate": {
     kind: "number",
