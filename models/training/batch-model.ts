@@ -11,10 +11,15 @@ export interface TrainerTables {
   readonly items: VectorRows;
 }
 
+/** Embedding rows of some version; `noRow` reads as zeros. */
+export interface RowReader {
+  gather(rows: Uint32Array, count: number, out: Float32Array): void;
+}
+
 export interface ModelVersion {
   readonly weights: Float32Array;
-  /** Version of the embeddings; null takes the working ones. */
-  readonly pinVersion: number | null;
+  /** Its embeddings; null takes the working ones. */
+  readonly rows: { readonly users: RowReader; readonly items: RowReader } | null;
 }
 
 /** One batch of samples under a model: inputs, forward, backward, and logits of other versions. */
@@ -51,17 +56,17 @@ export class BatchModel {
     this.#otherLogits = new Float32Array(rowsMax * layout.heads);
   }
 
-  #gather(pinVersion: number | null): void {
+  #gather(version: ModelVersion["rows"]): void {
     const { layout } = this.#ranker;
     const { rows, userRows, itemRows } = this.batch;
     const parts = [
-      [this.#tables.users, userRows, this.#users, layout.userVector],
-      [this.#tables.items, itemRows, this.#items, layout.itemVector],
+      ["users", userRows, this.#users, layout.userVector],
+      ["items", itemRows, this.#items, layout.itemVector],
     ] as const;
-    for (const [table, ids, out, width] of parts) {
+    for (const [name, ids, out, width] of parts) {
       if (width === 0) continue;
-      if (pinVersion === null) table.gatherWorking(ids, rows, out);
-      else table.gather(ids, rows, pinVersion, out);
+      if (version === null) this.#tables[name].gatherWorking(ids, rows, out);
+      else version[name].gather(ids, rows, out);
     }
   }
 
@@ -116,10 +121,10 @@ export class BatchModel {
   }
 
   /** Logits of the batch under any version, heads x rowsMax; changes no weights. */
-  logitsOf({ weights, pinVersion }: ModelVersion): Float32Array {
+  logitsOf({ weights, rows }: ModelVersion): Float32Array {
     const { batch } = this;
     const logits = this.#otherLogits;
-    this.#gather(pinVersion);
+    this.#gather(rows);
     const dense = { userDense: batch.userDense, itemDense: batch.itemDense };
     const vectors = { userVector: this.#users, itemVectors: this.#items };
     const input = { weights, ...dense, ...vectors, count: batch.rows, userRows: batch.rows };

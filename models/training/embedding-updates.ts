@@ -2,7 +2,6 @@ import { noRow } from "../core/bytes.ts";
 
 /** The part of an embedding table that training uses. Rows may repeat; `noRow` reads as zeros. */
 export interface VectorRows {
-  gather(rows: Uint32Array, count: number, pinVersion: number, out: Float32Array): void;
   gatherWorking(rows: Uint32Array, count: number, out: Float32Array): void;
   applyAdagrad(
     rows: Uint32Array,

@@ -174,7 +174,7 @@ describe("corrections", () => {
     const late = feed.samples.slice(0, 300).map((sample) => {
       return { ...sample, labels: Float32Array.from([1, 0, 1, 0]) };
     });
-    const model = { weights: trainer.weights, pinVersion: null };
+    const model = { weights: trainer.weights, rows: null };
     const total = () => sumOf(lossesOf(trainer, late, model));
     const before = total();
     const counted = headOf(trainer, "cvr").count;
@@ -199,7 +199,7 @@ describe("a late label", () => {
         trainer,
         late.map((one) => ({ ...one, labels: new Float32Array(one.labels.length) })),
       );
-      const model = { weights: trainer.weights, pinVersion: null };
+      const model = { weights: trainer.weights, rows: null };
       const wanted = late.map((one) => ({ ...one, labels: only(h, label) }));
       const loss = () => sumOf(lossesOf(trainer, wanted, model));
       const before = loss();
@@ -230,7 +230,7 @@ test("seconds that are corrected again take back what the last correction said",
     }));
     for (let i = 0; i < 5; i++) learnInBatches(trainer, corrections);
     const seen = late.map((one) => ({ ...one, labels }));
-    return sumOf(lossesOf(trainer, seen, { weights: trainer.weights, pinVersion: null }));
+    return sumOf(lossesOf(trainer, seen, { weights: trainer.weights, rows: null }));
   };
   // From 0 to 20 is news, from 20 to 20 is none.
   expect(lossAfter(0)).toBeLessThan(lossAfter(20));
@@ -460,11 +460,16 @@ describe("with the shared embedding tables", () => {
     expect(touched).toEqual(plain.trainer.takeTouched());
     items.publish(touched.items, touched.items.length, 7);
     users.publish(touched.users, touched.users.length, 7);
-    const model = { weights: shared.weights, pinVersion: 7 };
     const first = samples.slice(0, 100);
-    const published = lossesOf(shared, first, model);
-    const working = lossesOf(shared, first, { ...model, pinVersion: null });
-    const before = lossesOf(shared, first, { ...model, pinVersion: 6 });
+    const { weights } = shared;
+    const as = (table: EmbeddingTable, pin: number) => ({
+      gather: (rows: Uint32Array, count: number, out: Float32Array) =>
+        table.gather(rows, count, pin, out),
+    });
+    const publishedAt = (pin: number) => ({ users: as(users, pin), items: as(items, pin) });
+    const published = lossesOf(shared, first, { weights, rows: publishedAt(7) });
+    const working = lossesOf(shared, first, { weights, rows: null });
+    const before = lossesOf(shared, first, { weights, rows: publishedAt(6) });
     expect(published).toEqual(working);
     expect(published).not.toEqual(before);
     users.release();
@@ -478,12 +483,12 @@ describe("losses of a version", () => {
     learnInBatches(trainer, feed.samples.slice(0, 1_500), 50);
     const before = trainer.save();
     const fresh = drawFeed(1_200, 31).samples;
-    const model = { weights: trainer.weights, pinVersion: null };
+    const model = { weights: trainer.weights, rows: null };
     const out = lossesOf(trainer, fresh, model);
     expect(out.length).toBe(1_200);
     expect(trainer.save()).toEqual(before);
     const unlearned = setup().trainer.weights;
-    const worse = lossesOf(trainer, fresh, { weights: unlearned, pinVersion: 1 });
+    const worse = lossesOf(trainer, fresh, { weights: unlearned, rows: null });
     expect(sumOf(out)).toBeLessThan(sumOf(worse));
     expect(out.every((loss) => loss > 0 && Number.isFinite(loss))).toBe(true);
   });

@@ -172,6 +172,12 @@ export class RankTrainer {
     return this.#model.batch;
   }
 
+  /** Rows that the loaded batch may teach, some of them more than once. */
+  get loadedRows(): { readonly users: Uint32Array; readonly items: Uint32Array } {
+    const { rows, userRows, itemRows } = this.#model.batch;
+    return { users: userRows.subarray(0, rows), items: itemRows.subarray(0, rows) };
+  }
+
   /** One step on the loaded batch. */
   learnLoaded(): void {
     if (this.#model.batch.rows > 0) this.#learnBatch();
@@ -351,8 +357,8 @@ export class RankTrainer {
   }
 
   /**
-   * What any version says of the loaded batch: `weights` with the embeddings as of `pinVersion`, or
-   * with the working ones where it is null. Changes no state. With position biases, as in training.
+   * What any version says of the loaded batch. Changes no state. With position biases, as in
+   * training.
    */
   score(model: ModelVersion, out: ModelScores): void {
     const { batch } = this.#model;

@@ -64,6 +64,7 @@ export class ModelSnapshots {
     if (this.#copied !== null) metrics.copyOf = this.#copied;
     const state = trainer.trainer.save();
     const guard = trainer.save();
+    const goodRows = trainer.saveRows();
     const manifest = this.#directory.save(
       {
         version,
@@ -76,6 +77,7 @@ export class ModelSnapshots {
       [
         { name: "trainer", dtype: "u8", shape: [state.length], chunks: [state] },
         { name: "guard", dtype: "u8", shape: [guard.length], chunks: [guard] },
+        { name: "good-rows", dtype: "u8", shape: [goodRows.length], chunks: [goodRows] },
         tableSection("users", users),
         tableSection("items", items),
       ],
@@ -147,9 +149,10 @@ export class ModelSnapshots {
     const isLive = trainer.liveVersion > 0;
     try {
       trainer.trainer.restore(reader.read("trainer"));
-      const hasGuard = reader.sections.some(({ name }) => name === "guard");
-      if (hasGuard) trainer.restore(reader.read("guard"));
-      else trainer.restoreNothing();
+      const has = (section: string) => reader.sections.some(({ name }) => name === section);
+      trainer.restoreNothing();
+      if (has("guard")) trainer.restore(reader.read("guard"));
+      if (has("good-rows")) trainer.restoreRows(reader.read("good-rows"));
       loadTable(reader, "users", { table: this.#options.users, isLive });
       loadTable(reader, "items", { table: this.#options.items, isLive });
     } finally {

@@ -18,9 +18,6 @@ interface Touched {
   items: Set<number>;
 }
 
-/** Rows set back at once. */
-const rowsAtOnce = 4_096;
-
 /**
  * Makes trained weights live in two steps: fills a free slot, which can be judged there, then
  * writes the changed embedding rows under the new version and flips the one pointer. While someone
@@ -65,24 +62,5 @@ export class Publisher {
     items.publish(Uint32Array.from(itemRows), itemRows.size, version);
     slots.publish(slot, version);
     this.#touched = { users: new Set(), items: new Set() };
-  }
-
-  /** Sets the changed rows back to what the live version has. */
-  revert(): void {
-    const { version } = this.#options.slots.current();
-    const { users, items } = this.#touched;
-    revertRows(this.#options.users, users, version);
-    revertRows(this.#options.items, items, version);
-    this.#touched = { users: new Set(), items: new Set() };
-  }
-}
-
-function revertRows(table: EmbeddingTable, touched: ReadonlySet<number>, version: number): void {
-  const rows = Uint32Array.from(touched);
-  const values = new Float32Array(Math.min(rows.length, rowsAtOnce) * table.dim);
-  for (let from = 0; from < rows.length; from += rowsAtOnce) {
-    const part = rows.subarray(from, from + rowsAtOnce);
-    table.gather(part, part.length, version, values);
-    table.initialise(part, part.length, values);
   }
 }

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ManualClock } from "../../models/core/clock.ts";
@@ -302,21 +302,31 @@ describe("trainer role", () => {
     await log.close();
   }, 30_000);
 
-  test("a thread that starts again leaves what is live", async () => {
+  test("a thread that starts again leaves what is live, and learns the same below it", async () => {
+    const turned = feed.slice(15_000, 15_400).map(inverted);
+    const stream = [...feed.slice(0, 15_000), ...turned, ...feed.slice(15_400, 22_000)];
     const log = await sampleLog(stream);
+    const through = shared();
+    const whole = await roleAt({ memory: through, directory: "unbroken", log });
+    await stepTo(whole.role, whole.trainer, stream.length);
+    expect(whole.warnings.some((text) => text.includes("went back"))).toBe(true);
     const memory = shared();
     const first = await roleAt({ memory, directory: "thread", log });
-    await stepTo(first.role, first.trainer, 4_000);
+    await stepTo(first.role, first.trainer, 13_000);
     first.role.snapshot();
-    await stepTo(first.role, first.trainer, 9_000);
+    cpSync(join(folder, "thread"), join(folder, "earlier"), { recursive: true });
+    await stepTo(first.role, first.trainer, stream.length);
     const { version } = memory.slots.current();
     const before = liveAuc(memory);
-    const next = await roleAt({ memory, directory: "thread", log });
+    // Later snapshots are lost: candidates are refused again, and taken back, below what is live.
+    const next = await roleAt({ memory, directory: "earlier", log });
+    expect(next.trainer.version).toBeLessThan(150);
+    expect(version).toBeGreaterThan(160);
     expect(memory.slots.current().version).toBe(version);
     expect(liveAuc(memory)).toBe(before);
     await stepTo(next.role, next.trainer, stream.length);
-    await stepTo(first.role, first.trainer, stream.length);
-    expect(memory.slots.current().version).toBeGreaterThan(version);
+    expect(next.warnings.some((text) => text.includes("went back"))).toBe(true);
+    expect(stateOf(next.trainer, memory)).toEqual(stateOf(whole.trainer, through));
     await log.close();
   }, 30_000);
 

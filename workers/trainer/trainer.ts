@@ -6,6 +6,7 @@ import { type ModelScores, modelScores } from "../../models/training/scores.ts";
 import { packColumns, unpackColumns } from "../../models/training/state-codec.ts";
 import type { GoodState, RankTrainer } from "../../models/training/trainer.ts";
 import type { EmbeddingTable, ModelSlots } from "../../native/index.ts";
+import { GoodRows } from "./good-rows.ts";
 import { Publisher } from "./publisher.ts";
 import { UserCap } from "./user-cap.ts";
 
@@ -67,6 +68,7 @@ export function batchSizeOf(publishEvery: number): number {
 export class OnlineTrainer {
   readonly #options: OnlineTrainerOptions;
   readonly #publisher: Publisher;
+  readonly #goodRows: { readonly users: GoodRows; readonly items: GoodRows };
   readonly #guard: PublishGuard;
   readonly #scores: { candidate: ModelScores; live: ModelScores; anchor: ModelScores };
   readonly #batchSize: number;
@@ -88,6 +90,7 @@ export class OnlineTrainer {
     const { slots, users, items, publishEvery, trainer } = options;
     this.#options = options;
     this.#publisher = new Publisher({ slots, users, items });
+    this.#goodRows = { users: new GoodRows(users), items: new GoodRows(items) };
     this.#guard = new PublishGuard(trainer.heads);
     const scores = () => modelScores(trainer.heads.length, trainer.batchMax);
     this.#scores = { candidate: scores(), live: scores(), anchor: scores() };
@@ -133,6 +136,7 @@ export class OnlineTrainer {
     const slot = this.#fill(this.#good.weights);
     if (slot < 0) return false;
     this.#publisher.flip(slot, this.version);
+    this.#acceptRows();
     this.#marks[4] = this.version;
     return true;
   }
@@ -184,6 +188,9 @@ export class OnlineTrainer {
     const kept = guarded ? this.#cap.apply(all) : all;
     const batch = trainer.load(kept);
     const { published, verdict } = this.#isDue ? this.#consider(batch, all) : nothingDue;
+    const { users, items } = trainer.loadedRows;
+    this.#goodRows.users.remember(users);
+    this.#goodRows.items.remember(items);
     trainer.learnLoaded();
     this.#publisher.touch(trainer.takeTouched());
     this.offset += all.length;
@@ -215,11 +222,11 @@ export class OnlineTrainer {
     const good = this.#good ?? trainer.copyState();
     this.#good = good;
     const anchor = this.#anchorAt(timeMs, good.weights);
-    const pinVersion = slots.current().version;
+    const rows = this.#goodRows;
     const { candidate, live, anchor: old } = this.#scores;
-    trainer.score({ weights, pinVersion: null }, candidate);
-    trainer.score({ weights: good.weights, pinVersion }, live);
-    trainer.score({ weights: anchor, pinVersion }, old);
+    trainer.score({ weights, rows: null }, candidate);
+    trainer.score({ weights: good.weights, rows }, live);
+    trainer.score({ weights: anchor, rows }, old);
     this.#marks[1]! += batch.primaries;
     const verdict = this.#guard.judge({
       ...{ rows: batch.primaries, stride: batch.rowsMax, labels: batch.labels },
@@ -251,15 +258,22 @@ export class OnlineTrainer {
   #accept(slot: number): boolean {
     const { trainer } = this.#options;
     this.#good = trainer.copyState(this.#good ?? undefined);
+    this.#acceptRows();
     this.#marks[4] = this.version;
     if (slot < 0 || this.version <= this.liveVersion) return false;
     this.#publisher.flip(slot, this.version);
     return true;
   }
 
+  #acceptRows(): void {
+    this.#goodRows.users.accept();
+    this.#goodRows.items.accept();
+  }
+
   #goBack(): void {
     if (this.#good !== null) this.trainer.goBack(this.#good);
-    this.#publisher.revert();
+    this.#goodRows.users.takeBack();
+    this.#goodRows.items.takeBack();
   }
 
   /** What there is beside the trainer's own state and the tables. */
@@ -286,9 +300,22 @@ export class OnlineTrainer {
     this.#guard.restore(guard.map((column) => new Float64Array(column)));
   }
 
+  /** Embedding rows as they were when they were good, where they are others now. */
+  saveRows(): Uint8Array {
+    return packColumns([...this.#goodRows.users.save(), ...this.#goodRows.items.save()]);
+  }
+
+  restoreRows(bytes: Uint8Array): void {
+    const columns = unpackColumns(bytes, 4).map((column) => column.slice().buffer);
+    const [users, userValues, items, itemValues] = columns;
+    this.#goodRows.users.restore(new Uint32Array(users!), new Float32Array(userValues!));
+    this.#goodRows.items.restore(new Uint32Array(items!), new Float32Array(itemValues!));
+  }
+
   /** Nothing is known to be good: the working weights are the first version. */
   restoreNothing(): void {
     this.#good = null;
+    this.#acceptRows();
     this.forgetVerdicts();
   }
 

@@ -11,10 +11,6 @@ export class MemoryVectors implements VectorRows {
     this.#width = width;
   }
 
-  gather(rows: Uint32Array, count: number, _pin: number, out: Float32Array): void {
-    this.gatherWorking(rows, count, out);
-  }
-
   gatherWorking(rows: Uint32Array, count: number, out: Float32Array): void {
     out.fill(0, 0, count * this.#width);
     for (let i = 0; i < count; i++) out.set(this.values.get(rows[i]!) ?? [], i * this.#width);

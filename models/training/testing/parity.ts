@@ -197,7 +197,7 @@ export function ourAnswer(task: ParityTask): ParityAnswer {
   const losses = Array.from({ length: task.steps }, (_, k) => {
     const part = samples.slice(k * batch, (k + 1) * batch);
     const { rows: count } = trainer.load(part);
-    trainer.score({ weights: trainer.weights, pinVersion: null }, out);
+    trainer.score({ weights: trainer.weights, rows: null }, out);
     trainer.learnLoaded();
     return out.losses.subarray(0, count).reduce((sum, loss) => sum + loss, 0) / count;
   });
