@@ -82,7 +82,7 @@ export function runArm(
       next += batch;
     }
     trainer.load(served);
-    trainer.score({ weights: trainer.weights, pinVersion: null }, out);
+    trainer.score({ weights: trainer.weights, rows: null }, out);
     for (const [h, column] of predicted.entries()) {
       column.set(out.predictions.subarray(h * batch, h * batch + served.length), from);
     }
