@@ -59,6 +59,8 @@ export const limits = {
   recallHistoryMax: 100,
   recallNeighboursMax: 8_000_000,
   // streams
+  /** Partitions of users; each costs a row read more. */
+  logPartitionsMax: 16,
   segmentBytes: 64 << 20,
   logGroupBytesMax: 16 << 20,
   appendQueueBytesMax: 64 << 20,

@@ -1,4 +1,5 @@
 import { RecError } from "../models/core/errors.ts";
+import { limits } from "../models/limits.ts";
 import { type StoreVariable, storeSchemes } from "../workers/stores/open.ts";
 import { isLoopback, loopbackNames } from "./http/auth.ts";
 import { logLevels } from "./log.ts";
@@ -88,6 +89,17 @@ function doorSettings() {
   };
 }
 
+/** Null where it is not set: what the data folder has. */
+function partitionsSetting(): Setting<number | null> {
+  const whole = count("LOG_PARTITIONS", [1, limits.logPartitionsMax], {
+    fallback: "",
+    help:
+      "Partitions of users, shared by window and joiner threads. A data folder keeps those that " +
+      "it was made with: 1 where nothing was said.",
+  });
+  return { ...whole, read: (text) => (text === "" ? null : whole.read(text)) };
+}
+
 function roleSettings(machine: Machine) {
   const oneBelow = String(Math.min(Math.max(1, machine.cores - 1), workersMax));
   return {
@@ -95,7 +107,11 @@ function roleSettings(machine: Machine) {
       fallback: oneBelow,
       help: "Ranking threads.",
     }),
-    windowWorkers: count("WINDOW_WORKERS", [1, 1], { fallback: "1", help: "Window threads." }),
+    logPartitions: partitionsSetting(),
+    windowWorkers: count("WINDOW_WORKERS", [1, workersMax], {
+      fallback: "1",
+      help: "Window threads, at most LOG_PARTITIONS.",
+    }),
     joinerWorkers: count("JOINER_WORKERS", [1, 1], { fallback: "1", help: "Joiner threads." }),
     definition: pattern("REC_DEFINITION", /^$|\.(ts|js|mjs)$/, {
       fallback: "",
@@ -241,6 +257,7 @@ export function readConfig(sources: ConfigSources): Config {
     port: take(settings.port),
     dataDir: take(settings.dataDir),
     rankWorkers: take(settings.rankWorkers),
+    logPartitions: take(settings.logPartitions),
     windowWorkers: take(settings.windowWorkers),
     joinerWorkers: take(settings.joinerWorkers),
     eventLogUrl: take(settings.eventLogUrl),

@@ -7,9 +7,22 @@ import type { Topics } from "./stores/embedded/control.ts";
 
 export type RoleName = "windows" | "joiner" | "trainer" | "recall";
 
-/** What a role's thread needs to open the same state and the same log. */
-export interface RoleInit {
+/** One thread of a role; those of windows and joiner share the partitions of users. */
+export interface RoleThread {
   readonly role: RoleName;
+  /** 0 for the first. */
+  readonly worker: number;
+}
+
+/** As logs and faults name it: `windows`, `windows-1` ... */
+export function threadName({ role, worker }: RoleThread): string {
+  return worker === 0 ? role : `${role}-${worker}`;
+}
+
+/** What a role's thread needs to open the same state and the same log. */
+export interface RoleInit extends RoleThread {
+  /** Threads of the role. */
+  readonly workers: number;
   readonly dataDir: string;
   readonly eventLogUrl: string;
   readonly topics: Topics;
@@ -26,6 +39,15 @@ export interface RoleInit {
   /** Share of the time that recall may rebuild, in (0, 1]. */
   readonly rebuildShare: number;
   readonly seed: number;
+}
+
+/** Partitions of users that a thread owns: those that leave its number over its role's threads. */
+export function partitionsOf(
+  { worker, workers }: Pick<RoleInit, "worker" | "workers">,
+  partitions: number,
+): number[] {
+  const all = Array.from({ length: partitions }, (_, partition) => partition);
+  return all.filter((partition) => partition % workers === worker);
 }
 
 /** Asks the trainer for another version; the others take no commands. */

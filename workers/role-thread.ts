@@ -3,7 +3,13 @@ import { setThreadName } from "../native/index.ts";
 import { keepHeap } from "./heap-keeper.ts";
 import { loadDefinition } from "./load-definition.ts";
 import { StopSignal } from "./loop.ts";
-import type { FromRole, RoleCommand, RoleInit, ToRole } from "./role-messages.ts";
+import {
+  type FromRole,
+  type RoleCommand,
+  type RoleInit,
+  type ToRole,
+  threadName,
+} from "./role-messages.ts";
 import { attachSharedState, type SharedState } from "./shared-state.ts";
 import type { TailedLog } from "./stores/event-log.ts";
 import { openEventLog } from "./stores/open.ts";
@@ -56,8 +62,8 @@ function fail(error: unknown): void {
 }
 
 async function start(init: RoleInit, stop: StopSignal): Promise<RoleContext> {
-  setThreadName(init.role);
-  armTestFaults(init.role);
+  setThreadName(threadName(init));
+  armTestFaults(threadName(init));
   keepHeap();
   const definition = await loadDefinition(init.definitionPath);
   const { dataDir, topics, control, durability } = init;

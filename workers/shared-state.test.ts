@@ -18,7 +18,7 @@ test("what one attachment writes, another sees, for every part", () => {
   expect(made.items.intern("i")).toBe(0);
   expect(seen.users.find("u")).toBe(0);
   expect(seen.items.id(0)).toBe("i");
-  expect(seen.userCategoryPairs.internPair(0, 3)).toBe(0);
+  expect(seen.partials[0]?.pairs.internPair(0, 3)).toBe(0);
   made.recent.push(0, Uint32Array.of(1, 2, 3, 4), 9);
   const record = new Uint32Array(seen.recent.length * 4);
   expect(seen.recent.read(0, record)).toBe(1);

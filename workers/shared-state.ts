@@ -18,6 +18,7 @@ import {
   type ItemColumns,
   itemAttributeBytes,
 } from "./stores/item-attributes.ts";
+import { PairPanes, SummedPanes, type WindowPartial } from "./window-partials.ts";
 
 /** How much is reserved: address space, not memory. */
 export type SharedCapacities = {
@@ -40,23 +41,34 @@ export interface SharedStateOptions {
   /** Floats of one model slot: the ranker's `slotFloats`. */
   readonly modelFloats: number;
   readonly limits?: Partial<SharedCapacities>;
+  /** Partitions of users, each with counters of its own. Default 1. */
+  readonly partitions?: number;
 }
 
 /** Words of a record: item row, interaction type, event time as the two halves of a float64. */
 const recentWords = 4;
 /** Item row, score as float32 bits. */
 const trendingWords = 2;
+/** An item's decayed counts as one partition has them: five float64. */
+const activityBytes = 40;
 
-type Scope = "user" | "item" | "category" | "userCategory";
-type ByScope<T> = { readonly [S in Scope]: T };
+/** What one partition of users has alone. */
+interface PartialHandles {
+  readonly user: number;
+  readonly item: number;
+  readonly category: number;
+  readonly userCategory: number;
+  readonly pairs: number;
+  /** Absent where there is one partition. */
+  readonly activity?: number;
+}
 
 /** Plain numbers: what another thread needs to attach. */
 export interface SharedHandles {
   readonly users: number;
   readonly items: number;
   readonly categories: number;
-  readonly userCategoryPairs: number;
-  readonly windows: ByScope<number>;
+  readonly partials: readonly PartialHandles[];
   readonly recent: number;
   readonly seen: number;
   readonly itemAttributes: number;
@@ -71,18 +83,25 @@ export interface SharedHandles {
 
 /**
  * Everything that the threads share, as one thread sees it. The main thread assigns rows and
- * writes item attributes and `fresh`; the windows role writes `windows`, `recent`, `trending`
- * and the pairs; rank workers write `seen`; the trainer writes embeddings and slots.
+ * writes item attributes and `fresh`; the windows role writes `partials`, `recent` and `trending`;
+ * rank workers write `seen`; the trainer writes embeddings and slots.
  */
 export class SharedState {
   readonly handles: SharedHandles;
   readonly users: IdTable;
   readonly items: IdTable;
   readonly categories: IdTable;
-  /** Pairs (user row, category row). */
-  readonly userCategoryPairs: IdTable;
-  /** Counters: the definition's interactions; windows: the definition's windows. */
-  readonly windows: ByScope<PaneTable>;
+  /** By partition. Counters: the definition's interactions; windows: the definition's windows. */
+  readonly partials: readonly WindowPartial[];
+  /** By partition, what its items did lately; none where there is one partition. */
+  readonly activity: readonly RowTable[];
+  /** The same counters as readers see them. */
+  readonly windows: {
+    readonly user: SummedPanes;
+    readonly item: SummedPanes;
+    readonly category: SummedPanes;
+    readonly userCategory: PairPanes;
+  };
   /** User row; records of four words, newest last. */
   readonly recent: SequenceTable;
   /** User row; records of one word, the row of an item that was served. */
@@ -104,8 +123,11 @@ export class SharedState {
     this.users = IdTable.attach(handles.users);
     this.items = IdTable.attach(handles.items);
     this.categories = IdTable.attach(handles.categories);
-    this.userCategoryPairs = IdTable.attach(handles.userCategoryPairs);
-    this.windows = byScope((scope) => PaneTable.attach(handles.windows[scope]));
+    this.partials = handles.partials.map(attachPartial);
+    this.activity = handles.partials.flatMap(({ activity }) =>
+      activity === undefined ? [] : [RowTable.attach(activity)],
+    );
+    this.windows = windowsOf(this.partials);
     this.recent = SequenceTable.attach(handles.recent);
     this.seen = SequenceTable.attach(handles.seen);
     this.itemAttributes = new ItemAttributeTable(RowTable.attach(handles.itemAttributes));
@@ -133,8 +155,8 @@ export class SharedState {
       this.users,
       this.items,
       this.categories,
-      this.userCategoryPairs,
-      ...Object.values(this.windows),
+      ...this.partials.flatMap((partial): { release(): void }[] => Object.values(partial)),
+      ...this.activity,
       this.recent,
       this.seen,
       this.itemAttributes.table,
@@ -149,12 +171,22 @@ export class SharedState {
   }
 }
 
-function byScope<T>(make: (scope: Scope) => T): ByScope<T> {
+function attachPartial(handles: PartialHandles): WindowPartial {
   return {
-    user: make("user"),
-    item: make("item"),
-    category: make("category"),
-    userCategory: make("userCategory"),
+    user: PaneTable.attach(handles.user),
+    item: PaneTable.attach(handles.item),
+    category: PaneTable.attach(handles.category),
+    userCategory: PaneTable.attach(handles.userCategory),
+    pairs: IdTable.attach(handles.pairs),
+  };
+}
+
+function windowsOf(partials: readonly WindowPartial[]): SharedState["windows"] {
+  const summed = (scope: "user" | "item" | "category") =>
+    new SummedPanes(partials.map((partial) => partial[scope]));
+  return {
+    ...{ user: summed("user"), item: summed("item"), category: summed("category") },
+    userCategory: new PairPanes(partials),
   };
 }
 
@@ -165,7 +197,7 @@ export function createSharedState(
   const capacities: SharedCapacities = { ...limits, ...options.limits };
   return new SharedState({
     ...createIds(capacities),
-    windows: createWindows(definition, capacities),
+    partials: createPartials(definition, capacities, options.partitions ?? 1),
     ...createSequences(capacities),
     itemAttributes: RowTable.create({
       rows: capacities.itemsMax,
@@ -194,27 +226,31 @@ function createIds(capacities: SharedCapacities) {
     users: ids(capacities.usersMax),
     items: ids(capacities.itemsMax),
     categories: ids(capacities.categoriesMax),
-    userCategoryPairs: IdTable.create({ capacity: capacities.userCategoryPairsMax, bytesMax: 0 })
-      .handle,
   };
 }
 
-function createWindows(
-  definition: RecommenderDefinition,
+/** A user's rows are in one partition, so those share their room; an item's are in all. */
+function createPartials(
+  { windows, interactions }: RecommenderDefinition,
   capacities: SharedCapacities,
-): ByScope<number> {
-  const rows: ByScope<number> = {
-    user: capacities.usersMax,
-    item: capacities.itemsMax,
-    category: capacities.categoriesMax,
-    userCategory: capacities.userCategoryPairsMax,
-  };
-  const counters = definition.interactions.length;
-  const { windows } = definition;
+  partitions: number,
+): PartialHandles[] {
+  const counters = interactions.length;
   const fullRows = limits.paneFullRowsMax;
-  return byScope(
-    (scope) => PaneTable.create({ rows: rows[scope], counters, windows, fullRows }).handle,
-  );
+  const ofUsers = Math.ceil(fullRows / partitions);
+  const panes = (rows: number, full: number) =>
+    PaneTable.create({ rows, counters, windows, fullRows: full }).handle;
+  const { usersMax, itemsMax, categoriesMax, userCategoryPairsMax: pairsMax } = capacities;
+  return Array.from({ length: partitions }, () => ({
+    user: panes(usersMax, ofUsers),
+    item: panes(itemsMax, fullRows),
+    category: panes(categoriesMax, fullRows),
+    userCategory: panes(pairsMax, ofUsers),
+    pairs: IdTable.create({ capacity: pairsMax, bytesMax: 0 }).handle,
+    ...(partitions === 1
+      ? {}
+      : { activity: RowTable.create({ rows: itemsMax, rowBytes: activityBytes }).handle }),
+  }));
 }
 
 function createSequences(capacities: SharedCapacities) {

@@ -1,24 +1,33 @@
 import { RecError } from "../models/core/errors.ts";
-import type { FromRole, RoleCommand, RoleInit, RoleName, ToRole } from "./role-messages.ts";
+import {
+  type FromRole,
+  type RoleCommand,
+  type RoleInit,
+  type RoleName,
+  type RoleThread,
+  type ToRole,
+  threadName,
+} from "./role-messages.ts";
 
 export interface SupervisorOptions {
-  /** Entry file of the role's thread. */
+  /** Entry file of the role's threads. */
   readonly entry: (role: RoleName) => URL;
-  readonly init: (role: RoleName) => RoleInit;
-  /** Generations, log lines, deaths. */
-  readonly onMessage: (role: RoleName, message: FromRole) => void;
-  readonly onDeath: (role: RoleName, reason: string) => void;
+  readonly init: (of: RoleThread) => RoleInit;
+  /** Generations, log lines, deaths; threads by name. */
+  readonly onMessage: (thread: string, message: FromRole) => void;
+  readonly onDeath: (thread: string, reason: string) => void;
   /** Called once the dead thread is surely gone: what it claimed is free again. */
-  readonly release: (role: RoleName) => void;
+  readonly release: (of: RoleThread) => void;
 }
 
 interface Waiting {
-  readonly role: RoleName;
+  readonly thread: Thread;
   readonly resolve: (json: string) => void;
   readonly reject: (error: unknown) => void;
 }
 
 interface Thread {
+  readonly of: RoleThread;
   readonly worker: Worker;
   ready: boolean;
   stopped: boolean;
@@ -34,10 +43,11 @@ const backoffMs = [0, 100, 500, 2_000, 5_000];
 /** A thread that lived so long was not born broken: the next one starts at once. */
 const healthyMs = 10_000;
 
-/** Keeps one thread for each background role: starts, restarts with back-off, stops. */
+/** Keeps the threads of the background roles: starts, restarts with back-off, stops. */
 export class Supervisor {
   readonly #options: SupervisorOptions;
-  readonly #threads = new Map<RoleName, Thread>();
+  /** By name. */
+  readonly #threads = new Map<string, Thread>();
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 1;
   #stopping = false;
@@ -46,73 +56,73 @@ export class Supervisor {
     this.#options = options;
   }
 
-  start(role: RoleName): void {
-    this.#start(role, { restarts: 0, failures: 0 });
+  start(of: RoleThread): void {
+    this.#start(of, { restarts: 0, failures: 0 });
   }
 
-  #start(role: RoleName, past: { restarts: number; failures: number }): void {
-    const worker = new Worker(this.#options.entry(role).href);
+  #start(of: RoleThread, past: { restarts: number; failures: number }): void {
+    const worker = new Worker(this.#options.entry(of.role).href);
     const startedMs = performance.now();
     const thread: Thread = {
-      ...{ worker, ready: false, stopped: false, died: false, startedMs, ...past },
+      ...{ of, worker, ready: false, stopped: false, died: false, startedMs, ...past },
     };
-    this.#threads.set(role, thread);
-    worker.onmessage = (event: MessageEvent<FromRole>) => this.#take(role, thread, event.data);
+    this.#threads.set(threadName(of), thread);
+    worker.onmessage = (event: MessageEvent<FromRole>) => this.#take(thread, event.data);
     worker.onerror = (event) => {
       // Otherwise the error would be thrown in this thread too.
       event.preventDefault();
-      this.#died(role, thread, event.message);
+      this.#died(thread, event.message);
       worker.terminate();
     };
-    worker.addEventListener("close", () => this.#closed(role, thread));
-    this.#send(worker, { kind: "start", init: this.#options.init(role) });
+    worker.addEventListener("close", () => this.#closed(thread));
+    this.#send(worker, { kind: "start", init: this.#options.init(of) });
   }
 
-  /** What every role that is not ready waits for. */
-  get notReady(): RoleName[] {
-    return [...this.#threads].filter(([, { ready }]) => !ready).map(([role]) => role);
+  /** Names of the threads that are not ready. */
+  get notReady(): string[] {
+    return [...this.#threads].filter(([, { ready }]) => !ready).map(([name]) => name);
   }
 
-  restarts(role: RoleName): number {
-    return this.#threads.get(role)?.restarts ?? 0;
+  restarts(of: RoleThread): number {
+    return this.#threads.get(threadName(of))?.restarts ?? 0;
   }
 
-  /** JSON text of the answer; rejects with the role's RecError. */
+  /** To the role's first thread. JSON text of the answer; rejects with the role's RecError. */
   async command(role: RoleName, command: RoleCommand): Promise<string> {
-    const thread = this.#threads.get(role);
+    const thread = this.#threads.get(threadName({ role, worker: 0 }));
     if (!thread?.ready) throw new RecError("REC_ROLE_NOT_READY", `${role} is not ready`);
     const id = this.#nextId++;
     return await new Promise<string>((resolve, reject) => {
-      this.#waiting.set(id, { role, resolve, reject });
+      this.#waiting.set(id, { thread, resolve, reject });
       this.#send(thread.worker, { kind: "command", id, command });
     });
   }
 
-  /** Asks one role to save and leave; resolves when it has, or after `timeoutMs`. */
+  /** Asks a role's threads to save and leave; resolves when they have, or after `timeoutMs`. */
   async stop(role: RoleName, timeoutMs: number): Promise<boolean> {
     this.#stopping = true;
-    const thread = this.#threads.get(role);
-    if (thread === undefined) return true;
-    this.#send(thread.worker, { kind: "stop" });
+    const threads = [...this.#threads.values()].filter(({ of }) => of.role === role);
+    for (const { worker } of threads) this.#send(worker, { kind: "stop" });
+    const stopped = () => threads.every((thread) => thread.stopped);
     const deadline = performance.now() + timeoutMs;
-    while (!thread.stopped && performance.now() < deadline) {
+    while (!stopped() && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
-    return thread.stopped;
+    return stopped();
   }
 
   #send(worker: Worker, message: ToRole): void {
     worker.postMessage(message);
   }
 
-  #take(role: RoleName, thread: Thread, message: FromRole): void {
+  #take(thread: Thread, message: FromRole): void {
     if (message.kind === "ready") thread.ready = true;
     if (message.kind === "stopped") thread.stopped = true;
     if (message.kind === "answer") this.#settle(message.id)?.resolve(message.json);
     if (message.kind === "refused") {
       this.#settle(message.id)?.reject(new RecError(message.code, message.text));
     }
-    this.#options.onMessage(role, message);
+    this.#options.onMessage(threadName(thread.of), message);
   }
 
   #settle(id: number): Waiting | undefined {
@@ -121,22 +131,23 @@ export class Supervisor {
     return waiting;
   }
 
-  #died(role: RoleName, thread: Thread, reason: string): void {
+  #died(thread: Thread, reason: string): void {
     if (thread.died) return;
     thread.died = true;
     thread.ready = false;
-    this.#options.onDeath(role, reason);
+    const name = threadName(thread.of);
+    this.#options.onDeath(name, reason);
     for (const [id, waiting] of this.#waiting) {
-      if (waiting.role !== role) continue;
+      if (waiting.thread !== thread) continue;
       this.#waiting.delete(id);
-      waiting.reject(new RecError("REC_ROLE_NOT_READY", `${role} died while it answered`));
+      waiting.reject(new RecError("REC_ROLE_NOT_READY", `${name} died while it answered`));
     }
   }
 
-  #closed(role: RoleName, thread: Thread): void {
-    if (thread.stopped || this.#threads.get(role) !== thread) return;
-    this.#died(role, thread, "the thread ended");
-    this.#options.release(role);
+  #closed(thread: Thread): void {
+    if (thread.stopped || this.#threads.get(threadName(thread.of)) !== thread) return;
+    this.#died(thread, "the thread ended");
+    this.#options.release(thread.of);
     if (this.#stopping) {
       thread.stopped = true;
       return;
@@ -147,7 +158,7 @@ export class Supervisor {
     const past = { restarts: thread.restarts + 1, failures };
     setTimeout(() => {
       if (this.#stopping) thread.stopped = true;
-      else this.#start(role, past);
+      else this.#start(thread.of, past);
     }, wait);
   }
 }

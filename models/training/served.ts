@@ -30,6 +30,7 @@ export interface ServedRecord {
   /** NaN where the place was not randomised. */
   readonly propensities: Float32Array;
   readonly heads: Float32Array;
+  /** Row offset of each item's part in each partition: [partition][item]. */
   readonly itemOffsets: Float64Array;
   readonly itemDense: Float32Array;
   /** Records of format version 1 have none. */
@@ -50,23 +51,33 @@ export interface ServedReads {
   readonly session: Uint32Array;
   /** The distinct categories of the slate's items. */
   readonly categories: Uint32Array;
-  /** Offset of each one's row, alone and with the user; -1 none. */
+  /** Offset of each one's part in each partition, [partition][category]; -1 none. */
   readonly categoryOffsets: Float64Array;
+  /** Offset of each one's row with the user, whose partition alone has it; -1 none. */
   readonly pairOffsets: Float64Array;
+}
+
+/** Partitions whose parts the rows of a slate were the sums of. */
+export function partialsOf({ items, itemOffsets }: ServedRecord): number {
+  return items.length === 0 ? 1 : itemOffsets.length / items.length;
 }
 
 const version = 2;
 const headerBytes = 64;
-/** u32 categories, u32 words of the session, f64 recentOffset, documentsFrom, documentsTo. */
+/**
+ * u16 categories, u16 partitions after the first, u32 words of the session, f64 recentOffset,
+ * documentsFrom, documentsTo.
+ */
 const readsHeaderBytes = 32;
 
 /**
  * Layout, little endian, every array 8-byte aligned by order: header of 64 B (u8 version, u8 heads,
  * u16 items, u16 userDense, u16 itemDense, u32 userRow, u32 modelVersion, u32 indexGeneration,
  * u32 more categories an item, f64 timeMs, f64 asOfMs, f64 userOffset, 16 B request id);
- * f64 itemOffsets; u32 items, categories, routes; f32 scores, propensities, heads, userDense,
- * itemDense; u32 moreCategories. From version 2 on, at the next multiple of 8 bytes, what else was
- * read: a header of 32 B, f64 categoryOffsets, pairOffsets, u32 categories, session.
+ * f64 itemOffsets of the first partition; u32 items, categories, routes; f32 scores, propensities,
+ * heads, userDense, itemDense; u32 moreCategories. From version 2 on, at the next multiple of 8
+ * bytes, what else was read: a header of 32 B, f64 categoryOffsets, pairOffsets, itemOffsets of the
+ * further partitions, u32 categories, session.
  */
 export function encodeServed(record: ServedRecord): Uint8Array {
   const n = record.items.length;
@@ -74,8 +85,9 @@ export function encodeServed(record: ServedRecord): Uint8Array {
   const dense = record.userDense.length + record.itemDense.length;
   const words = 5 * n + record.heads.length + dense + more.length;
   const reads = record.reads ?? noReads;
+  const further = record.itemOffsets.subarray(n);
   const readsAt = aligned(headerBytes + 8 * n + 4 * words);
-  const bytes = new Uint8Array(readsAt + readsBytes(reads));
+  const bytes = new Uint8Array(readsAt + readsBytes(reads) + further.byteLength);
   const view = viewOf(bytes);
   view.setUint8(0, version);
   view.setUint8(1, n === 0 ? 0 : record.heads.length / n);
@@ -92,7 +104,7 @@ export function encodeServed(record: ServedRecord): Uint8Array {
   writeId128(view, 48, record.requestId);
   let at = headerBytes;
   for (const column of [
-    record.itemOffsets,
+    record.itemOffsets.subarray(0, n),
     record.items,
     record.categories,
     record.routes,
@@ -106,7 +118,8 @@ export function encodeServed(record: ServedRecord): Uint8Array {
     bytes.set(new Uint8Array(column.buffer, column.byteOffset, column.byteLength), at);
     at += column.byteLength;
   }
-  writeReads(bytes, readsAt, reads);
+  const offsets = { further, partials: partialsOf(record) };
+  writeReads(bytes.subarray(readsAt), reads, offsets);
   return bytes;
 }
 
@@ -120,39 +133,60 @@ function aligned(at: number): number {
   return (at + 7) & ~7;
 }
 
-function readsBytes({ categories, session }: ServedReads): number {
-  return readsHeaderBytes + 20 * categories.length + 4 * session.length;
+function readsBytes({ categoryOffsets, categories, session }: ServedReads): number {
+  const offsets = categoryOffsets.length + categories.length;
+  return readsHeaderBytes + 8 * offsets + 4 * (categories.length + session.length);
 }
 
-function writeReads(bytes: Uint8Array, from: number, reads: ServedReads): void {
+function writeReads(
+  bytes: Uint8Array,
+  reads: ServedReads,
+  { further, partials }: { further: Float64Array; partials: number },
+): void {
   const view = viewOf(bytes);
-  view.setUint32(from, reads.categories.length, true);
-  view.setUint32(from + 4, reads.session.length, true);
-  view.setFloat64(from + 8, reads.recentOffset, true);
-  view.setFloat64(from + 16, reads.documentsFrom, true);
-  view.setFloat64(from + 24, reads.documentsTo, true);
-  let at = from + readsHeaderBytes;
+  view.setUint16(0, reads.categories.length, true);
+  view.setUint16(2, partials - 1, true);
+  view.setUint32(4, reads.session.length, true);
+  view.setFloat64(8, reads.recentOffset, true);
+  view.setFloat64(16, reads.documentsFrom, true);
+  view.setFloat64(24, reads.documentsTo, true);
+  let at = readsHeaderBytes;
   const { categoryOffsets, pairOffsets, categories, session } = reads;
-  for (const column of [categoryOffsets, pairOffsets, categories, session]) {
+  for (const column of [categoryOffsets, pairOffsets, further, categories, session]) {
     bytes.set(new Uint8Array(column.buffer, column.byteOffset, column.byteLength), at);
     at += column.byteLength;
   }
 }
 
-function readReads(own: Uint8Array<ArrayBuffer>, from: number): ServedReads {
+/** What else was read of a slate of `n`, and its item offsets of the further partitions. */
+function readReads(own: Uint8Array<ArrayBuffer>, from: number, n: number) {
   const view = viewOf(own);
-  const categories = view.getUint32(from, true);
+  const categories = view.getUint16(from, true);
+  const further = view.getUint16(from + 2, true);
   const session = view.getUint32(from + 4, true);
-  const at = from + readsHeaderBytes;
-  return {
+  let at = from + readsHeaderBytes;
+  const doubles = (count: number) => {
+    at += 8 * count;
+    return new Float64Array(own.buffer, at - 8 * count, count);
+  };
+  const reads: ServedReads = {
     recentOffset: view.getFloat64(from + 8, true),
     documentsFrom: view.getFloat64(from + 16, true),
     documentsTo: view.getFloat64(from + 24, true),
-    categoryOffsets: new Float64Array(own.buffer, at, categories),
-    pairOffsets: new Float64Array(own.buffer, at + 8 * categories, categories),
-    categories: new Uint32Array(own.buffer, at + 16 * categories, categories),
-    session: new Uint32Array(own.buffer, at + 20 * categories, session),
+    categoryOffsets: doubles((1 + further) * categories),
+    pairOffsets: doubles(categories),
+    categories: new Uint32Array(own.buffer, at + 8 * further * n, categories),
+    session: new Uint32Array(own.buffer, at + 8 * further * n + 4 * categories, session),
   };
+  return { reads, further: doubles(further * n) };
+}
+
+function joined(a: Float64Array, b: Float64Array): Float64Array {
+  if (b.length === 0) return a;
+  const all = new Float64Array(a.length + b.length);
+  all.set(a);
+  all.set(b, a.length);
+  return all;
 }
 
 export function decodeServed(bytes: Uint8Array): ServedRecord {
@@ -188,5 +222,7 @@ export function decodeServed(bytes: Uint8Array): ServedRecord {
     itemDense: new Float32Array(...take(4 * n * itemDense), n * itemDense),
     moreCategories: new Uint32Array(...take(4 * n * more), n * more),
   };
-  return view.getUint8(0) < 2 ? record : { ...record, reads: readReads(own, aligned(at)) };
+  if (view.getUint8(0) < 2) return record;
+  const { reads, further } = readReads(own, aligned(at), n);
+  return { ...record, itemOffsets: joined(record.itemOffsets, further), reads };
 }

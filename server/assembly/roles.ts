@@ -1,12 +1,16 @@
 import { messageOf, RecError } from "../../models/core/errors.ts";
 import type { IndexGeneration } from "../../models/recall/generation.ts";
 import type { HeadMetrics } from "../../models/training/progressive.ts";
-import type { RoleInit, RoleName } from "../../workers/role-messages.ts";
-import type { Topic } from "../../workers/stores/event-log.ts";
+import {
+  partitionsOf,
+  type RoleInit,
+  type RoleName,
+  type RoleThread,
+} from "../../workers/role-messages.ts";
 import { Supervisor } from "../../workers/supervisor.ts";
 import type { Config } from "../config.ts";
 import type { Log } from "../log.ts";
-import type { Storage } from "./storage.ts";
+import { type Storage, userPartitions } from "./storage.ts";
 
 /** Entry files, spelled out so that a bundler and the tidy test find them. */
 const entries: Readonly<Record<RoleName, URL>> = {
@@ -18,7 +22,7 @@ const entries: Readonly<Record<RoleName, URL>> = {
 
 export const roleNames: readonly RoleName[] = ["windows", "joiner", "trainer", "recall"];
 /** The topic that a role writes; no other thread does. */
-const writes: Readonly<Partial<Record<RoleName, Topic>>> = {
+const writes: Readonly<Partial<Record<RoleName, "commits" | "samples">>> = {
   windows: "commits",
   joiner: "samples",
 };
@@ -33,12 +37,28 @@ export interface RolesOptions {
   readonly onProgressive: (heads: readonly HeadMetrics[]) => void;
 }
 
+/** Call before anything is opened: throws REC_CONFIG_VALUE where a thread would own no partition. */
+export function requireShares(config: Config): void {
+  const partitions = userPartitions(config);
+  const { windowWorkers, joinerWorkers, dataDir } = config;
+  const asked = { WINDOW_WORKERS: windowWorkers, JOINER_WORKERS: joinerWorkers };
+  for (const [path, workers] of Object.entries(asked)) {
+    if (workers <= partitions) continue;
+    const message = `${path} is ${workers}, but ${dataDir} has partitions for ${partitions}`;
+    const fix = `set ${path} to ${partitions} at most, or LOG_PARTITIONS with a new DATA_DIR`;
+    throw new RecError("REC_CONFIG_VALUE", message, { path, fix });
+  }
+}
+
 /** Starts the background threads over opened storage. */
 export function startRoles(options: RolesOptions): Supervisor {
   const { config, storage, log, onGeneration, onProgressive } = options;
   const { state, topics } = storage;
-  const init = (role: RoleName): RoleInit => ({
-    ...{ role, seed, topics, control: storage.log.control, handles: state.handles },
+  const { windowWorkers: windows, joinerWorkers: joiner } = config;
+  const workers = { windows, joiner, trainer: 1, recall: 1 };
+  const init = (of: RoleThread): RoleInit => ({
+    ...{ ...of, workers: workers[of.role] },
+    ...{ seed, topics, control: storage.log.control, handles: state.handles },
     dataDir: config.dataDir,
     eventLogUrl: config.eventLogUrl,
     durability: config.durability,
@@ -51,26 +71,29 @@ export function startRoles(options: RolesOptions): Supervisor {
   const supervisor = new Supervisor({
     init,
     entry: (role) => entries[role],
-    onMessage(role, message) {
+    onMessage(thread, message) {
       if (message.kind === "generation") onGeneration(message.generation);
       if (message.kind === "progressive") onProgressive(message.heads);
-      if (message.kind === "log") log[message.level](message.text, { role });
+      if (message.kind === "log") log[message.level](message.text, { role: thread });
     },
-    onDeath(role, reason) {
+    onDeath(thread, reason) {
       state.metrics.add("rec_roles_restarted_total", 1);
-      log.error("a background thread died and is started again", { role, reason });
+      log.error("a background thread died and is started again", { role: thread, reason });
     },
-    release(role) {
+    release({ role, worker }) {
       const topic = writes[role];
       if (topic === undefined) return;
       try {
-        storage.log.releaseWriter(topic, 0);
+        const own = partitionsOf({ worker, workers: workers[role] }, topics[topic]);
+        for (const partition of own) storage.log.releaseWriter(topic, partition);
       } catch (error) {
         log.warn("the writer of a topic was not released", { topic, reason: messageOf(error) });
       }
     },
   });
-  for (const role of roleNames) supervisor.start(role);
+  for (const role of roleNames) {
+    for (let worker = 0; worker < workers[role]; worker++) supervisor.start({ role, worker });
+  }
   return supervisor;
 }
 

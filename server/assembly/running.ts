@@ -13,6 +13,7 @@ import {
 import type { RankingPool } from "../../workers/ranking/pool.ts";
 import { startRankingPool } from "../../workers/ranking/start.ts";
 import type { RankingWork } from "../../workers/ranking/work.ts";
+import { recordsIn } from "../../workers/stores/read-all.ts";
 import type { Supervisor } from "../../workers/supervisor.ts";
 import { systemClock } from "../../workers/system-clock.ts";
 import type { Config } from "../config.ts";
@@ -23,7 +24,7 @@ import { type Door, serve } from "../http/serve.ts";
 import type { Log } from "../log.ts";
 import { exposition, type Gauges, statusFigures } from "./figures.ts";
 import { RecentQuantiles } from "./recent-quantiles.ts";
-import { startRoles, stopRoles } from "./roles.ts";
+import { requireShares, startRoles, stopRoles } from "./roles.ts";
 import { openStorage, type Storage } from "./storage.ts";
 
 /** A whole server in this process: storage, threads, door. */
@@ -131,8 +132,8 @@ function gaugesOf({ engine, pool, storage, told }: Parts): Gauges {
     progressive: told.progressive,
     queuedRequests: pool.queueLength,
     rankWorkersReplaced: pool.replaced,
-    eventLogEnd: storage.log.endOffset("events", 0),
-    samplesEnd: storage.log.endOffset("samples", 0),
+    eventLogEnd: recordsIn(storage.log, "events"),
+    samplesEnd: recordsIn(storage.log, "samples"),
   };
 }
 
@@ -162,6 +163,7 @@ export async function startServer(config: Config, log: Log): Promise<RunningServ
   if (config.durability === "async") {
     log.warn("DURABILITY=async: a power loss may lose events that were acknowledged");
   }
+  requireShares(config);
   const engine = await engineOf(config, definition, log);
   const storage = await openStorage({
     ...{ definition, clock: systemClock, warn: (text) => log.warn(text) },
@@ -169,6 +171,7 @@ export async function startServer(config: Config, log: Log): Promise<RunningServ
     eventLogUrl: config.eventLogUrl,
     durability: config.durability,
     rankWorkers: config.rankWorkers,
+    logPartitions: config.logPartitions,
   });
   const pool = startRankingPool({
     workers: config.rankWorkers,

@@ -1,11 +1,13 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "../../models/core/clock.ts";
+import { RecError } from "../../models/core/errors.ts";
 import type { RecommenderDefinition } from "../../models/definition/define.ts";
 import { rankerShapeOf } from "../../models/ranking/definition-shape.ts";
 import { createRanker } from "../../models/ranking/ranker.ts";
 import { createSharedState, type SharedState } from "../../workers/shared-state.ts";
 import type { DocumentStore } from "../../workers/stores/document-store.ts";
+import type { Topic } from "../../workers/stores/event-log.ts";
 import {
   lockDataDirectory,
   openCheckpoints,
@@ -21,8 +23,10 @@ export interface StorageOptions {
   readonly dataDir: string;
   readonly eventLogUrl: string;
   readonly durability: "fsync" | "async";
-  /** Partitions of `served`: one for each ranking thread, and at least those that exist. */
+  /** Each writes slates to log partitions of its own. */
   readonly rankWorkers: number;
+  /** Partitions of users; null or absent: those of the folder, 1 in a new one. */
+  readonly logPartitions?: number | null;
   readonly clock: Clock;
   readonly warn: (text: string) => void;
 }
@@ -38,12 +42,34 @@ export interface Storage {
   close(): Promise<void>;
 }
 
+/** Log partitions that a data folder has of a topic. */
+function knownPartitions(dataDir: string, topic: Topic): number {
+  const folder = join(dataDir, "log", topic);
+  return existsSync(folder) ? readdirSync(folder).length : 0;
+}
+
+/**
+ * Partitions of users: fixed when a folder is made, as counters, commits and row offsets are kept
+ * by partition. Throws REC_DATA_DIR_PARTITIONS where others are asked for.
+ */
+export function userPartitions(
+  of: Pick<StorageOptions, "dataDir" | "logPartitions">,
+): number {
+  const { dataDir, logPartitions = null } = of;
+  const known = knownPartitions(dataDir, "events");
+  if (known === 0) return logPartitions ?? 1;
+  if (logPartitions === null || logPartitions === known) return known;
+  const message = `LOG_PARTITIONS is ${logPartitions}, but ${dataDir} was made with ${known}`;
+  const fix = `leave LOG_PARTITIONS out, or set DATA_DIR to a new directory and import into it`;
+  throw new RecError("REC_DATA_DIR_PARTITIONS", message, { path: "LOG_PARTITIONS", fix });
+}
+
 /** A slate that was written by one more thread than there are now must still be read. */
-function topicsOf(dataDir: string, rankWorkers: number) {
-  const folder = join(dataDir, "log", "served");
-  const known = existsSync(folder) ? readdirSync(folder).length : 0;
-  const served = Math.max(rankWorkers, known);
-  return { events: 1, served, samples: 1, items: 1, commits: 1 } as const;
+function topicsOf(options: StorageOptions) {
+  const partitions = userPartitions(options);
+  const known = Math.ceil(knownPartitions(options.dataDir, "served") / partitions);
+  const served = Math.max(options.rankWorkers, known) * partitions;
+  return { events: partitions, served, samples: 1, items: 1, commits: partitions } as const;
 }
 
 /** Names and attributes hang on no definition, so their checkpoints outlive a change of it. */
@@ -54,11 +80,12 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   const { definition, dataDir, eventLogUrl, durability, clock, warn } = options;
   const lock = lockDataDirectory(dataDir);
   try {
-    const topics = topicsOf(dataDir, options.rankWorkers);
+    const topics = topicsOf(options);
     const log = openEventLog(eventLogUrl, { dataDir, topics, durability, clock, report: warn });
     const store = openDocumentStore({ dataDir, report: warn });
     const modelFloats = createRanker(rankerShapeOf(definition)).slotFloats;
-    const state = createSharedState(definition, { dataDir, modelFloats });
+    const partitions = topics.commits;
+    const state = createSharedState(definition, { dataDir, modelFloats, partitions });
     const about = { dataDir, definitionHash: ingestLayout, clock, report: warn };
     const checkpoints = openCheckpoints("ingest", about);
     const ingest = createIngest({

@@ -3,6 +3,7 @@ import type { RankingEngine } from "../../workers/ranking/engine.ts";
 import type { Answer } from "../../workers/ranking/messages.ts";
 import type { SharedState } from "../../workers/shared-state.ts";
 import type { TailedLog } from "../../workers/stores/event-log.ts";
+import { recordsIn } from "../../workers/stores/read-all.ts";
 import type { TrainerRole } from "../../workers/trainer/worker.ts";
 import type { DoorPorts } from "../http/ports.ts";
 import type { IngestAssembly } from "../ingest/create-ingest.ts";
@@ -28,8 +29,8 @@ export function virtualPorts({ engine, ingest, log, state, trainer }: VirtualPar
   const gauges = (): Gauges => ({
     ...{ indexGeneration: 0, queuedRequests: 0, rankWorkersReplaced: 0, trains: true },
     modelVersion: state.slots.current().version,
-    eventLogEnd: log.endOffset("events", 0),
-    samplesEnd: log.endOffset("samples", 0),
+    eventLogEnd: recordsIn(log, "events"),
+    samplesEnd: recordsIn(log, "samples"),
     progressive: trainer.metrics(),
   });
   const ask = async (command: Parameters<TrainerRole["command"]>[0]) =>

@@ -35,8 +35,7 @@ import { memoryFileSystem } from "../../workers/stores/memory-file-system.ts";
 import { openDocumentStore, openEventLog } from "../../workers/stores/open.ts";
 import { makeTrainerRole } from "../../workers/trainer/make.ts";
 import type { SampleLog, TrainerRole } from "../../workers/trainer/worker.ts";
-import { Trending } from "../../workers/windows/trending.ts";
-import { WindowsCore } from "../../workers/windows/windows.ts";
+import { windowsOver } from "../../workers/windows/make.ts";
 import { WindowsRole } from "../../workers/windows/worker.ts";
 import type { DoorPorts } from "../http/ports.ts";
 import { createIngest, type IngestAssembly } from "../ingest/create-ingest.ts";
@@ -64,6 +63,8 @@ export interface VirtualServerOptions {
   readonly warn?: (text: string) => void;
   /** Drops nothing of the log: for a check of all that was served. */
   readonly keepsLog?: boolean;
+  /** Partitions of users, each with a windows role of its own. Default 1. */
+  readonly partitions?: number;
 }
 
 /** Room for a simulated world: address space is cheap, but a seed must not cost gigabytes of it. */
@@ -91,7 +92,8 @@ const stepsMax = 64;
 const reader = 0;
 
 interface Roles {
-  readonly windows: WindowsRole;
+  /** By partition. */
+  readonly windows: readonly WindowsRole[];
   readonly joiner: JoinerRole;
   readonly trainer: TrainerRole;
   readonly recall: RecallRole;
@@ -156,7 +158,7 @@ export class VirtualServer implements RecommenderUnderTest {
   /** Gives each role the turns that are due by then. The clock stands there already. */
   async advanceTo(timeMs: number): Promise<void> {
     const { windows, joiner, trainer, recall, recallEveryMs } = this.#parts;
-    if (!this.#windowsFrozen) await catchUp(windows);
+    if (!this.#windowsFrozen) for (const role of windows) await catchUp(role);
     if (timeMs >= this.#joinerDueMs) {
       this.#joinerDueMs = timeMs + everyMs.joiner;
       if (!this.#weightsFrozen) {
@@ -233,7 +235,9 @@ function requestIdFrom(random: Random): Id128 {
 
 async function openParts(options: VirtualServerOptions): Promise<Parts> {
   const { definition, clock, seed, recallEveryMs = everyMs.recall } = options;
-  const topics = { events: 1, served: 1, samples: 1, items: 1, commits: 1 } as const;
+  const { partitions = 1 } = options;
+  const byUser = { events: partitions, served: partitions, commits: partitions } as const;
+  const topics = { ...byUser, samples: 1, items: 1 } as const;
   const log = openEventLog("embedded:", {
     ...{ dataDir: "/virtual", topics, durability: "async", clock, segmentBytes },
     ...{ fileSystem: memoryFileSystem(), lingerMs: 0 },
@@ -241,7 +245,9 @@ async function openParts(options: VirtualServerOptions): Promise<Parts> {
   });
   const modelFloats = createRanker(rankerShapeOf(definition)).slotFloats;
   const limits = { ...capacities, ...options.capacities };
-  const state = createSharedState(definition, { dataDir: null, modelFloats, limits });
+  const state = createSharedState(definition, {
+    ...{ dataDir: null, modelFloats, limits, partitions },
+  });
   const store = openDocumentStore({ dataDir: null });
   const ingest = createIngest({ definition, state, log, store, clock });
   const generations = new GenerationHolder(reader);
@@ -265,7 +271,8 @@ async function openRoles(options: VirtualServerOptions, stores: Stores) {
   const { definition, clock, seed, publishEvery = 100, warn = () => {} } = options;
   const { state, log, generations } = stores;
   const joiner = new JoinerCore({
-    ...{ definition, clock, partitions: { events: 1, served: 1 } },
+    ...{ definition, clock },
+    partitions: { events: log.partitions("events"), served: log.partitions("served") },
     ...{ rowsMax: joinerRowsMax, dedupIdsMax },
   });
   const { guarded = true, matureMs, samplesThrough } = options;
@@ -310,15 +317,12 @@ function changed(log: TailedLog, change: (sample: Sample, offset: number) => Sam
 async function openWindows(
   { definition, clock }: VirtualServerOptions,
   { state, log }: Stores,
-): Promise<WindowsRole> {
-  const categoriesOf = (itemRow: number, out: Int32Array) =>
-    state.itemAttributes.categoriesOf(itemRow, out);
-  const { trending: table, recent } = state;
-  const trending = new Trending({ table, categoriesOf, listLength: table.length });
-  const core = new WindowsCore({
-    ...{ definition, activity: trending, dedupIdsMax, seen: state.seen },
-    tables: { ...state.windows, pairs: state.userCategoryPairs, recent },
-    partitions: { events: 1, served: 1 },
-  });
-  return WindowsRole.open({ log, core, clock, checkpoints: null, trending });
+): Promise<WindowsRole[]> {
+  const roles: WindowsRole[] = [];
+  for (const partition of state.partials.keys()) {
+    const made = windowsOver({ definition, state, log, dedupIdsMax }, partition);
+    const role = { ...made, log, clock, partition, checkpoints: null };
+    roles.push(await WindowsRole.open(role));
+  }
+  return roles;
 }

@@ -5,15 +5,15 @@ import type { RecommenderDefinition } from "../../models/definition/define.ts";
 import { featureCatalog, rowCells } from "../../models/features/catalog.ts";
 import { updateOffset } from "../../models/features/window.ts";
 import { limits } from "../../models/limits.ts";
-import { decodeServed } from "../../models/training/served.ts";
+import { decodeServed, partialsOf } from "../../models/training/served.ts";
 import { recordOf } from "../../workers/stores/event-log.ts";
-import { readAll } from "../../workers/stores/read-all.ts";
+import { readAll, recordsIn } from "../../workers/stores/read-all.ts";
 import { Differences } from "./differences.ts";
 import { DocumentHistory } from "./document-history.ts";
 import { type ReadableLog, readInOrder, requireWhole, type TakeRecord } from "./ordered-log.ts";
 import { type ReplaySource, WindowsReplay } from "./replay.ts";
 import { type PlainSlate, plainFeatures } from "./slate-features.ts";
-import { type FullRecord, ReadPlan, type SlateReads } from "./slate-reads.ts";
+import { type FullRecord, ReadPlan, SlateReads } from "./slate-reads.ts";
 
 export interface SkewOptions {
   readonly log: ReadableLog;
@@ -86,23 +86,34 @@ class SkewCheck {
     return { ...this.#sums, values, differences: this.#differences };
   }
 
-  /** Reads a stretch of slates, then replays the log past all that they read. */
-  async #pass(partition: number, range: { from: number; to: number }): Promise<void> {
+  /** Reads a stretch of slates, then replays each partition past all that they read of it. */
+  async #pass(logPartition: number, range: { from: number; to: number }): Promise<void> {
+    const { definition, log } = this.#options;
+    const partitions = log.partitions("commits");
+    const width = rowCells(definition);
+    const slates: SlateReads[] = [];
+    await this.#readSlates(logPartition, range, (record) => {
+      slates.push(new SlateReads(record, logPartition % partitions, width));
+    });
+    const known = slates.filter(({ record }) => partialsOf(record) === partitions);
+    for (let partition = 0; partition < partitions; partition++) {
+      await this.#readPartition(partition, known);
+    }
+    for (const slate of slates) {
+      const isRead = slate.left === 0 && partialsOf(slate.record) === partitions;
+      if (isRead) this.#compare(slate);
+      else this.#sums.unexplained += slate.record.items.length;
+    }
+  }
+
+  async #readPartition(partition: number, slates: readonly SlateReads[]): Promise<void> {
     const { definition } = this.#options;
     const length = limits.recentInteractionsPerUser;
     const replay = new WindowsReplay(definition, length, (offset) => plan.advance(offset));
-    const open = new Set<SlateReads>();
-    const plan = new ReadPlan(replay, rowCells(definition), (slate) => {
-      open.delete(slate);
-      this.#compare(slate);
-    });
-    await this.#readSlates(partition, range, (record) => {
-      const slate = plan.add(record);
-      if (slate.left > 0) open.add(slate);
-    });
+    const plan = new ReadPlan(replay, partition, rowCells(definition));
+    for (const slate of slates) plan.add(slate);
     plan.sort();
-    plan.advance(await this.#replay(replay, () => plan.done));
-    for (const { record } of open) this.#sums.unexplained += record.items.length;
+    plan.advance(await this.#replay(partition, replay, () => plan.done));
   }
 
   async #readSlates(
@@ -128,14 +139,16 @@ class SkewCheck {
     }
   }
 
-  /** Returns the offset behind the last update that commits tell of. */
-  async #replay(replay: WindowsReplay, isDone: () => boolean): Promise<number> {
+  /** Returns the offset behind the last update that the partition's commits tell of. */
+  async #replay(
+    partition: number,
+    replay: WindowsReplay,
+    isDone: () => boolean,
+  ): Promise<number> {
     const { log } = this.#options;
     const sources = new Map<string, ReplaySource>();
-    let events = 0;
-    for (let p = 0; p < log.partitions("events"); p++) events += log.endOffset("events", p);
     // Room for all of them in its younger half: it then forgets none.
-    const ids = new RecentIds(2 * (1 + events));
+    const ids = new RecentIds(2 * (1 + recordsIn(log, "events")));
     const take: TakeRecord = ({ topic, partition }, { batch, index, sequence }) => {
       const key = `${topic}/${partition}`;
       const source = sources.get(key) ?? { largestMs: 0 };
@@ -146,7 +159,7 @@ class SkewCheck {
       if (topic === "served") replay.served(source, view, at);
       else if (ids.add(...readId128(view, at + eventAt.id))) replay.event(source, view, at);
     };
-    return updateOffset(await readInOrder(log, take, isDone), 0);
+    return updateOffset(await readInOrder({ log, partition }, take, isDone), 0);
   }
 
   #compare(slate: SlateReads): void {

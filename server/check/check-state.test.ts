@@ -116,7 +116,7 @@ describe("check state", () => {
       });
       while (!role.caughtUp) await role.step();
       const one = (value: number) => Uint32Array.of(value);
-      state.windows.item.apply(
+      state.partials[0]!.item.apply(
         {
           ...{ rows: one(3), counters: Uint8Array.of(1), deltas: one(1), count: 1 },
           ...{ times: Float64Array.of(0), offsets: Float64Array.of(-1), watermarkMs: 1e15 },

@@ -11,7 +11,7 @@ import {
 } from "../../models/training/served-view.ts";
 import type { DocumentKind } from "../../workers/stores/document-store.ts";
 import { type LogBatch, recordOf, type Topic } from "../../workers/stores/event-log.ts";
-import { readAll } from "../../workers/stores/read-all.ts";
+import { readAll, recordsIn } from "../../workers/stores/read-all.ts";
 import { systemClock } from "../../workers/system-clock.ts";
 import { makeWindowsRole } from "../../workers/windows/make.ts";
 import type { Storage } from "../assembly/storage.ts";
@@ -46,8 +46,11 @@ export async function checkState(options: StateCheckOptions): Promise<StateRepor
   const { storage, dataDir, warn } = options;
   const { definition, state, log } = storage;
   const clock = systemClock;
-  const role = await makeWindowsRole({ state, log, definition, dataDir, clock, warn });
-  while (!role.caughtUp) await role.step();
+  for (const partition of state.partials.keys()) {
+    const parts = { state, log, definition, dataDir, clock, warn, partition };
+    const role = await makeWindowsRole(parts);
+    while (!role.caughtUp) await role.step();
+  }
   return await compareState(storage, { shownMax: options.shownMax ?? 20, twice: false });
 }
 
@@ -101,7 +104,7 @@ class StateCheck {
       records: {
         ...{ events: events.rows, served: slates.rows, samples: samples.rows },
         items: this.#storage.log.endOffset("items", 0),
-        commits: this.#storage.log.endOffset("commits", 0),
+        commits: recordsIn(this.#storage.log, "commits"),
       },
     };
   }
@@ -128,12 +131,8 @@ class StateCheck {
 
   /** No id twice; every row is the one that its id has. */
   async #events(): Promise<Compared> {
-    const { log } = this.#storage;
-    const ends = Array.from({ length: log.partitions("events") }, (_, p) =>
-      log.endOffset("events", p),
-    );
     // Room for all of them in its younger half: it then forgets none.
-    const ids = new RecentIds(2 * (1 + ends.reduce((sum, end) => sum + end, 0)));
+    const ids = new RecentIds(2 * (1 + recordsIn(this.#storage.log, "events")));
     let differing = 0;
     const rows = await this.#readTopic("events", (batch, source) => {
       const view = viewOf(batch.data);
@@ -216,7 +215,7 @@ class StateCheck {
   /** One primary sample for each item of a slate. */
   async #samples(): Promise<Compared> {
     const { log } = this.#storage;
-    const keys = new RecentIds(2 * (1 + log.endOffset("samples", 0)));
+    const keys = new RecentIds(2 * (1 + recordsIn(log, "samples")));
     let differing = 0;
     const rows = await this.#readTopic("samples", (batch) => {
       const view = viewOf(batch.data);

@@ -9,6 +9,8 @@ import type { SharedState } from "../../workers/shared-state.ts";
 import type { Compared, Differences } from "./differences.ts";
 import { type RecentOne, WindowsReplay } from "./replay.ts";
 
+type CounterRows = Pick<PaneCounters, "width" | "read">;
+
 const chunkRows = 1_024;
 
 export interface WindowsComparison {
@@ -29,16 +31,22 @@ interface RowPair {
 /** Compares every row's counters of all scopes, and every user's recent sequence. */
 export function compareWindows(parts: WindowsComparison): Compared[] {
   const { state } = parts;
+  const { windows } = state;
   const same = (count: number) =>
     Array.from({ length: count }, (_, row): RowPair => ({ row, replayRow: row }));
   const named = (what: string) => (row: number) => `${what} row ${row}`;
   const user = (row: number) => `user ${JSON.stringify(state.users.id(row))} (row ${row})`;
   const item = (row: number) => `item ${JSON.stringify(state.items.id(row))} (row ${row})`;
   return [
-    compareScope(parts, { scope: "user", pairs: same(state.users.size), name: user }),
-    compareScope(parts, { scope: "item", pairs: same(state.items.size), name: item }),
     compareScope(parts, {
-      ...{ scope: "category", pairs: same(state.categories.size), name: named("category") },
+      ...{ scope: "user", table: windows.user, pairs: same(state.users.size), name: user },
+    }),
+    compareScope(parts, {
+      ...{ scope: "item", table: windows.item, pairs: same(state.items.size), name: item },
+    }),
+    compareScope(parts, {
+      ...{ scope: "category", table: windows.category, name: named("category") },
+      pairs: same(state.categories.size),
     }),
     comparePairs(parts),
     compareRecent(parts, user),
@@ -47,17 +55,22 @@ export function compareWindows(parts: WindowsComparison): Compared[] {
 
 function compareScope(
   parts: WindowsComparison,
-  of: { scope: ScopeName; pairs: readonly RowPair[]; name: (row: number) => string },
+  of: {
+    scope: ScopeName;
+    table: CounterRows;
+    pairs: readonly RowPair[];
+    name: (row: number) => string;
+  },
 ): Compared {
-  const { state, replay, asOfMs, differences } = parts;
-  const { scope, pairs, name } = of;
+  const { replay, asOfMs, differences } = parts;
+  const { scope, table, pairs, name } = of;
   const differing = new Set<number>();
   for (const timeMs of asOfMs) {
     for (let from = 0; from < pairs.length; from += chunkRows) {
       const chunk = pairs.slice(from, from + chunkRows);
-      const found = valuesOf(state.windows[scope], chunk, timeMs, ({ row }) => row);
+      const found = valuesOf(table, chunk, timeMs, ({ row }) => row);
       const want = valuesOf(replay.tables[scope], chunk, timeMs, ({ replayRow }) => replayRow);
-      const { width } = state.windows[scope];
+      const { width } = table;
       for (let i = 0; i < chunk.length; i++) {
         const at = differsAt(found, want, { from: i * width, width });
         if (at < 0 || differing.has(chunk[i]!.row)) continue;
@@ -72,7 +85,7 @@ function compareScope(
 }
 
 function valuesOf(
-  table: PaneCounters,
+  table: CounterRows,
   chunk: readonly RowPair[],
   asOfMs: number,
   rowOf: (pair: RowPair) => number,
@@ -100,25 +113,39 @@ function counterName({ windows, interactions }: RecommenderDefinition, index: nu
 /** Pair rows are numbered as they come, so they are matched by user and category. */
 function comparePairs(parts: WindowsComparison): Compared {
   const { state, replay, differences } = parts;
-  const { userCategoryPairs } = state;
+  const sum = { what: "userCategory counters", rows: 0, differing: 0 };
+  const matched = new Set<number>();
+  for (const partial of state.partials) {
+    const { rows, differing } = comparePartialPairs(parts, partial, matched);
+    sum.rows += rows;
+    sum.differing += differing;
+  }
+  const missing = replay.pairs.size - matched.size;
+  if (missing > 0) differences.add(`${missing} pairs of user and category have no row`);
+  return { ...sum, rows: sum.rows + missing, differing: sum.differing + missing };
+}
+
+/** Notes which of the replay's rows it met: a pair stands in one partition. */
+function comparePartialPairs(
+  parts: WindowsComparison,
+  { pairs: ids, userCategory: table }: SharedState["partials"][number],
+  matched: Set<number>,
+): Compared {
+  const { replay, differences } = parts;
   const key = new Uint32Array(2);
-  const keyOf = (row: number) => {
-    userCategoryPairs.pair(row, key);
-    return WindowsReplay.pairKey(key[0]!, key[1]!);
-  };
-  const pairs = Array.from({ length: userCategoryPairs.size }, (_, row): RowPair => {
-    return { row, replayRow: replay.pairs.get(keyOf(row)) ?? -1 };
-  });
   const name = (row: number) => {
-    userCategoryPairs.pair(row, key);
+    ids.pair(row, key);
     return `user row ${key[0]} x category row ${key[1]}`;
   };
-  const compared = compareScope(parts, { scope: "userCategory", pairs, name });
-  const matched = pairs.filter(({ replayRow }) => replayRow >= 0).length;
-  const missing = replay.pairs.size - matched;
-  if (missing > 0) differences.add(`${missing} pairs of user and category have no row`);
-  const { what, rows, differing } = compared;
-  return { what, rows: rows + missing, differing: differing + missing };
+  const pairs = Array.from({ length: ids.size }, (_, row): RowPair => {
+    ids.pair(row, key);
+    return { row, replayRow: replay.pairs.get(WindowsReplay.pairKey(key[0]!, key[1]!)) ?? -1 };
+  });
+  for (const { row, replayRow } of pairs) {
+    if (matched.has(replayRow)) differences.add(`${name(row)} stands in two partitions`);
+    if (replayRow >= 0) matched.add(replayRow);
+  }
+  return compareScope(parts, { scope: "userCategory", table, pairs, name });
 }
 
 function compareRecent(parts: WindowsComparison, name: (row: number) => string): Compared {

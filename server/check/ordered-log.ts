@@ -31,17 +31,17 @@ export function requireWhole(log: ReadableLog, topics: readonly Topic[]): void {
 }
 
 /**
- * Gives `take` each record in the order in which the windows took them in, until `isDone`; returns
- * the number after the last commit's.
+ * Gives `take` each record of a partition of users in the order in which the windows took them in,
+ * until `isDone`; returns the number after the last commit's.
  */
 export async function readInOrder(
-  log: ReadableLog,
+  { log, partition }: { readonly log: ReadableLog; readonly partition: number },
   take: TakeRecord,
   isDone: () => boolean,
 ): Promise<number> {
   const batches = new Map<string, LogBatch>();
   const commits: WindowsCommit[] = [];
-  await readAll(log, { topic: "commits", partition: 0, offset: 0 }, (batch) => {
+  await readAll(log, { topic: "commits", partition, offset: 0 }, (batch) => {
     for (let i = 0; i < batch.count; i++) commits.push(decodeCommit(recordOf(batch, i)));
   });
   for (const commit of commits) {

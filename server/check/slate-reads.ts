@@ -8,9 +8,14 @@ type ReadScope = (typeof readScopes)[number];
 /** A served record that names the offset of everything that it was made from. */
 export type FullRecord = ServedRecord & { readonly reads: ServedReads };
 
-/** Rows of a slate, as they stood at the offsets that the record names. */
+/**
+ * Rows of a slate, as they stood at the offsets that the record names: the sums over the partitions
+ * of users, each of which is replayed alone.
+ */
 export class SlateReads {
   readonly record: FullRecord;
+  /** The partition that has the user. */
+  readonly partition: number;
   readonly counts: Readonly<Record<ReadScope, Uint32Array>>;
   recent: readonly RecentOne[] = [];
   /** Reads that have not been made yet. */
@@ -18,9 +23,10 @@ export class SlateReads {
   /** A row's last change is not where the record says. */
   offsetDiffers = "";
 
-  constructor(record: FullRecord, width: number) {
+  constructor(record: FullRecord, partition: number, width: number) {
     const { items, reads } = record;
     this.record = record;
+    this.partition = partition;
     this.counts = {
       user: new Uint32Array(width),
       item: new Uint32Array(items.length * width),
@@ -41,47 +47,50 @@ interface PlannedRead {
 }
 
 /**
- * Reads of many slates, made while a replay goes by: each one when every update up to its offset
- * has been applied and none after it. A slate whose last read was made is given to `complete`.
+ * Reads of many slates of one partition's rows, made while a replay of that goes by: each one when
+ * every update up to its offset has been applied and none after it.
  */
 export class ReadPlan {
   readonly #replay: WindowsReplay;
-  readonly #complete: (slate: SlateReads) => void;
+  readonly #partition: number;
   readonly #width: number;
   readonly #reads: PlannedRead[] = [];
+  readonly #cells: Uint32Array;
   readonly #row = new Uint32Array(1);
   readonly #offset = new Float64Array(1);
   #next = 0;
 
-  constructor(replay: WindowsReplay, width: number, complete: (slate: SlateReads) => void) {
+  constructor(replay: WindowsReplay, partition: number, width: number) {
     this.#replay = replay;
+    this.#partition = partition;
     this.#width = width;
-    this.#complete = complete;
+    this.#cells = new Uint32Array(width);
   }
 
-  add(record: FullRecord): SlateReads {
-    const slate = new SlateReads(record, this.#width);
-    const { userRow, items, itemOffsets, userOffset, reads } = record;
+  add(slate: SlateReads): void {
+    const { userRow, items, itemOffsets, userOffset, reads } = slate.record;
     const plan = (scope: ReadScope | null, row: number, at: { offset: number; place: number }) => {
       // -1: the row had taken in nothing, so its values are zeros.
       if (at.offset < 0) return;
       slate.left++;
       this.#reads.push({ slate, scope, row, ...at });
     };
-    if (userRow !== noRow) {
+    const isOwner = slate.partition === this.#partition;
+    if (isOwner && userRow !== noRow) {
       plan("user", userRow, { offset: userOffset, place: 0 });
       plan(null, userRow, { offset: reads.recentOffset, place: 0 });
     }
     for (const [place, row] of items.entries()) {
-      plan("item", row, { offset: itemOffsets[place]!, place });
+      const offset = itemOffsets[this.#partition * items.length + place]!;
+      plan("item", row, { offset, place });
     }
-    for (const [place, row] of reads.categories.entries()) {
-      plan("category", row, { offset: reads.categoryOffsets[place]!, place });
+    const { categories, categoryOffsets, pairOffsets } = reads;
+    for (const [place, row] of categories.entries()) {
+      const offset = categoryOffsets[this.#partition * categories.length + place]!;
+      plan("category", row, { offset, place });
       // The pair's row is only known once the replay comes to it.
-      plan("userCategory", row, { offset: reads.pairOffsets[place]!, place });
+      if (isOwner) plan("userCategory", row, { offset: pairOffsets[place]!, place });
     }
-    if (slate.left === 0) this.#complete(slate);
-    return slate;
   }
 
   /** Every read has been made. */
@@ -105,7 +114,7 @@ export class ReadPlan {
     const { slate } = read;
     if (read.scope === null) this.#readRecent(read);
     else this.#readCounts(read, read.scope);
-    if (--slate.left === 0) this.#complete(slate);
+    slate.left--;
   }
 
   #readRecent({ slate, row, offset }: PlannedRead): void {
@@ -118,8 +127,10 @@ export class ReadPlan {
     const { userRow, asOfMs } = slate.record;
     const pair = () => this.#replay.pairs.get(WindowsReplay.pairKey(userRow, row)) ?? noRow;
     this.#row[0] = scope === "userCategory" ? pair() : row;
-    const out = slate.counts[scope].subarray(place * this.#width, (place + 1) * this.#width);
+    const out = this.#cells;
     this.#replay.tables[scope].read(this.#row, 1, asOfMs, { out, offsets: this.#offset });
+    const sums = slate.counts[scope];
+    for (let i = 0; i < out.length; i++) sums[place * this.#width + i]! += out[i]!;
     if (this.#offset[0] === offset) return;
     slate.offsetDiffers = `${scope} row ${row} changed at ${this.#offset[0]}, not at ${offset}`;
   }

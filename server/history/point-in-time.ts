@@ -63,12 +63,12 @@ export class PointInTime {
       modelFloats: createRanker(rankerShapeOf(definition)).slotFloats,
       limits: capacitiesOf(options),
     });
-    const { users, items, categories, windows, userCategoryPairs, recent } = this.state;
+    const { users, items, categories, partials, recent } = this.state;
     for (const id of known?.users ?? []) users.intern(id);
     for (const id of known?.items ?? []) items.intern(id);
     this.#windows = new WindowsCore({
       ...{ definition, dedupIdsMax, recentLength: recent.length },
-      tables: { ...windows, pairs: userCategoryPairs, recent },
+      tables: { ...partials[0]!, recent },
       partitions: { events: 1, served: 1 },
     });
     this.#memory = new ItemMemory({

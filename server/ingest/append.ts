@@ -6,6 +6,7 @@ import {
   writeEventCategories,
 } from "../../models/core/event.ts";
 import type { AppendOptions, EventLog } from "../../workers/stores/event-log.ts";
+import { partitionOfUser } from "../../workers/stores/partitions.ts";
 
 /** Accepted events become records, and a batch becomes one append for each partition. */
 
@@ -100,7 +101,7 @@ export async function appendEvents(
   }
   const byPartition = Array.from({ length: partitions }, (): Uint8Array[] => []);
   for (let i = 0; i < events.length; i++) {
-    byPartition[events[i]!.userRow % partitions]!.push(records[i]!);
+    byPartition[partitionOfUser(events[i]!.user, partitions)]!.push(records[i]!);
   }
   const appends = byPartition.flatMap((part, partition) =>
     part.length === 0 ? [] : [log.append("events", partition, part, options)],

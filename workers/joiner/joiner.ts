@@ -88,8 +88,8 @@ export class JoinerCore {
     };
     // Slates first: an interaction should find its slate read already.
     this.sources = [
-      ...makeSources("served", partitions.served, marks),
-      ...makeSources("events", partitions.events, marks),
+      ...makeSources("served", partitions, marks),
+      ...makeSources("events", partitions, marks),
     ];
     this.#emittedTo = new Array<number>(partitions.served).fill(0);
     this.#receivedMs = new Float64Array(partitions.events);

@@ -1,10 +1,11 @@
 import type { Clock } from "../../models/core/clock.ts";
 import type { RecommenderDefinition } from "../../models/definition/define.ts";
+import type { InputPartitions } from "../stores/log-source.ts";
 
 export interface JoinerOptions {
   readonly definition: RecommenderDefinition;
   readonly clock: Clock;
-  readonly partitions: { readonly events: number; readonly served: number };
+  readonly partitions: InputPartitions;
   /**
    * A slate's samples leave when the stream is so far past it. Default: once the watermark closes
    * the longest prompt attribution window (2 minutes + the allowed disorder), so that a sample has

@@ -68,7 +68,7 @@ function itemFeatures({ ranked }: FeedContext, index: number, catalog: FeatureCa
 }
 
 function featuresOf({ ranked, user, nowMs }: FeedContext, catalog: FeatureCatalog): FeatureReport {
-  const [userOffset] = user.offset;
+  const userOffset = user.offset;
   return { asOfMs: nowMs, userOffset, user: named(catalog.userNames, ranked.userDense, 0) };
 }
 

@@ -25,8 +25,8 @@ export interface EngineOptions {
   /** Current index generation; `GenerationHolder` fits. */
   readonly generations: Generations;
   readonly log: ServedLog;
-  /** Partition of `served` that this thread alone writes; -1: none. Default 0. */
-  readonly servedPartition?: number;
+  /** Its number among those that write `served`; -1: it writes none. Default 0. */
+  readonly servedWriter?: number;
   readonly documents: Pick<DocumentStore, "getMany">;
   /** Fetch documents while the model runs. Default: yes. */
   readonly detailsPrefetch?: boolean;
@@ -66,7 +66,7 @@ export function createRankingEngine(options: EngineOptions): RankingEngine {
     encoder: new FeatureEncoder(definition),
     ranker: options.ranker ?? nativeRanker(definition),
     routes: recallRoutes(options),
-    servedPartition: options.servedPartition ?? 0,
+    servedWriter: options.servedWriter ?? 0,
     waitsForServed: timer === null,
     prefetches: options.detailsPrefetch ?? true,
     details: new DetailsCache({

@@ -41,7 +41,7 @@ export interface FeedParts {
   readonly routes: readonly RecallSource[];
   readonly generations: Generations;
   readonly log: ServedLog;
-  readonly servedPartition: number;
+  readonly servedWriter: number;
   /** Answer only once readers can see the served record (virtual time). */
   readonly waitsForServed: boolean;
   readonly details: DetailsCache;
@@ -125,7 +125,7 @@ export function feedComponents(parts: FeedParts) {
     slate: slateSelector(parts.random, parts.rules),
     servedRecord: servedRecord({
       ...{ log, clock, metrics },
-      partition: parts.servedPartition,
+      ...{ writer: parts.servedWriter, partitions: state.windows.item.partials },
       waits: parts.waitsForServed,
     }),
     seenRecord: seenRecord(state.seen),

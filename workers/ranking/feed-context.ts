@@ -40,8 +40,8 @@ export const preferredCategoriesMax = 8;
 export class UserState implements Omit<RecallQuery, "userRow" | "generation" | "nowMs"> {
   /** -1: anonymous or unknown. */
   row = -1;
-  /** Log offset that the user's counters had applied, -1 where none. */
-  readonly offset = new Float64Array(1);
+  /** Row offset that the user's counters had applied, -1 where none. */
+  offset = -1;
   /** The same of the recent sequence. */
   readonly recentOffset = new Float64Array(1);
   /** How many of the recent interactions came with the request: the last ones. */
@@ -65,7 +65,7 @@ export class UserState implements Omit<RecallQuery, "userRow" | "generation" | "
 
   reset(): void {
     this.row = -1;
-    this.offset[0] = -1;
+    this.offset = -1;
     this.recentOffset[0] = -1;
     this.sessionCount = 0;
     this.counts.fill(0);
@@ -78,12 +78,13 @@ export class UserState implements Omit<RecallQuery, "userRow" | "generation" | "
 export class Ranked {
   readonly capacity: number;
   readonly itemCounts: Uint32Array;
-  readonly itemOffsets: Float64Array;
+  /** [partition][candidate], the stride is the number of candidates. */
+  itemOffsets: Float64Array;
   readonly distinct: DistinctCategories;
   categoryCounts = new Uint32Array(0);
+  /** [partition][distinct category], the stride is their number. */
   categoryOffsets = new Float64Array(0);
   pairOffsets = new Float64Array(0);
-  pairRows = new Int32Array(0);
   pairCounts = new Uint32Array(0);
   readonly userDense: Float32Array;
   readonly itemDense: Float32Array;
@@ -117,14 +118,19 @@ export class Ranked {
     this.noScores = new Float32Array(capacity);
   }
 
+  /** Room for an offset of each candidate's part in each partition. */
+  reserveOffsets(partials: number): void {
+    const length = this.capacity * partials;
+    if (this.itemOffsets.length < length) this.itemOffsets = new Float64Array(length);
+  }
+
   /** Room for `distinct` categories; grows to what the catalogue needs, then stays. */
-  reserveCategories(distinct: number, cells: number): void {
-    if (this.pairRows.length >= distinct) return;
+  reserveCategories(distinct: number, cells: number, partials: number): void {
+    if (this.pairOffsets.length >= distinct) return;
     const rows = 2 ** Math.ceil(Math.log2(distinct));
-    this.pairRows = new Int32Array(rows);
     this.categoryCounts = new Uint32Array(rows * cells);
     this.pairCounts = new Uint32Array(rows * cells);
-    this.categoryOffsets = new Float64Array(rows);
+    this.categoryOffsets = new Float64Array(rows * partials);
     this.pairOffsets = new Float64Array(rows);
   }
 }

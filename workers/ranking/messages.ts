@@ -175,8 +175,8 @@ export interface BootMessage<Work> {
   readonly channels: ThreadChannels;
   /** Index of the worker. */
   readonly worker: number;
-  /** Its partition of the `served` topic; -1 where a lost thread may still write to that. */
-  readonly servedPartition: number;
+  /** Its number among those that write `served`; -1 where a lost thread may still be that. */
+  readonly servedWriter: number;
   /** First of the reader numbers that the thread may pin model versions with. */
   readonly readerBase: number;
   readonly readers: number;

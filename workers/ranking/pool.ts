@@ -161,7 +161,7 @@ export class RankingPool<Work> {
     Atomics.notify(this.#wakeWords, 0);
   }
 
-  #slot(index: number, failures: number, servedPartition = index): Slot<Work> {
+  #slot(index: number, failures: number, servedWriter = index): Slot<Work> {
     const { entry, clock, work, readersPerWorker } = this.#options;
     const readerBase = this.#freeReaders.shift();
     if (readerBase === undefined) {
@@ -169,7 +169,7 @@ export class RankingPool<Work> {
     }
     const nowMs = clock.nowMs();
     const readers = readersPerWorker;
-    const boot = { worker: index, servedPartition, readerBase, readers, work: work() };
+    const boot = { worker: index, servedWriter, readerBase, readers, work: work() };
     const wakeFrontEnd = this.#wake;
     const lane = new Lane<Work>({ entry, boot, wakeFrontEnd, nowMs, events: this.#events });
     return { lane, startedAtMs: nowMs, failures };
@@ -291,7 +291,7 @@ export class RankingPool<Work> {
     lane.terminate();
   }
 
-  #replace(slot: Slot<Work>, index: number, servedPartition: number): void {
+  #replace(slot: Slot<Work>, index: number, servedWriter: number): void {
     if (this.#stopping) return;
     const { clock } = this.#options;
     const lived = clock.nowMs() - slot.startedAtMs;
@@ -300,7 +300,7 @@ export class RankingPool<Work> {
     const start = () => {
       if (this.#stopping) return;
       this.#replaced++;
-      this.#slots[index] = this.#slot(index, failures, servedPartition);
+      this.#slots[index] = this.#slot(index, failures, servedWriter);
     };
     if (waitMs === 0) start();
     else setTimeout(start, waitMs);

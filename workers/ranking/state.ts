@@ -1,6 +1,7 @@
 import type { GenerationLease } from "../../models/recall/generation.ts";
 import type { PaneValues } from "../../native/index.ts";
 import type { ItemColumns } from "../stores/item-attributes.ts";
+import type { UserPairs } from "../window-partials.ts";
 
 /**
  * What ranking reads and writes of the shared state: the narrow side of the native tables, so
@@ -13,14 +14,16 @@ export interface RowIds {
   id(row: number): string;
 }
 
-export interface PairRows {
-  /** Rows of the pairs (a, bs[i]), -1 where there is none. */
-  findPairs(a: number, bs: Int32Array, count: number, out: Int32Array): void;
-}
-
 /** Raw window counters by row: zeros for row -1. */
 export interface CounterRows {
+  /** Parts that a row is the sum of; offsets are [part][row]. */
+  readonly partials: number;
   read(rows: Int32Array, count: number, asOfMs: number, into: PaneValues): void;
+}
+
+/** The same of a user with categories, one offset a pair. */
+export interface PairCounters {
+  read(of: UserPairs, asOfMs: number, into: PaneValues): void;
 }
 
 /** The last records of a row, oldest first; gives how many, and the row's offset. */
@@ -56,12 +59,11 @@ export interface RankingState {
   readonly users: RowIds;
   readonly items: RowIds;
   readonly categories: RowIds;
-  readonly userCategoryPairs: PairRows;
   readonly windows: {
     readonly user: CounterRows;
     readonly item: CounterRows;
     readonly category: CounterRows;
-    readonly userCategory: CounterRows;
+    readonly userCategory: PairCounters;
   };
   /** The user's last interactions, four words each (models/features/sequence-record.ts). */
   readonly recent: SequenceReader;

@@ -1,6 +1,7 @@
 import { Watermark } from "../../models/core/watermark.ts";
 import type { NeededOffsets } from "./checkpoint-store.ts";
 import type { Topic } from "./event-log.ts";
+import { holdsShare, type PartitionShare, wholeLog } from "./partitions.ts";
 
 /** One partition that a role reads. */
 export interface LogSource {
@@ -11,18 +12,23 @@ export interface LogSource {
   readonly watermark: Watermark;
 }
 
+/** Log partitions of both inputs of a role, and the share of the users that it takes in. */
+export interface InputPartitions {
+  readonly events: number;
+  readonly served: number;
+  /** Default: all. */
+  readonly share?: PartitionShare;
+}
+
 /** Sources of a topic, from their first record on. */
 export function makeSources(
-  topic: Topic,
-  partitions: number,
+  topic: "events" | "served",
+  inputs: InputPartitions,
   marks: { maxDisorderMs: number; futureLeadMs: number },
 ): LogSource[] {
-  return Array.from({ length: partitions }, (_, partition) => ({
-    topic,
-    partition,
-    offset: 0,
-    watermark: new Watermark(marks),
-  }));
+  return Array.from({ length: inputs[topic] }, (_, partition) => partition)
+    .filter((partition) => holdsShare(partition, inputs.share ?? wholeLog))
+    .map((partition) => ({ topic, partition, offset: 0, watermark: new Watermark(marks) }));
 }
 
 /** Where a source stands, as a role's frame or checkpoint keeps it. */

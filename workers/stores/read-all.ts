@@ -1,6 +1,15 @@
-import type { EventLog, LogBatch, LogPoint } from "./event-log.ts";
+import type { EventLog, LogBatch, LogPoint, Topic } from "./event-log.ts";
 
 const readBytes = 8 << 20;
+
+/** Records that a topic ever got, over its partitions. */
+export function recordsIn(log: Pick<EventLog, "partitions" | "endOffset">, topic: Topic): number {
+  let records = 0;
+  for (let partition = 0; partition < log.partitions(topic); partition++) {
+    records += log.endOffset(topic, partition);
+  }
+  return records;
+}
 
 /** Gives `take` every batch of a partition from `from.offset` on; returns how many records. */
 export async function readAll(

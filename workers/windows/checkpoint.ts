@@ -1,8 +1,9 @@
 import { assert } from "../../models/core/assert.ts";
 import { text, utf8 } from "../../models/core/bytes.ts";
 import { RecError } from "../../models/core/errors.ts";
-import { type CheckpointSection, packedBytes, sectionOf } from "../stores/checkpoint-store.ts";
+import { type CheckpointSection, sectionOf } from "../stores/checkpoint-store.ts";
 import { type SavedSource, savedOf, savedSource } from "../stores/log-source.ts";
+import type { RowSet } from "./row-set.ts";
 import type { CounterTable, PackedRows, PairRows, SavedRows } from "./tables.ts";
 import type { WindowsCore } from "./windows.ts";
 
@@ -16,7 +17,7 @@ interface Meta {
   readonly counts: WindowsCore["counts"];
 }
 
-const version = 3;
+const version = 4;
 const scopeNames = ["user", "item", "category", "userCategory"] as const;
 
 type SavedTable = Omit<SavedRows, "clear">;
@@ -28,11 +29,49 @@ function rowsSection(name: string, table: SavedTable, count: number): Checkpoint
   return { name, bytes };
 }
 
-function packedSection(
+/** A table of which other partitions' users have rows too. */
+interface TouchedRows {
+  readonly table: PackedRows;
+  readonly touched: RowSet;
+}
+
+const packedAtOnce = 1_024;
+
+/**
+ * Rows that differ in length: gathered in pieces, as most are far from the longest. A second
+ * section says which rows they are: first row, count and bytes of each run.
+ */
+function packedSections(name: string, { table, touched }: TouchedRows): CheckpointSection[] {
+  const scratch = new Uint8Array(packedAtOnce * table.rowBytes);
+  const pieces: Uint8Array[] = [];
+  const found = touched.runs(packedAtOnce);
+  const runs = new Uint32Array((found.length / 2) * 3);
+  for (let i = 0; 2 * i < found.length; i++) {
+    const [first, count] = [found[2 * i], found[2 * i + 1]];
+    const used = table.save(first, count, scratch);
+    pieces.push(scratch.slice(0, used));
+    runs.set([first, count, used], 3 * i);
+  }
+  return [
+    { name, bytes: Buffer.concat(pieces) },
+    { name: `${name}.runs`, bytes: new Uint8Array(runs.buffer) },
+  ];
+}
+
+function loadPacked(
   name: string,
-  { table, rowsUsed }: { table: PackedRows; rowsUsed: number },
-): CheckpointSection {
-  return { name, bytes: packedBytes(table, rowsUsed) };
+  { table, touched }: TouchedRows,
+  sections: ReadonlyMap<string, Uint8Array>,
+): void {
+  const bytes = sectionOf(sections, name);
+  const runs = new Uint32Array(sectionOf(sections, `${name}.runs`).slice().buffer);
+  let at = 0;
+  for (let i = 0; i < runs.length; i += 3) {
+    const [first, count, length] = runs.subarray(i, i + 3);
+    table.load(first, bytes.subarray(at, at + length));
+    touched.addRun(first, count);
+    at += length;
+  }
 }
 
 /**
@@ -56,8 +95,8 @@ export function saveWindows(core: WindowsCore): CheckpointSection[] {
     { name: "ids.young", bytes: ids.young },
     { name: "ids.old", bytes: ids.old },
     { name: "pairs", bytes: savePairs(core.pairs) },
-    ...(core.recent === null ? [] : [packedSection("recent", core.recent)]),
-    ...(core.seen === null ? [] : [packedSection("seen", core.seen)]),
+    ...(core.recent === null ? [] : packedSections("recent", core.recent)),
+    ...(core.seen === null ? [] : packedSections("seen", core.seen)),
     ...scopeNames.flatMap((name) => {
       const { table, rowsUsed } = core.scopes[name];
       const full = fullRowsOf(table);
@@ -110,9 +149,12 @@ function restorePairs(pairs: PairRows, keys: Uint32Array): void {
   for (let row = 0; row < count; row++) assert(rows[row] === row, "pair rows never change");
 }
 
-/** Forgets what the tables hold: a thread that died may have left more than its checkpoint. */
+/**
+ * Forgets what the counters hold: a thread that died may have left more than its checkpoint. Recent
+ * sequences stay: what a row has taken in is skipped when it comes again, and the table holds other
+ * partitions' users as well.
+ */
 export function clearWindows(core: WindowsCore): void {
-  core.recent?.table.clear();
   for (const name of scopeNames) core.scopes[name].table.clear();
 }
 
@@ -140,12 +182,8 @@ export function restoreWindows(
     old: sectionOf(sections, "ids.old"),
   });
   restorePairs(core.pairs, new Uint32Array(sectionOf(sections, "pairs").slice().buffer));
-  if (core.recent !== null) {
-    core.recent.rowsUsed = core.recent.table.load(0, sectionOf(sections, "recent"));
-  }
-  if (core.seen !== null) {
-    core.seen.rowsUsed = core.seen.table.load(0, sectionOf(sections, "seen"));
-  }
+  if (core.recent !== null) loadPacked("recent", core.recent, sections);
+  if (core.seen !== null) loadPacked("seen", core.seen, sections);
   for (const name of scopeNames) {
     const buffer = core.scopes[name];
     const full = fullRowsOf(buffer.table);

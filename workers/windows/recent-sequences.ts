@@ -3,6 +3,7 @@ import {
   sequenceWords,
   writeSequenceRecord,
 } from "../../models/features/sequence-record.ts";
+import { RowSet } from "./row-set.ts";
 import type { RecordTable } from "./tables.ts";
 
 /**
@@ -10,8 +11,8 @@ import type { RecordTable } from "./tables.ts";
  * They are gathered, so that a native call carries thousands.
  */
 export class RecentSequences {
-  /** Rows that were ever touched: 0 .. rowsUsed - 1. */
-  rowsUsed = 0;
+  /** Rows that were ever touched here: the table holds other partitions' users as well. */
+  readonly touched = new RowSet();
   readonly table: RecordTable;
   readonly #rows: Uint32Array;
   readonly #records: Uint32Array;
@@ -32,7 +33,7 @@ export class RecentSequences {
     offset: number,
   ): void {
     if (this.#count === this.#rows.length) this.flush();
-    if (userRow >= this.rowsUsed) this.rowsUsed = userRow + 1;
+    this.touched.add(userRow);
     this.#rows[this.#count] = userRow;
     this.#offsets[this.#count] = offset;
     writeSequenceRecord(record, this.#records, this.#count++);

@@ -10,6 +10,8 @@ const commitsAtOnce = 1_024;
 export interface RedoOptions {
   readonly log: TailedLog;
   readonly core: WindowsCore;
+  /** Of the role's topic `commits`. */
+  readonly partition: number;
   /** Offset of the first commit that the core has not got. */
   readonly from: number;
   readonly warn: (message: string) => void;
@@ -27,10 +29,10 @@ export class Redo {
   readonly #batches = new Map<LogSource, LogBatch>();
 
   constructor(options: RedoOptions) {
-    const { log, from } = options;
+    const { log, partition, from } = options;
     this.#options = options;
-    this.#to = log.endOffset("commits", 0);
-    this.#next = Math.max(from, log.startOffset("commits", 0));
+    this.#to = log.endOffset("commits", partition);
+    this.#next = Math.max(from, log.startOffset("commits", partition));
   }
 
   get done(): boolean {
@@ -38,7 +40,8 @@ export class Redo {
   }
 
   async step(): Promise<void> {
-    const batch = await this.#options.log.read("commits", 0, this.#next, readBytes);
+    const { log, partition } = this.#options;
+    const batch = await log.read("commits", partition, this.#next, readBytes);
     const count = Math.min(batch.count, commitsAtOnce);
     for (let i = 0; i < count; i++) await this.#take(decodeCommit(recordOf(batch, i)));
     this.#next += count;

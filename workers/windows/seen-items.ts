@@ -1,3 +1,4 @@
+import { RowSet } from "./row-set.ts";
 import type { PackedRows } from "./tables.ts";
 
 /** The shared table of what users have been shown; any thread may write it. */
@@ -22,8 +23,8 @@ const newUserItems = 100;
  */
 export class SeenItems {
   readonly table: SeenTable;
-  /** Rows that were ever touched: 0 .. rowsUsed - 1. */
-  rowsUsed = 0;
+  /** Rows of this partition's users. */
+  readonly touched = new RowSet();
   /** The log is being replayed: slates are noted as well. */
   replaying = true;
   readonly #users = new Uint32Array(capacity);
@@ -43,7 +44,7 @@ export class SeenItems {
   add(userRow: number, itemRow: number): void {
     if (userRow === this.#lastUser && itemRow === this.#lastItem) return;
     if (this.#count === capacity) this.flush();
-    if (userRow >= this.rowsUsed) this.rowsUsed = userRow + 1;
+    this.touched.add(userRow);
     this.#lastUser = userRow;
     this.#lastItem = itemRow;
     this.#users[this.#count] = userRow;
@@ -61,7 +62,7 @@ export class SeenItems {
 
   /** A slate's item for the user; it is in the table already but in a replay. */
   served(userRow: number, itemRow: number): void {
-    if (userRow >= this.rowsUsed) this.rowsUsed = userRow + 1;
+    this.touched.add(userRow);
     if (this.replaying) this.add(userRow, itemRow);
   }
 

@@ -46,7 +46,6 @@ export interface RecordOrder {
 }
 
 export interface RecordTable extends PackedRows {
-  clear(): void;
   /** Record i to row `rows[i]`. */
   pushAll(rows: Uint32Array, records: Uint32Array, count: number, order: RecordOrder): void;
 }

@@ -8,6 +8,14 @@ class Lists {
   readonly rows = new Map<number, number[]>();
   writes = 0;
 
+  read(row: number, out: Uint32Array): number {
+    const items = this.rows.get(row) ?? [];
+    items.forEach((item, i) => {
+      out[2 * i] = item;
+    });
+    return items.length;
+  }
+
   replace(row: number, records: Uint32Array, count: number): void {
     this.writes++;
     this.rows.set(

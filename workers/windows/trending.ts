@@ -6,7 +6,19 @@ import type { ItemActivity } from "./windows.ts";
 /** Where the lists go: row 0 is global, row 1 + c is category c; two words a record. */
 export interface TrendingTable {
   replace(row: number, records: Uint32Array, count: number): void;
+  /** Copies a row's records; gives how many. */
+  read(row: number, out: Uint32Array): number;
 }
+
+/** Rows of an item's counts, `activityColumns` float64 each, that one partition writes. */
+export interface ActivityTable {
+  write(row: number, bytes: Uint8Array): void;
+  /** Zeros where none was written. */
+  read(rows: Int32Array, count: number, out: Uint8Array): void;
+}
+
+/** Clicks, shown, both of the whole life, and the time that the first two are decayed to. */
+const activityColumns = 5;
 
 export interface TrendingOptions {
   readonly table: TrendingTable;
@@ -18,6 +30,8 @@ export interface TrendingOptions {
   readonly touchedMax?: number;
   /** Category lists rewritten by one refresh. */
   readonly listsMax?: number;
+  /** What each partition's items did; `own` is written here. Empty: this partition is alone. */
+  readonly partials?: { readonly tables: readonly ActivityTable[]; readonly own: number };
 }
 
 /** Confidence of the lower bound: one-sided 90 %. */
@@ -45,6 +59,11 @@ export function lowerBound(hits: number, shown: number): number {
  * until something is hot. Each list keeps at most twice `listLength` candidates and is sorted only
  * when one of its items was touched, so the work of a refresh is bounded whatever the number of
  * items.
+ *
+ * Where partitions share the lists, each counts its own users and shows its counts to the others. A
+ * list is rewritten by whichever touched it, from its own candidates and those that stand in it, by
+ * the sums over all partitions. Two that write one list at once may lose a candidate until it is
+ * touched again.
  */
 export class Trending implements ItemActivity {
   readonly #options: Required<TrendingOptions>;
@@ -64,10 +83,19 @@ export class Trending implements ItemActivity {
   readonly #categories = new Int32Array(limits.itemCategoriesMax);
   readonly #records: Uint32Array;
   readonly #score = new Float32Array(1);
+  readonly #own: ActivityTable | null;
+  readonly #others: readonly ActivityTable[];
+  readonly #row = new Float64Array(activityColumns);
 
   constructor(options: TrendingOptions) {
-    this.#options = { halfLifeMs: 3_600_000, touchedMax: 4_096, listsMax: 256, ...options };
+    const { tables, own } = options.partials ?? { tables: [], own: 0 };
+    this.#options = {
+      ...{ halfLifeMs: 3_600_000, touchedMax: 4_096, listsMax: 256 },
+      ...{ partials: { tables, own }, ...options },
+    };
     this.#records = new Uint32Array(2 * options.listLength);
+    this.#own = tables[own] ?? null;
+    this.#others = tables.filter((_, partition) => partition !== own);
   }
 
   shown(itemRow: number, timeMs: number): void {
@@ -107,6 +135,7 @@ export class Trending implements ItemActivity {
     const taken = this.#touched.splice(0, this.#options.touchedMax);
     for (const itemRow of taken) {
       this.#isTouched[itemRow] = 0;
+      this.#show(itemRow);
       this.#offer(0, itemRow);
       const categories = this.#options.categoriesOf(itemRow, this.#categories);
       for (let i = 0; i < categories; i++) this.#offer(1 + this.#categories[i], itemRow);
@@ -117,6 +146,16 @@ export class Trending implements ItemActivity {
       this.#dirty.delete(list);
       this.#write(list);
     }
+  }
+
+  /** Others' lists count what is known of the item here. */
+  #show(itemRow: number): void {
+    if (this.#own === null) return;
+    this.#row.set([
+      ...[this.#clicks[itemRow], this.#shown[itemRow]],
+      ...[this.#lifeClicks[itemRow], this.#lifeShown[itemRow], this.#timeMs[itemRow]],
+    ]);
+    this.#own.write(itemRow, new Uint8Array(this.#row.buffer));
   }
 
   #offer(list: number, itemRow: number): void {
@@ -133,7 +172,8 @@ export class Trending implements ItemActivity {
   /** Keeps and publishes the best of a list, best first. */
   #write(list: number): void {
     const items = this.#lists.get(list) ?? new Set();
-    const scored = [...items].map((itemRow) => ({ itemRow, score: this.scoreOf(itemRow) }));
+    if (this.#others.length > 0) this.#takeListed(list, items);
+    const scored = this.#scored([...items]);
     scored.sort((a, b) => b.score - a.score || a.itemRow - b.itemRow);
     const best = scored.slice(0, this.#options.listLength);
     this.#lists.set(list, new Set(best.map(({ itemRow }) => itemRow)));
@@ -146,12 +186,45 @@ export class Trending implements ItemActivity {
     this.#options.table.replace(list, this.#records, best.length);
   }
 
-  /** Score of an item as of the newest event. */
+  /** What another partition put into the list. */
+  #takeListed(list: number, items: Set<number>): void {
+    const count = this.#options.table.read(list, this.#records);
+    for (let i = 0; i < count; i++) items.add(this.#records[2 * i]);
+  }
+
+  #scored(items: readonly number[]): { readonly itemRow: number; readonly score: number }[] {
+    const columns = this.#others.map((table) => {
+      const out = new Float64Array(items.length * activityColumns);
+      table.read(Int32Array.from(items), items.length, new Uint8Array(out.buffer));
+      return out;
+    });
+    return items.map((itemRow, i) => {
+      const at = i * activityColumns;
+      const parts = columns.map((column) => column.subarray(at, at + activityColumns));
+      return { itemRow, score: this.#scoreWith(itemRow, parts) };
+    });
+  }
+
+  /** Score of an item as of the newest event, by this partition's counts. */
   scoreOf(itemRow: number): number {
-    if (itemRow >= this.#itemsUsed) return 0;
-    const kept = this.#decay(Math.max(0, this.#nowMs - this.#timeMs[itemRow]));
-    const hot = lowerBound(this.#clicks[itemRow] * kept, this.#shown[itemRow] * kept);
-    return hot + lifeWeight * lowerBound(this.#lifeClicks[itemRow], this.#lifeShown[itemRow]);
+    return this.#scoreWith(itemRow, []);
+  }
+
+  #scoreWith(itemRow: number, others: readonly Float64Array[]): number {
+    const known = itemRow < this.#itemsUsed;
+    const kept = known ? this.#decay(Math.max(0, this.#nowMs - this.#timeMs[itemRow])) : 0;
+    let clicks = known ? this.#clicks[itemRow] * kept : 0;
+    let shown = known ? this.#shown[itemRow] * kept : 0;
+    let lifeClicks = known ? this.#lifeClicks[itemRow] : 0;
+    let lifeShown = known ? this.#lifeShown[itemRow] : 0;
+    for (const [theirClicks, theirShown, theirLifeClicks, theirLifeShown, timeMs] of others) {
+      const theirs = this.#decay(Math.max(0, this.#nowMs - timeMs));
+      clicks += theirClicks * theirs;
+      shown += theirShown * theirs;
+      lifeClicks += theirLifeClicks;
+      lifeShown += theirLifeShown;
+    }
+    return lowerBound(clicks, shown) + lifeWeight * lowerBound(lifeClicks, lifeShown);
   }
 
   #grow(rows: number): void {
@@ -196,6 +269,7 @@ export class Trending implements ItemActivity {
     this.#timeMs.set(column("trending.times"));
     for (let row = 0; row < this.#itemsUsed; row++) {
       if (this.#timeMs[row] > this.#nowMs) this.#nowMs = this.#timeMs[row];
+      this.#show(row);
       if (this.#clicks[row] === 0) continue;
       this.#isTouched[row] = 1;
       this.#touched.push(row);

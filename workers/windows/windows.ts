@@ -19,7 +19,7 @@ import {
   servedUserRow,
 } from "../../models/training/served-view.ts";
 import type { LogBatch } from "../stores/event-log.ts";
-import { type LogSource, makeSources } from "../stores/log-source.ts";
+import { type InputPartitions, type LogSource, makeSources } from "../stores/log-source.ts";
 import { emptyCounts, type WindowCounts } from "./counts.ts";
 import { RecentSequences } from "./recent-sequences.ts";
 import { SeenItems, type SeenTable } from "./seen-items.ts";
@@ -29,7 +29,7 @@ import { PairUpdateBuffer, UpdateBuffer } from "./update-buffer.ts";
 export interface WindowsOptions {
   readonly definition: RecommenderDefinition;
   readonly tables: WindowTables;
-  readonly partitions: { readonly events: number; readonly served: number };
+  readonly partitions: InputPartitions;
   readonly activity?: ItemActivity;
   /** Where it is noted what users have met; null: nowhere. */
   readonly seen?: SeenTable;
@@ -121,8 +121,8 @@ export class WindowsCore {
       futureLeadMs: this.#futureLeadMs,
     };
     this.sources = [
-      ...makeSources("events", partitions.events, marks),
-      ...(this.#countsServed ? makeSources("served", partitions.served, marks) : []),
+      ...makeSources("events", partitions, marks),
+      ...(this.#countsServed ? makeSources("served", partitions, marks) : []),
     ];
     this.counts = emptyCounts(definition.windows.length);
   }

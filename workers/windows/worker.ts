@@ -13,6 +13,8 @@ import type { WindowsCore } from "./windows.ts";
 export interface WindowsRoleOptions {
   readonly log: TailedLog;
   readonly core: WindowsCore;
+  /** Partition of users that the core takes in, and of `commits` that the role writes. Default 0. */
+  readonly partition?: number;
   readonly clock: Clock;
   /** Null: the state is rebuilt from the whole log at every start. */
   readonly checkpoints: CheckpointStore | null;
@@ -49,14 +51,14 @@ export class WindowsRole {
   }
 
   #redoFrom(from: number): Redo {
-    const { log, core, warn = () => {} } = this.#options;
-    return new Redo({ log, core, from, warn });
+    const { log, core, partition = 0, warn = () => {} } = this.#options;
+    return new Redo({ log, core, partition, from, warn });
   }
 
   /** Restores the newest checkpoint; `step` then replays what came after it. */
   static async open(options: WindowsRoleOptions): Promise<WindowsRole> {
     // What a dead thread had written and not shown yet is shown: it is part of what to redo.
-    options.log.openWriter("commits", 0);
+    options.log.openWriter("commits", options.partition ?? 0);
     const role = new WindowsRole(options);
     const sections = await options.checkpoints?.load();
     clearWindows(options.core);
@@ -99,7 +101,7 @@ export class WindowsRole {
     const first = Math.max(from, batch.firstOffset);
     const count = batch.firstOffset + batch.count - first;
     const commit = { topic, partition, first, count, sequence: this.core.sequence };
-    await log.append("commits", 0, [encodeCommit(commit)]);
+    await log.append("commits", this.#options.partition ?? 0, [encodeCommit(commit)]);
     this.core.commits++;
     // What was served before this role began to read is noted by nobody else.
     const { seen } = this.core;
@@ -161,23 +163,27 @@ export class WindowsRole {
 }
 
 /**
- * Runs the role, once caught up, until told to stop; `afterStep` sees each step that applied. A
- * refused commit is tried again a little later.
+ * Steps the roles of a thread, each of a partition of its own, once caught up, until told to stop;
+ * `afterStep` sees each step that applied. A refused commit is tried again a little later.
  */
 export async function runWindows(
-  role: WindowsRole,
+  roles: readonly WindowsRole[],
   stop: StopSignal,
-  told: { afterStep: () => void; warn: (message: string) => void },
+  told: { afterStep: (role: WindowsRole) => void; warn: (message: string) => void },
 ): Promise<void> {
-  while (!stop.stopped) {
-    try {
-      if ((await role.step()) === 0) await role.waitForMore(100);
-      else told.afterStep();
-    } catch (error) {
-      if (!(error instanceof RecError)) throw error;
-      told.warn(`windows: ${error.message}`);
-      await stop.sleep(100);
+  const run = async (role: WindowsRole) => {
+    while (!stop.stopped) {
+      try {
+        if ((await role.step()) === 0) await role.waitForMore(100);
+        else told.afterStep(role);
+      } catch (error) {
+        if (!(error instanceof RecError)) throw error;
+        told.warn(`windows: ${error.message}`);
+        await stop.sleep(100);
+      }
     }
-  }
-  await role.close();
+    await role.close();
+  };
+  // Side by side: one's counting goes on while another's commit waits for the disk.
+  await Promise.all(roles.map(run));
 }

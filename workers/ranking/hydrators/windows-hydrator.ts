@@ -17,18 +17,17 @@ export function windowsHydrator(
     name: "windows",
     hydrate({ candidates, attributes, ranked, user, nowMs }) {
       const { rows, count } = candidates;
+      ranked.reserveOffsets(state.windows.item.partials);
       const items = { out: ranked.itemCounts, offsets: ranked.itemOffsets };
       state.windows.item.read(rows, count, nowMs, items);
       const { distinct } = ranked;
       distinct.find(attributes.categories, count);
-      ranked.reserveCategories(distinct.distinct, cells);
-      const { pairRows } = ranked;
+      ranked.reserveCategories(distinct.distinct, cells, state.windows.category.partials);
       const categories = { out: ranked.categoryCounts, offsets: ranked.categoryOffsets };
       state.windows.category.read(distinct.rows, distinct.distinct, nowMs, categories);
-      if (user.row < 0) pairRows.fill(-1, 0, distinct.distinct);
-      else state.userCategoryPairs.findPairs(user.row, distinct.rows, distinct.distinct, pairRows);
+      const ofUser = { userRow: user.row, categories: distinct.rows, count: distinct.distinct };
       const pairs = { out: ranked.pairCounts, offsets: ranked.pairOffsets };
-      state.windows.userCategory.read(pairRows, distinct.distinct, nowMs, pairs);
+      state.windows.userCategory.read(ofUser, nowMs, pairs);
       return undefined;
     },
   };

@@ -54,7 +54,6 @@ export function preferredCategoriesHydrator(
   const cells = rowCells(definition);
   const totals = definition.windows.length * counters;
   const tally = new Tally();
-  const pairRows = new Int32Array(recentMax);
   const pairCounts = new Uint32Array(recentMax * cells);
 
   function tallyRecent({ user }: FeedContext): void {
@@ -71,11 +70,9 @@ export function preferredCategoriesHydrator(
 
   function weighByHistory({ user, nowMs }: FeedContext): void {
     if (user.row < 0 || tally.count === 0) return;
-    state.userCategoryPairs.findPairs(user.row, tally.rows, tally.count, pairRows);
-    state.windows.userCategory.read(pairRows, tally.count, nowMs, {
-      out: pairCounts,
-      offsets: null,
-    });
+    const { rows: categories, count } = tally;
+    const into = { out: pairCounts, offsets: null };
+    state.windows.userCategory.read({ userRow: user.row, categories, count }, nowMs, into);
     for (let i = 0; i < tally.count; i++) {
       let taken = 0;
       for (let c = 0; c < counters; c++) {

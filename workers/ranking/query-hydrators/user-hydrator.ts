@@ -18,6 +18,7 @@ const length = limits.recentInteractionsPerUser;
  */
 export function userHydrator(state: RankingState): QueryHydrator<FeedContext> {
   const row = new Int32Array(1);
+  const offsets = new Float64Array(limits.logPartitionsMax).fill(-1);
   return {
     name: "user",
     essential: true,
@@ -27,7 +28,9 @@ export function userHydrator(state: RankingState): QueryHydrator<FeedContext> {
       user.row = request.user === null ? -1 : state.users.find(request.user);
       if (user.row >= 0) {
         row[0] = user.row;
-        state.windows.user.read(row, 1, nowMs, { out: user.counts, offsets: user.offset });
+        state.windows.user.read(row, 1, nowMs, { out: user.counts, offsets });
+        // One partition owns the user, the others have nothing.
+        user.offset = Math.max(...offsets);
         user.recentCount = state.recent.read(user.row, user.recent, user.recentOffset);
       }
       appendSession(user, request.recent, state.items);

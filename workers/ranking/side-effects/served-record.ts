@@ -7,7 +7,8 @@ import {
   type ServedReads,
   type ServedRecord,
 } from "../../../models/training/served.ts";
-import type { FeedContext } from "../feed-context.ts";
+import { partitionOfUser, servedLogPartition } from "../../stores/partitions.ts";
+import type { FeedContext, FeedRequest } from "../feed-context.ts";
 import type { SideEffect } from "../pipeline/stages.ts";
 import type { Metrics, ServedLog } from "../state.ts";
 
@@ -15,8 +16,10 @@ const perItem = limits.itemCategoriesMax;
 
 export interface ServedParts {
   readonly log: ServedLog;
-  /** Partition of the topic that this thread alone writes. */
-  readonly partition: number;
+  /** This thread's number among those that write slates; -1: it writes none. */
+  readonly writer: number;
+  /** Partitions of users. */
+  readonly partitions: number;
   readonly clock: Clock;
   readonly metrics: Metrics;
   /** Wait until readers can see the record: virtual time goes on only then. */
@@ -28,18 +31,20 @@ export interface ServedParts {
  * others. A slate whose features were left out (late) makes no record, only a count.
  */
 export function servedRecord(parts: ServedParts): SideEffect<FeedContext> {
-  const { log, partition, clock, metrics, waits } = parts;
+  const { log, writer, clock, metrics, waits, partitions } = parts;
   return {
     name: "served-record",
     essential: true,
     applies: ({ candidates }) => candidates.selectedCount > 0,
     perform(context) {
-      if (!context.ranked.encoded || partition < 0) {
+      if (!context.ranked.encoded || writer < 0) {
         metrics.add("rec_ranking_served_lost_total", 1);
         return undefined;
       }
-      const bytes = encodeServed(servedOf(context, clock.nowMs()));
-      const appended = log.append("served", partition, [bytes], { durable: false }).then(
+      const bytes = encodeServed(servedOf(context, clock.nowMs(), partitions));
+      const share = { partition: partitionOf(context.request, partitions), partitions };
+      const to = servedLogPartition(writer, share);
+      const appended = log.append("served", to, [bytes], { durable: false }).then(
         () => metrics.add("rec_ranking_served_records_total", 1),
         // The answer stands without it; training has one slate less.
         () => metrics.add("rec_ranking_served_lost_total", 1),
@@ -47,6 +52,11 @@ export function servedRecord(parts: ServedParts): SideEffect<FeedContext> {
       return waits ? appended : undefined;
     },
   };
+}
+
+/** With all that concerns the user; nobody's slate anywhere. */
+function partitionOf({ user, requestId }: FeedRequest, partitions: number): number {
+  return user === null ? requestId[0] % partitions : partitionOfUser(user, partitions);
 }
 
 /** Rows of `width` values of the selected candidates, in slate order. */
@@ -83,8 +93,20 @@ function moreCategoriesOf({ candidates, attributes }: FeedContext): Uint32Array 
   return out;
 }
 
+/** Of rows `picked` of a column of [partition][row]. */
+function partOffsets(
+  column: Float64Array,
+  of: { partials: number; stride: number; picked: readonly number[] },
+): Float64Array {
+  const { partials, stride, picked } = of;
+  return Float64Array.from({ length: partials * picked.length }, (_, at) => {
+    const partition = Math.floor(at / picked.length);
+    return column[partition * stride + picked[at % picked.length]];
+  });
+}
+
 /** Offsets of what was read beside the items' and the user's counters. */
-function readsOf(context: FeedContext): ServedReads {
+function readsOf(context: FeedContext, partials: number): ServedReads {
   const { candidates, ranked, user } = context;
   const { slots, rows } = ranked.distinct;
   const found = new Set<number>();
@@ -104,17 +126,19 @@ function readsOf(context: FeedContext): ServedReads {
     documentsTo: context.documentsTo,
     session,
     categories: Uint32Array.from(distinct, (slot) => rows[slot]),
-    categoryOffsets: Float64Array.from(distinct, (slot) => ranked.categoryOffsets[slot]),
+    categoryOffsets: partOffsets(ranked.categoryOffsets, {
+      ...{ partials, stride: ranked.distinct.distinct, picked: distinct },
+    }),
     pairOffsets: Float64Array.from(distinct, (slot) => ranked.pairOffsets[slot]),
   };
 }
 
-function servedOf(context: FeedContext, timeMs: number): ServedRecord {
+function servedOf(context: FeedContext, timeMs: number, partials: number): ServedRecord {
   const { request, user, candidates, attributes, ranked } = context;
   const n = candidates.selectedCount;
   const pick = (columnAt: (index: number) => number) =>
     Uint32Array.from({ length: n }, (_, i) => columnAt(candidates.selected[i]));
-  const offset = (i: number) => ranked.itemOffsets[candidates.selected[i]];
+  const picked = Array.from({ length: n }, (_, i) => candidates.selected[i]);
   return {
     requestId: request.requestId,
     userRow: user.row < 0 ? noRow : user.row,
@@ -122,7 +146,7 @@ function servedOf(context: FeedContext, timeMs: number): ServedRecord {
     indexGeneration: context.lease?.generation.generation ?? 0,
     timeMs,
     asOfMs: context.nowMs,
-    userOffset: user.offset[0],
+    userOffset: user.offset,
     userDense: ranked.userDense,
     items: pick((index) => candidates.rows[index]),
     // -1 as a u32 is `noRow`.
@@ -133,8 +157,8 @@ function servedOf(context: FeedContext, timeMs: number): ServedRecord {
     scores: rowsOf(context, ranked.values, 1),
     propensities: candidates.propensities.slice(0, n),
     heads: headsOf(context, ranked.heads.length / ranked.capacity),
-    itemOffsets: Float64Array.from({ length: n }, (_, i) => offset(i)),
+    itemOffsets: partOffsets(ranked.itemOffsets, { partials, stride: candidates.count, picked }),
     itemDense: rowsOf(context, ranked.itemDense, ranked.itemDense.length / ranked.capacity),
-    reads: readsOf(context),
+    reads: readsOf(context, partials),
   };
 }

@@ -1,0 +1,37 @@
+/**
+ * Events and slates are kept by user: all that concerns a user stands in one partition, so that
+ * whoever owns a partition sees everything of its users. Topic `events` has one log partition for
+ * each; `served` has one for each and each thread that writes slates, as a log partition has one
+ * writer.
+ */
+
+/**
+ * Partition of a user's events and slates: FNV-1a (Fowler, Noll and Vo) over the id's UTF-16 units.
+ * By the id and not by the row, as a user's first slate leaves before there is a row.
+ */
+export function partitionOfUser(user: string, partitions: number): number {
+  if (partitions === 1) return 0;
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < user.length; i++) hash = Math.imul(hash ^ user.charCodeAt(i), 0x01000193);
+  // The low bits of short ids hang on their last characters alone.
+  return ((hash ^ (hash >>> 15)) >>> 0) % partitions;
+}
+
+/** Some of the partitions of users: `partition` of `partitions`. */
+export interface PartitionShare {
+  readonly partition: number;
+  readonly partitions: number;
+}
+
+/** Log partition of `served` that a writer puts slates of a partition of users into. */
+export function servedLogPartition(writer: number, { partition, partitions }: PartitionShare) {
+  return writer * partitions + partition;
+}
+
+/** Whether a log partition of `events` or `served` holds users of this share. */
+export function holdsShare(logPartition: number, { partition, partitions }: PartitionShare) {
+  return logPartition % partitions === partition;
+}
+
+/** Everything there is. */
+export const wholeLog: PartitionShare = { partition: 0, partitions: 1 };
