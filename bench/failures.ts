@@ -12,7 +12,9 @@ import { checkStateOf, verify } from "./survival/verify.ts";
 
 const rankWorkers = 2;
 const faults = ["throw", "hang", "exit"] as const;
-const roles = ["windows", "joiner", "trainer", "recall"] as const;
+const roles = ["windows", "windows-1", "joiner", "trainer", "recall"] as const;
+/** Two windows threads share three partitions of users: one owns one, one two. */
+const shares = { LOG_PARTITIONS: "3", WINDOW_WORKERS: "2" };
 const giveUpMs = 30_000;
 const definition = join(import.meta.dir, "survival", "short-attribution.ts");
 
@@ -135,7 +137,7 @@ async function run(context: BenchContext): Promise<Record<string, Figure>> {
   const root = mkdtempSync(join(tmpdir(), "recmaster-failures-"));
   const [dataDir, folder] = [join(root, "data"), join(root, "faults")];
   mkdirSync(folder);
-  const own = { REC_TEST_FAULTS: folder, REC_DEFINITION: definition };
+  const own = { REC_TEST_FAULTS: folder, REC_DEFINITION: definition, ...shares };
   const env = { ...own, RANK_WORKERS: `${rankWorkers}`, LOG_LEVEL: "error" };
   const ledger = new Ledger();
   try {

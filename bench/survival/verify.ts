@@ -6,7 +6,7 @@ import { RecError } from "../../models/core/errors.ts";
 import { decodeDocument, decodeEvent, eventAt } from "../../models/core/event.ts";
 import { servedAt, servedUserRow } from "../../models/training/served-view.ts";
 import { recordOf, type Topic } from "../../workers/stores/event-log.ts";
-import { openDocumentStore, openEventLog } from "../../workers/stores/open.ts";
+import { knownPartitions, openDocumentStore, openEventLog } from "../../workers/stores/open.ts";
 import { readAll } from "../../workers/stores/read-all.ts";
 import type { Ledger } from "./ledger.ts";
 import { titleOf } from "./mixed-load.ts";
@@ -62,18 +62,16 @@ export async function checkStateOf(
   return { exitCode, differing, differingShare, records, output };
 }
 
-const topics: Readonly<Record<Topic, number>> = {
-  ...{ events: 1, served: 8, samples: 1, items: 1, commits: 1 },
-};
-
 /** Holds a folder that nobody uses to what the clients were told. */
 export async function verify(dataDir: string, ledger: Ledger): Promise<Verified> {
+  const known = (topic: Topic) => knownPartitions(dataDir, topic);
+  const topics = { events: known("events"), served: known("served"), items: known("items") };
   const log = openEventLog("embedded:", { dataDir, topics, durability: "async" });
   const times = new Map<string, number>();
   const users: (string | undefined)[] = [];
   const items = new Map<string, number>();
   let slatesOfOthers = 0;
-  const all = async (topic: Topic, take: (record: Uint8Array) => void) => {
+  const all = async (topic: keyof typeof topics, take: (record: Uint8Array) => void) => {
     for (let partition = 0; partition < topics[topic]; partition++) {
       await readAll(log, { topic, partition, offset: 0 }, (batch) => {
         for (let i = 0; i < batch.count; i++) take(recordOf(batch, i));

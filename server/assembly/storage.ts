@@ -1,5 +1,3 @@
-import { existsSync, readdirSync } from "node:fs";
-import { join } from "node:path";
 import type { Clock } from "../../models/core/clock.ts";
 import { RecError } from "../../models/core/errors.ts";
 import type { RecommenderDefinition } from "../../models/definition/define.ts";
@@ -7,8 +5,8 @@ import { rankerShapeOf } from "../../models/ranking/definition-shape.ts";
 import { createRanker } from "../../models/ranking/ranker.ts";
 import { createSharedState, type SharedState } from "../../workers/shared-state.ts";
 import type { DocumentStore } from "../../workers/stores/document-store.ts";
-import type { Topic } from "../../workers/stores/event-log.ts";
 import {
+  knownPartitions,
   lockDataDirectory,
   openCheckpoints,
   openDocumentStore,
@@ -42,19 +40,11 @@ export interface Storage {
   close(): Promise<void>;
 }
 
-/** Log partitions that a data folder has of a topic. */
-function knownPartitions(dataDir: string, topic: Topic): number {
-  const folder = join(dataDir, "log", topic);
-  return existsSync(folder) ? readdirSync(folder).length : 0;
-}
-
 /**
  * Partitions of users: fixed when a folder is made, as counters, commits and row offsets are kept
  * by partition. Throws REC_DATA_DIR_PARTITIONS where others are asked for.
  */
-export function userPartitions(
-  of: Pick<StorageOptions, "dataDir" | "logPartitions">,
-): number {
+export function userPartitions(of: Pick<StorageOptions, "dataDir" | "logPartitions">): number {
   const { dataDir, logPartitions = null } = of;
   const known = knownPartitions(dataDir, "events");
   if (known === 0) return logPartitions ?? 1;

@@ -47,6 +47,30 @@ function slate(log: EventLog, offset: number, change: (record: ServedRecord) => 
   );
 }
 
+test("what was served follows from the log of each partition of users", async () => {
+  const traffic = { seed: 4, minutes: 2, users: 60, items: 200, rate: 3, partitions: 3 };
+  await serveVirtually(traffic, async (log) => {
+    const skew = (of: ReadableLog) => checkSkew({ log: of, definition, slatesAtOnce: 120 });
+    const good = await skew(log);
+    expect(good.differences.shown).toEqual([]);
+    expect(good.differing + good.unexplained + good.unsettled).toBe(0);
+    expect(good.rows).toBeGreaterThan(1_500);
+    const all = log.partitions("events");
+    for (let partition = 0; partition < all; partition++) {
+      expect(log.endOffset("events", partition)).toBeGreaterThan(50);
+      expect(log.endOffset("commits", partition)).toBeGreaterThan(5);
+    }
+
+    // A part of an item's row in another partition than the user's.
+    const part = slate(log, 30, (record) => {
+      const at = record.itemOffsets.findLastIndex((offset) => offset >= 0);
+      const itemOffsets = record.itemOffsets.map((offset, i) => (i === at ? offset - 1 : offset));
+      return { ...record, itemOffsets };
+    });
+    expect((await skew(part)).differing).toBeGreaterThan(0);
+  });
+}, 60_000);
+
 test("what was served follows from the log, and what does not is found", async () => {
   const traffic = { seed: 3, minutes: 2, users: 60, items: 200, rate: 3 };
   await serveVirtually(traffic, async (log) => {

@@ -140,11 +140,7 @@ class SkewCheck {
   }
 
   /** Returns the offset behind the last update that the partition's commits tell of. */
-  async #replay(
-    partition: number,
-    replay: WindowsReplay,
-    isDone: () => boolean,
-  ): Promise<number> {
+  async #replay(partition: number, replay: WindowsReplay, isDone: () => boolean): Promise<number> {
     const { log } = this.#options;
     const sources = new Map<string, ReplaySource>();
     // Room for all of them in its younger half: it then forgets none.

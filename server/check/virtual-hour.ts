@@ -13,6 +13,8 @@ export interface VirtualTraffic {
   readonly items: number;
   /** Slates a second. */
   readonly rate: number;
+  /** Partitions of users. */
+  readonly partitions?: number;
 }
 
 const slatesPerSession = 5;
@@ -23,9 +25,9 @@ export async function serveVirtually<T>(
   traffic: VirtualTraffic,
   look: (log: TailedLog) => Promise<T>,
 ): Promise<T> {
-  const { seed, users, items, minutes } = traffic;
+  const { seed, users, items, minutes, partitions = 1 } = traffic;
   const clock = new ManualClock(startMs);
-  const server = await VirtualServer.open({ definition, clock, seed, keepsLog: true });
+  const server = await VirtualServer.open({ definition, clock, seed, keepsLog: true, partitions });
   try {
     const environment = new Environment({
       world: new World({ seed, startMs, users, items, newItemsPerHour: items }),

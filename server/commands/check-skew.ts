@@ -1,8 +1,7 @@
-import { existsSync, readdirSync } from "node:fs";
-import { join } from "node:path";
 import definition from "../../models/definition/default.ts";
 import { loadDefinition } from "../../workers/load-definition.ts";
-import { lockDataDirectory, openEventLog } from "../../workers/stores/open.ts";
+import type { Topic } from "../../workers/stores/event-log.ts";
+import { knownPartitions, lockDataDirectory, openEventLog } from "../../workers/stores/open.ts";
 import { checkSkew, type SkewReport } from "../check/check-skew.ts";
 import { serveVirtually } from "../check/virtual-hour.ts";
 import { readConfig } from "../config.ts";
@@ -14,6 +13,7 @@ const specs: Readonly<Record<string, OptionSpec>> = {
   rate: { kind: "number", help: "virtual slates per second", default: 1, min: 0.01 },
   users: { kind: "number", help: "virtual users", default: 300, min: 1 },
   items: { kind: "number", help: "virtual items", default: 500, min: 10 },
+  partitions: { kind: "number", help: "virtual users' partitions", default: 1, min: 1, max: 16 },
   seed: { kind: "number", help: "of the virtual users", default: 1, min: 0 },
   differences: { kind: "number", help: "differences that are shown", default: 20, min: 0 },
   json: { kind: "flag", help: "the last line of output is one JSON object" },
@@ -50,6 +50,7 @@ function checkVirtually(options: ParsedOptions, minutes: number): Promise<SkewRe
   const traffic = {
     ...{ minutes, rate: options.number("rate"), seed: options.number("seed") },
     ...{ users: options.number("users"), items: options.number("items") },
+    partitions: options.number("partitions"),
   };
   const shownMax = options.number("differences");
   return serveVirtually(traffic, (log) => checkSkew({ log, definition, shownMax }));
@@ -66,11 +67,10 @@ async function checkFolder(options: ParsedOptions): Promise<SkewReport> {
     ...{ environment: process.env, flags },
   });
   const lock = lockDataDirectory(dataDir);
+  const known = (topic: Topic) => Math.max(1, knownPartitions(dataDir, topic));
   const topics = {
-    events: partitionsOf(dataDir, "events"),
-    served: partitionsOf(dataDir, "served"),
-    items: partitionsOf(dataDir, "items"),
-    commits: partitionsOf(dataDir, "commits"),
+    ...{ events: known("events"), served: known("served") },
+    ...{ items: known("items"), commits: known("commits") },
   };
   const log = openEventLog(eventLogUrl, { dataDir, topics, durability: "async" });
   try {
@@ -82,11 +82,6 @@ async function checkFolder(options: ParsedOptions): Promise<SkewReport> {
     await log.close();
     lock.release();
   }
-}
-
-function partitionsOf(dataDir: string, topic: string): number {
-  const folder = join(dataDir, "log", topic);
-  return existsSync(folder) ? readdirSync(folder).length : 1;
 }
 
 function print(report: SkewReport, tookMs: number, write: Write): void {

@@ -1,4 +1,5 @@
 import { Database } from "bun:sqlite";
+import { existsSync, readdirSync } from "node:fs";
 import { RecError } from "../../models/core/errors.ts";
 import type { CheckpointStore } from "./checkpoint-store.ts";
 import type { DocumentStore } from "./document-store.ts";
@@ -8,6 +9,7 @@ import {
   type SnapshotCheckpointOptions,
   SnapshotCheckpoints,
 } from "./embedded/snapshot-checkpoints.ts";
+import type { Topic } from "./event-log.ts";
 import { realFileSystem } from "./file-system.ts";
 
 /** What each store URL may be. Other schemes come with their adapters. */
@@ -41,6 +43,12 @@ export function openEventLog(url: string, options: EventLogOptions): SegmentLog 
   requireStoreUrl("EVENT_LOG_URL", url);
   const { dataDir, fileSystem = realFileSystem(), ...rest } = options;
   return openSegmentLog({ ...rest, fileSystem, directory: `${dataDir}/log` });
+}
+
+/** Log partitions that a data folder has of a topic; 0 where it has none. */
+export function knownPartitions(dataDir: string, topic: Topic): number {
+  const folder = `${dataDir}/log/${topic}`;
+  return existsSync(folder) ? readdirSync(folder).length : 0;
 }
 
 /**

@@ -106,4 +106,37 @@ describe("trending", () => {
     second.trending.refresh();
     expect(second.lists.rows).toEqual(first.lists.rows);
   });
+
+  test("partitions that share lists count together", () => {
+    const lists = new Lists();
+    const rows = [new Map<number, Uint8Array>(), new Map<number, Uint8Array>()];
+    const tables = rows.map((kept) => ({
+      write: (row: number, bytes: Uint8Array) => void kept.set(row, bytes.slice()),
+      read(items: Int32Array, count: number, out: Uint8Array) {
+        for (let i = 0; i < count; i++) out.set(kept.get(items[i]!) ?? new Uint8Array(40), 40 * i);
+      },
+    }));
+    const categoriesOf = () => 0;
+    const [a, b] = [0, 1].map(
+      (own) =>
+        new Trending({ table: lists, categoriesOf, listLength: 5, partials: { tables, own } }),
+    );
+    // Alone, neither half beats item 2; together they are the surest.
+    feed(a!, 1, { shown: 30, clicks: 20 }, hourMs);
+    feed(a!, 2, { shown: 40, clicks: 27 }, hourMs);
+    a!.refresh();
+    expect(lists.rows.get(0)).toEqual([2, 1]);
+    feed(b!, 1, { shown: 30, clicks: 20 }, hourMs);
+    feed(b!, 3, { shown: 30, clicks: 1 }, hourMs);
+    b!.refresh();
+    expect(lists.rows.get(0)).toEqual([1, 2, 3]);
+    // A new thread of the first knows what the second counted, and its own from a checkpoint.
+    const again = new Trending({
+      ...{ table: lists, categoriesOf, listLength: 5, partials: { tables, own: 0 } },
+    });
+    again.restore(new Map(a!.save().map(({ name, bytes }) => [name, bytes])));
+    feed(again, 4, { shown: 30, clicks: 2 }, hourMs);
+    again.refresh();
+    expect(lists.rows.get(0)).toEqual([1, 2, 4, 3]);
+  });
 });
