@@ -37,7 +37,7 @@ export interface RolesOptions {
   readonly onProgressive: (heads: readonly HeadMetrics[]) => void;
 }
 
-/** Call before anything is opened: throws REC_CONFIG_VALUE where a thread would own no partition. */
+/** Call before anything is opened. Throws REC_CONFIG_VALUE where a thread would own nothing. */
 export function requireShares(config: Config): void {
   const partitions = userPartitions(config);
   const { windowWorkers, joinerWorkers, dataDir } = config;

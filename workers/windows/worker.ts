@@ -13,7 +13,7 @@ import type { WindowsCore } from "./windows.ts";
 export interface WindowsRoleOptions {
   readonly log: TailedLog;
   readonly core: WindowsCore;
-  /** Partition of users that the core takes in, and of `commits` that the role writes. Default 0. */
+  /** Of users, that the core takes in, and of `commits`, that the role writes. Default 0. */
   readonly partition?: number;
   readonly clock: Clock;
   /** Null: the state is rebuilt from the whole log at every start. */
