@@ -33,11 +33,38 @@ describe("config", () => {
     ["EVENT_LOG_URL", "http://x", "allowed: embedded:"],
     ["LOG_LEVEL", "loud", "debug | info"],
     ["HOST", "a b", "address"],
+    ["LOG_RETENTION", "events", "TOPIC=LIMIT"],
+    ["LOG_RETENTION", "event=3d", "TOPIC=LIMIT"],
+    ["LOG_RETENTION", "events=3", "TOPIC=LIMIT"],
+    ["LOG_RETENTION", "events=0d", "TOPIC=LIMIT"],
+    ["LOG_RETENTION", "events=3d,", "TOPIC=LIMIT"],
   ])("%s=%s is refused with what is allowed", (name, value, allowed) => {
     const { message, path } = refusal({ [name]: value });
     expect(path).toBe(name);
     expect(message).toContain(`${name} is "${value}"`);
     expect(message).toContain(allowed);
+  });
+
+  test("retention is read by topic: its own entry wins over that for all", () => {
+    const of = (text: string) =>
+      readConfig({ environment: { LOG_RETENTION: text }, machine }).logRetention;
+    expect(of("")).toEqual({});
+    expect(of("served=20gb+7d")).toEqual({
+      served: {
+        ...{ sizeBytesMax: 20 * 2 ** 30, ageMsMax: 7 * 86_400_000 },
+        heldBy: ["windows", "joiner"],
+      },
+    });
+    const all = of("items=500mb,all=48h");
+    expect(Object.keys(all).toSorted()).toEqual([
+      "commits",
+      "events",
+      "items",
+      "samples",
+      "served",
+    ]);
+    expect(all.items).toEqual({ sizeBytesMax: 500 * 2 ** 20, heldBy: ["ingest"] });
+    expect(all.events?.ageMsMax).toBe(48 * 3_600_000);
   });
 
   test("a wrong flag is named as the flag; unknown flags and missing values stop", () => {

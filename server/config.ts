@@ -1,8 +1,9 @@
 import { RecError } from "../models/core/errors.ts";
 import { limits } from "../models/limits.ts";
-import { type StoreVariable, storeSchemes } from "../workers/stores/open.ts";
+import { type LogRetention, type StoreVariable, storeSchemes } from "../workers/stores/open.ts";
 import { isLoopback, loopbackNames } from "./http/auth.ts";
 import { logLevels } from "./log.ts";
+import { readRetention } from "./log-retention.ts";
 
 /** Settings from the environment and from flags, checked once; a flag wins. */
 
@@ -145,10 +146,20 @@ function roleSettings(machine: Machine) {
       fallback: "20",
       help: "Percent of the time that rebuilding the recall index may take; 100: all of it.",
     }),
+    logRetention: retention(),
     durability: word("DURABILITY", ["fsync", "async"], {
       fallback: "fsync",
       help: "When events are acknowledged: on disk, or once the system has them.",
     }),
+  };
+}
+
+function retention(): Setting<LogRetention> {
+  return {
+    ...naming("LOG_RETENTION"),
+    ...{ fallback: "", allowed: "TOPIC=LIMIT[+LIMIT],... as in all=30d,served=20gb+7d; mb gb h d" },
+    help: "What of the log may be dropped once no start needs it; none: nothing.",
+    read: readRetention,
   };
 }
 
@@ -269,6 +280,7 @@ export function readConfig(sources: ConfigSources): Config {
     joinerEmitAfterMs: take(settings.joinerEmitAfterMs),
     recallRebuildPercent: take(settings.recallRebuildPercent),
     detailsPrefetch: take(settings.detailsPrefetch),
+    logRetention: take(settings.logRetention),
     durability: take(settings.durability),
     logLevel: take(settings.logLevel),
   });

@@ -2,6 +2,7 @@ import type { IndexGeneration } from "../models/recall/generation.ts";
 import type { HeadMetrics } from "../models/training/progressive.ts";
 import type { SharedHandles } from "./shared-state.ts";
 import type { Topics } from "./stores/embedded/control.ts";
+import type { LogRetention } from "./stores/open.ts";
 
 /** Everything that crosses between the main thread and a background role's thread. */
 
@@ -28,6 +29,7 @@ export interface RoleInit extends RoleThread {
   readonly topics: Topics;
   readonly control: SharedArrayBuffer;
   readonly durability: "fsync" | "async";
+  readonly logRetention: LogRetention;
   /** Path of a definition module; null for the default. */
   readonly definitionPath: string | null;
   readonly handles: SharedHandles;

@@ -77,7 +77,10 @@ async function start(init: RoleInit, stop: StopSignal): Promise<RoleContext> {
     init,
     definition,
     state: attachSharedState(init.handles),
-    log: openEventLog(init.eventLogUrl, { dataDir, topics, control, durability, report: warn }),
+    log: openEventLog(init.eventLogUrl, {
+      ...{ dataDir, topics, control, durability, report: warn },
+      retention: init.logRetention,
+    }),
     stop,
     post,
     warn,

@@ -3,10 +3,31 @@ import { nativeObjects } from "../../native/index.ts";
 import { freshnessNames } from "../../workers/freshness.ts";
 import { counterNames, histogramNames, metricHelp } from "../../workers/metrics.ts";
 import type { SharedState } from "../../workers/shared-state.ts";
+import { type EventLog, type Topic, topics } from "../../workers/stores/event-log.ts";
 import { type Gauge, prometheusText } from "../metrics/exposition.ts";
 import type { RecentQuantiles } from "./recent-quantiles.ts";
 
 const names = { counters: counterNames, histograms: histogramNames, help: metricHelp };
+
+/** What a partition of the log holds. */
+export interface LogPosition {
+  readonly topic: Topic;
+  readonly partition: number;
+  readonly startOffset: number;
+  readonly endOffset: number;
+}
+
+type LogOffsets = Pick<EventLog, "partitions" | "startOffset" | "endOffset">;
+
+export function logPositions(log: LogOffsets): LogPosition[] {
+  return topics.flatMap((topic) =>
+    Array.from({ length: log.partitions(topic) }, (_, partition) => ({
+      ...{ topic, partition },
+      startOffset: log.startOffset(topic, partition),
+      endOffset: log.endOffset(topic, partition),
+    })),
+  );
+}
 
 /** What is true now, beside what has been counted. */
 export interface Gauges {
@@ -18,6 +39,7 @@ export interface Gauges {
   readonly rankWorkersReplaced: number;
   readonly eventLogEnd: number;
   readonly samplesEnd: number;
+  readonly log: readonly LogPosition[];
   /** How each head did on the latest samples, before they were learned. */
   readonly progressive: readonly HeadMetrics[];
 }
@@ -36,8 +58,23 @@ export function exposition(state: SharedState, gauges: Gauges): string {
     gauge("rec_native_objects", "Native objects that are not released.", nativeObjects()),
     gauge("rec_events_log_offset", "Events in the log.", gauges.eventLogEnd),
     gauge("rec_joiner_samples_offset", "Samples in the log.", gauges.samplesEnd),
+    ...gauges.log.flatMap(logGauges),
     ...gauges.progressive.flatMap(headGauges),
   ]);
+}
+
+function logGauges({ topic, partition, startOffset, endOffset }: LogPosition): Gauge[] {
+  const labels = { topic, partition: String(partition) };
+  return [
+    {
+      ...{ name: "rec_log_start_offset", value: startOffset, labels },
+      help: "First record that is kept: those before it were dropped (LOG_RETENTION).",
+    },
+    {
+      ...{ name: "rec_log_end_offset", value: endOffset, labels },
+      help: "Records that were ever written.",
+    },
+  ];
 }
 
 /** Progressive validation of one head over its latest samples. */

@@ -62,6 +62,7 @@ export function startRoles(options: RolesOptions): Supervisor {
     dataDir: config.dataDir,
     eventLogUrl: config.eventLogUrl,
     durability: config.durability,
+    logRetention: config.logRetention,
     definitionPath: config.definition === "" ? null : config.definition,
     publishEvery: config.publishEvery,
     trains: config.rankOnnx === "",

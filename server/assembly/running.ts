@@ -22,7 +22,7 @@ import { Gate } from "../http/auth.ts";
 import type { DocumentKindName, Documents, DoorPorts, Models } from "../http/ports.ts";
 import { type Door, serve } from "../http/serve.ts";
 import type { Log } from "../log.ts";
-import { exposition, type Gauges, statusFigures } from "./figures.ts";
+import { exposition, type Gauges, logPositions, statusFigures } from "./figures.ts";
 import { RecentQuantiles } from "./recent-quantiles.ts";
 import { requireShares, startRoles, stopRoles } from "./roles.ts";
 import { openStorage, type Storage } from "./storage.ts";
@@ -74,6 +74,7 @@ function rankingWork(config: Config, storage: Storage, engine: RankEngine): Rank
     topics: storage.topics,
     control: storage.log.control,
     durability: config.durability,
+    logRetention: config.logRetention,
     detailsPrefetch: config.detailsPrefetch === "on",
     seed: 1,
   };
@@ -134,6 +135,7 @@ function gaugesOf({ engine, pool, storage, told }: Parts): Gauges {
     rankWorkersReplaced: pool.replaced,
     eventLogEnd: recordsIn(storage.log, "events"),
     samplesEnd: recordsIn(storage.log, "samples"),
+    log: logPositions(storage.log),
   };
 }
 
@@ -172,6 +174,7 @@ export async function startServer(config: Config, log: Log): Promise<RunningServ
     durability: config.durability,
     rankWorkers: config.rankWorkers,
     logPartitions: config.logPartitions,
+    logRetention: config.logRetention,
   });
   const pool = startRankingPool({
     workers: config.rankWorkers,

@@ -7,6 +7,7 @@ import { createSharedState, type SharedState } from "../../workers/shared-state.
 import type { DocumentStore } from "../../workers/stores/document-store.ts";
 import {
   knownPartitions,
+  type LogRetention,
   lockDataDirectory,
   openCheckpoints,
   openDocumentStore,
@@ -25,6 +26,8 @@ export interface StorageOptions {
   readonly rankWorkers: number;
   /** Partitions of users; null or absent: those of the folder, 1 in a new one. */
   readonly logPartitions?: number | null;
+  /** Default: keeps everything. */
+  readonly logRetention?: LogRetention;
   readonly clock: Clock;
   readonly warn: (text: string) => void;
 }
@@ -71,7 +74,10 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   const lock = lockDataDirectory(dataDir);
   try {
     const topics = topicsOf(options);
-    const log = openEventLog(eventLogUrl, { dataDir, topics, durability, clock, report: warn });
+    const log = openEventLog(eventLogUrl, {
+      ...{ dataDir, topics, durability, clock, report: warn },
+      retention: options.logRetention ?? {},
+    });
     const store = openDocumentStore({ dataDir, report: warn });
     const modelFloats = createRanker(rankerShapeOf(definition)).slotFloats;
     const partitions = topics.commits;

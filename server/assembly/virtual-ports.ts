@@ -7,7 +7,7 @@ import { recordsIn } from "../../workers/stores/read-all.ts";
 import type { TrainerRole } from "../../workers/trainer/worker.ts";
 import type { DoorPorts } from "../http/ports.ts";
 import type { IngestAssembly } from "../ingest/create-ingest.ts";
-import { exposition, type Gauges, statusFigures } from "./figures.ts";
+import { exposition, type Gauges, logPositions, statusFigures } from "./figures.ts";
 import { RecentQuantiles } from "./recent-quantiles.ts";
 
 /** The parts of a server on the calling thread. */
@@ -31,6 +31,7 @@ export function virtualPorts({ engine, ingest, log, state, trainer }: VirtualPar
     modelVersion: state.slots.current().version,
     eventLogEnd: recordsIn(log, "events"),
     samplesEnd: recordsIn(log, "samples"),
+    log: logPositions(log),
     progressive: trainer.metrics(),
   });
   const ask = async (command: Parameters<TrainerRole["command"]>[0]) =>

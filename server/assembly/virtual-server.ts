@@ -301,6 +301,7 @@ function changed(log: TailedLog, change: (sample: Sample, offset: number) => Sam
   return {
     startOffset: (topic, partition) => log.startOffset(topic, partition),
     endOffset: (topic, partition) => log.endOffset(topic, partition),
+    letGo: (reader, points) => log.letGo(reader, points),
     waitForMore: (...args) => log.waitForMore(...args),
     async read(topic, partition, offset, maxBytes) {
       const batch = await log.read(topic, partition, offset, maxBytes);

@@ -13,6 +13,7 @@ import { openDocumentStore, openEventLog } from "../../workers/stores/open.ts";
 import { createIngest } from "./create-ingest.ts";
 
 const topics = { events: 2, items: 1 } as const;
+const retention = { sizeBytesMax: 1, heldBy: ["ingest"] as const };
 const limits = { usersMax: 5_000, itemsMax: 5_000, categoriesMax: 50, userCategoryPairsMax: 100 };
 
 /** What outlives a process: the files of the log, the checkpoints, the documents. */
@@ -36,7 +37,10 @@ async function open(disk: Disk, with_: { checkpoints?: CheckpointStore } = disk)
   const { fileSystem } = disk;
   const said: string[] = [];
   const state = createSharedState(recommender, { dataDir: null, modelFloats: 16, limits });
-  const log = openEventLog("embedded:", { dataDir: "d", topics, fileSystem, segmentBytes: 20_000 });
+  const log = openEventLog("embedded:", {
+    ...{ dataDir: "d", topics, fileSystem, segmentBytes: 4_000 },
+    retention: { events: retention, items: retention },
+  });
   const parts = { definition: recommender, state, log, store: disk.documents() };
   const kept = with_.checkpoints === undefined ? {} : { checkpoints: with_.checkpoints };
   const ingest = createIngest({
@@ -162,4 +166,29 @@ test("a log that lost its end goes on: what comes there is read by the next star
   expect(again.restored.events).toBe(20);
   expect(stateOf(again).names).toEqual(names);
   await again.crash();
+});
+
+test("what retention drops is in the checkpoints; damaged ones are said to have lost it", async () => {
+  const disk = newDisk();
+  const before = await open(disk);
+  for (let round = 0; round < 12; round++) {
+    await send(before, round * 200, 200);
+    await change(before, round);
+    if (round % 3 === 2) await before.ingest.checkpoint();
+  }
+  const dropped = [0, 1].map((partition) => before.log.startOffset("events", partition));
+  expect(Math.min(...dropped, before.log.startOffset("items", 0))).toBeGreaterThan(0);
+  const expected = stateOf(before);
+  await before.crash();
+  const after = await open(disk);
+  expect(stateOf(after)).toEqual(expected);
+  expect(after.said).toEqual([]);
+  await after.crash();
+  const without = await open({ ...disk, documents: newDisk().documents }, {});
+  expect(without.said.map((text) => text.split(" ")[0])).toEqual([
+    "events/0",
+    "events/1",
+    "items/0",
+  ]);
+  await without.crash();
 });

@@ -9,7 +9,7 @@ import {
   sectionOf,
 } from "../../workers/stores/checkpoint-store.ts";
 import type { DocumentStore } from "../../workers/stores/document-store.ts";
-import type { EventLog } from "../../workers/stores/event-log.ts";
+import type { EventLog, LogPoint } from "../../workers/stores/event-log.ts";
 import type { Deduplicator } from "./deduplicate.ts";
 import { documentPartition } from "./documents.ts";
 import type { EventIngest } from "./ingest.ts";
@@ -29,7 +29,7 @@ export interface IngestCheckpointParts extends IngestTables {
   readonly memory: ItemMemory;
   readonly deduplicator: Deduplicator;
   readonly events: Pick<EventIngest, "settle" | "pendingIds">;
-  readonly log: Pick<EventLog, "partitions" | "endOffset" | "flush">;
+  readonly log: Pick<EventLog, "partitions" | "endOffset" | "flush" | "letGo">;
   readonly store: Pick<DocumentStore, "sync">;
   /** How far topic `items` is in the tables. */
   readonly applied: { applied(): number };
@@ -114,9 +114,12 @@ export class IngestCheckpoint {
     const stored = store.sync();
     // What the checkpoint has must outlive it.
     await log.flush();
-    const needed = ends.map((end, p) => [`events/${p}`, end]);
-    const items = Math.min(meta.items, stored);
-    await checkpoints.save(sections, { ...Object.fromEntries(needed), "items/0": items });
+    const needed: LogPoint[] = ends.map((offset, partition) => ({
+      ...{ topic: "events", partition, offset },
+    }));
+    const items = { partition: documentPartition, offset: Math.min(meta.items, stored) };
+    await checkpoints.save(sections, [...needed, { topic: "items", ...items }]);
+    log.letGo("ingest", checkpoints.needed());
   }
 
   /** All at one moment, but for what is read while it is written. */
@@ -148,7 +151,9 @@ export class IngestCheckpoint {
 
   /** Fills the tables, which are empty, from the newest good checkpoint; null without one. */
   async load(): Promise<IngestPoint | null> {
-    const sections = await this.#parts.checkpoints.load();
+    const { checkpoints } = this.#parts;
+    const sections = await checkpoints.load();
+    this.#parts.log.letGo("ingest", checkpoints.needed());
     if (sections === null) return null;
     const meta: Meta = JSON.parse(text(sectionOf(sections, "meta")));
     const { memory, deduplicator, log } = this.#parts;

@@ -1,8 +1,8 @@
 import { RecError } from "../../models/core/errors.ts";
 import type { StopSignal } from "../loop.ts";
-import { recordOf, type TailedLog } from "../stores/event-log.ts";
+import { type LogPoint, recordOf, type TailedLog } from "../stores/event-log.ts";
 import type { LogSource } from "../stores/log-source.ts";
-import { decodeFrame, encodeFrame } from "./frame.ts";
+import { decodeFrame, encodeFrame, type JoinerFrame } from "./frame.ts";
 import type { JoinerCore } from "./joiner.ts";
 import type { LateSample } from "./samples.ts";
 
@@ -17,6 +17,12 @@ export interface JoinerRoleOptions {
   readonly commitEveryRecords?: number;
 }
 
+interface Commit {
+  readonly samples: Uint8Array[];
+  readonly frame: Uint8Array;
+  readonly rebuildFrom: readonly LogPoint[];
+}
+
 /**
  * Reads slates and events, calls the core, commits samples with the frame that stands for them.
  * Steppable: it has no timer of its own. After a failed commit `step` tries the same commit again
@@ -25,7 +31,9 @@ export interface JoinerRoleOptions {
 export class JoinerRole {
   readonly core: JoinerCore;
   readonly #options: JoinerRoleOptions;
-  #unsent: { samples: Uint8Array[]; frame: Uint8Array } | null = null;
+  #unsent: Commit | null = null;
+  /** What the frame before the newest rebuilds from: the newest may turn out to be damaged. */
+  #neededBefore: readonly LogPoint[] = [];
   #sinceCommit = 0;
 
   private constructor(options: JoinerRoleOptions) {
@@ -112,7 +120,8 @@ export class JoinerRole {
       if (sample !== null) samples.push(sample);
     }
     if (samples.length === 0 && this.#sinceCommit < commitEveryRecords) return;
-    this.#unsent = { samples, frame: encodeFrame(this.core.frame()) };
+    const frame = this.core.frame();
+    this.#unsent = { samples, frame: encodeFrame(frame), rebuildFrom: this.#pointsOf(frame) };
     await this.#send();
   }
 
@@ -130,10 +139,22 @@ export class JoinerRole {
   async #send(): Promise<void> {
     const { log, partition = 0 } = this.#options;
     if (this.#unsent === null) return;
-    const { samples, frame } = this.#unsent;
+    const { samples, frame, rebuildFrom } = this.#unsent;
     await log.append("samples", partition, samples, { frame });
+    this.#letGo(rebuildFrom);
     this.#unsent = null;
     this.#sinceCommit = 0;
+  }
+
+  #pointsOf({ rebuildFrom }: JoinerFrame): LogPoint[] {
+    return this.core.sources.map(({ topic, partition }, i) => {
+      return { topic, partition, offset: rebuildFrom[i]! };
+    });
+  }
+
+  #letGo(rebuildFrom: readonly LogPoint[]): void {
+    this.#options.log.letGo("joiner", this.#neededBefore);
+    this.#neededBefore = rebuildFrom;
   }
 
   /** Returns once a source has more, or after `timeoutMs`. */

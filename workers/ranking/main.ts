@@ -28,7 +28,8 @@ async function build(boot: BootMessage<RankingWork>): Promise<CallHandler> {
   const { dataDir, topics, control, durability, eventLogUrl } = work;
   const definition = await loadDefinition(work.definitionPath);
   const state = attachSharedState(work.handles);
-  const log = openEventLog(eventLogUrl, { dataDir, topics, control, durability });
+  const retention = work.logRetention;
+  const log = openEventLog(eventLogUrl, { dataDir, topics, control, durability, retention });
   const documents = openDocumentStore({ dataDir, readOnly: true });
   const generations = new GenerationHolder(readerBase);
   const options = {

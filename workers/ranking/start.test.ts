@@ -30,6 +30,7 @@ test("real threads answer over shared state and record what they served", async 
     work: {
       ...{ definitionPath: null, handles: state.handles, eventLogUrl: "embedded:", dataDir },
       ...{ topics, control: log.control, durability: "async", detailsPrefetch: true, seed: 1 },
+      logRetention: {},
       engine: { kind: "native" },
     },
     clock: systemClock,

@@ -1,5 +1,6 @@
 import type { SharedHandles } from "../shared-state.ts";
 import type { Topics } from "../stores/embedded/control.ts";
+import type { LogRetention } from "../stores/open.ts";
 import type { RankEngine } from "./open-ranker.ts";
 
 /** What a ranking thread needs to open the same state and the same log; plain data. */
@@ -12,6 +13,7 @@ export interface RankingWork {
   readonly topics: Topics;
   readonly control: SharedArrayBuffer;
   readonly durability: "fsync" | "async";
+  readonly logRetention: LogRetention;
   /** Documents of likely items are fetched while the model runs. */
   readonly detailsPrefetch: boolean;
   readonly engine: RankEngine;

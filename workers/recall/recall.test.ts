@@ -274,7 +274,7 @@ describe("recall role", () => {
     await before.role.close();
     const sections = new Map((await setup.checkpoints.load()) ?? []);
     sections.set("generation.neighbours", sections.get("generation.neighbours")!.slice().fill(99));
-    const damaged = { load: async () => sections, save: async () => {} };
+    const damaged = { load: async () => sections, save: async () => {}, needed: () => [] };
     const after = await open({ ...setup, checkpoints: damaged });
     expect(after.published).toEqual([]);
     expect(after.role.core.offsets).toEqual([0, 0]);

@@ -7,7 +7,7 @@ import type { InteractionWeights } from "../../models/recall/interaction-weights
 import type { StopSignal } from "../loop.ts";
 import type { CounterName, HistogramName } from "../metrics.ts";
 import type { CheckpointStore } from "../stores/checkpoint-store.ts";
-import type { LogBatch, TailedLog } from "../stores/event-log.ts";
+import type { LogBatch, LogPoint, TailedLog } from "../stores/event-log.ts";
 import { RecallCore, type RecallCoreOptions } from "./recall-core.ts";
 
 export interface RecallRoleOptions {
@@ -47,6 +47,7 @@ export class RecallRole {
   static async open(options: RecallRoleOptions): Promise<RecallRole> {
     const role = new RecallRole(options);
     const sections = await options.checkpoints?.load();
+    options.log.letGo("recall", options.checkpoints?.needed() ?? []);
     if (!sections) return role;
     try {
       role.core.restore(sections);
@@ -134,15 +135,18 @@ export class RecallRole {
   async checkpoint(): Promise<void> {
     this.#savedAtMs = this.#options.clock.nowMs();
     this.#savedGeneration = this.core.current?.generation ?? 0;
-    const needed = this.core.offsets.map((offset, partition) => [`events/${partition}`, offset]);
-    await this.#options.checkpoints?.save(this.core.save(), Object.fromEntries(needed));
+    const { checkpoints, log } = this.#options;
+    if (checkpoints === null) return;
+    await checkpoints.save(this.core.save(), this.#points());
+    log.letGo("recall", checkpoints.needed());
+  }
+
+  #points(): LogPoint[] {
+    return this.core.offsets.map((offset, partition) => ({ topic: "events", partition, offset }));
   }
 
   async waitForMore(timeoutMs: number): Promise<void> {
-    const points = this.core.offsets.map((offset, partition) => {
-      return { topic: "events" as const, partition, offset };
-    });
-    await this.#options.log.waitForAny(points, timeoutMs);
+    await this.#options.log.waitForAny(this.#points(), timeoutMs);
   }
 
   /** Waits for a checkpoint under way, writes the last one, gives the graphs back. */

@@ -1,4 +1,5 @@
 import { RecError } from "../../models/core/errors.ts";
+import type { LogPoint } from "./event-log.ts";
 
 /** Bytes that are made while they are written, in order: never all of them in memory at once. */
 export interface SlicedBytes {
@@ -17,21 +18,26 @@ export interface SlicedSection {
   readonly bytes: SlicedBytes;
 }
 
-/** Offsets by `topic/partition`: a start from the checkpoint reads the log from there. */
-export type NeededOffsets = Readonly<Record<string, number>>;
-
 /**
  * Where a role keeps a state now and then, so that a restart replays little. All sections are kept
  * or none; a checkpoint that cannot be read counts as absent, and the previous good one is loaded.
  */
 export interface CheckpointStore {
-  /** Resolves once the checkpoint would survive a power loss. One save at a time. */
+  /**
+   * Resolves once the checkpoint would survive a power loss. One save at a time. A start from it
+   * reads the log from the points `needed`.
+   */
   save(
     sections: readonly (CheckpointSection | SlicedSection)[],
-    needed: NeededOffsets,
+    needed: readonly LogPoint[],
   ): Promise<void>;
   /** The newest good checkpoint by section name, the caller's own; null where there is none. */
   load(): Promise<ReadonlyMap<string, Uint8Array> | null>;
+  /**
+   * What a start from the newest or from the one before would read: nothing before it. Empty while
+   * there are no two.
+   */
+  needed(): LogPoint[];
 }
 
 export function sectionOf(sections: ReadonlyMap<string, Uint8Array>, name: string): Uint8Array {
@@ -75,11 +81,21 @@ function wholeOf(bytes: Uint8Array | SlicedBytes): Uint8Array {
 /** Keeps the newest checkpoint in memory: for simulation and tests. */
 export class MemoryCheckpointStore implements CheckpointStore {
   #sections: ReadonlyMap<string, Uint8Array> | null = null;
+  /** Newest first. */
+  #needed: (readonly LogPoint[])[] = [];
   saves = 0;
 
-  async save(sections: readonly (CheckpointSection | SlicedSection)[]): Promise<void> {
+  async save(
+    sections: readonly (CheckpointSection | SlicedSection)[],
+    needed: readonly LogPoint[],
+  ): Promise<void> {
     this.#sections = new Map(sections.map(({ name, bytes }) => [name, wholeOf(bytes)]));
+    this.#needed = [needed, ...this.#needed].slice(0, 2);
     this.saves++;
+  }
+
+  needed(): LogPoint[] {
+    return this.#needed.length < 2 ? [] : [...(this.#needed[1] ?? [])];
   }
 
   async load(): Promise<ReadonlyMap<string, Uint8Array> | null> {

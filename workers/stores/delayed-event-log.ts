@@ -1,6 +1,13 @@
 import { RecError } from "../../models/core/errors.ts";
 import type { Random } from "../../models/core/random.ts";
-import type { AppendOptions, LogBatch, LogPoint, TailedLog, Topic } from "./event-log.ts";
+import type {
+  AppendOptions,
+  LogBatch,
+  LogPoint,
+  LogReader,
+  TailedLog,
+  Topic,
+} from "./event-log.ts";
 
 /** Where time passes: a simulation passes its own. */
 export type Sleep = (ms: number) => Promise<void>;
@@ -92,6 +99,10 @@ export class DelayedEventLog implements TailedLog {
 
   async waitForAny(points: readonly LogPoint[], timeoutMs: number): Promise<void> {
     await this.#below.waitForAny(points, timeoutMs);
+  }
+
+  letGo(reader: LogReader, points: readonly LogPoint[]): void {
+    this.#below.letGo(reader, points);
   }
 
   openWriter(topic: Topic, partition: number): void {

@@ -91,6 +91,8 @@ export class FakeEventLog implements TailedLog {
     }
   }
 
+  letGo(): void {}
+
   openWriter(): void {}
 
   async lastFrame(topic: Topic, partition: number): Promise<Uint8Array | null> {

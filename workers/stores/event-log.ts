@@ -1,7 +1,12 @@
 /** The event log's port. Embedded: checksummed segment files. Past one machine: Kafka, by URL. */
 
 /** `commits`: what the windows role took in, in order (workers/windows/commit.ts). */
-export type Topic = "events" | "served" | "samples" | "items" | "commits";
+export const topics = ["events", "served", "samples", "items", "commits"] as const;
+export type Topic = (typeof topics)[number];
+
+/** Who reads the log again at a start, from what it has kept of it. */
+export const logReaders = ["ingest", "windows", "joiner", "recall", "trainer"] as const;
+export type LogReader = (typeof logReaders)[number];
 
 /** Records `firstOffset .. firstOffset + count` of one partition, in one buffer. */
 export interface LogBatch {
@@ -56,6 +61,11 @@ export interface EventLog {
   endOffset(topic: Topic, partition: number): number;
   /** Resolves once `endOffset` > `offset`, or after `timeoutMs`. */
   waitForMore(topic: Topic, partition: number, offset: number, timeoutMs: number): Promise<void>;
+  /**
+   * The reader will not ask for what stands before these points, even where the newest of what it
+   * keeps turns out to be damaged. Retention that it holds back may drop it.
+   */
+  letGo(reader: LogReader, points: readonly LogPoint[]): void;
   /** The newest frame of a partition that this process writes; null where there is none. */
   lastFrame(topic: Topic, partition: number): Promise<Uint8Array | null>;
   /** Everything appended so far is on disk. */

@@ -1,5 +1,4 @@
 import { Watermark } from "../../models/core/watermark.ts";
-import type { NeededOffsets } from "./checkpoint-store.ts";
 import type { Topic } from "./event-log.ts";
 import { holdsShare, type PartitionShare, wholeLog } from "./partitions.ts";
 
@@ -48,10 +47,4 @@ export function savedOf(saved: readonly SavedSource[], source: LogSource): Saved
   return saved.find(
     ({ topic, partition }) => topic === source.topic && partition === source.partition,
   );
-}
-
-/** What a checkpoint at these sources needs of the log. */
-export function offsetsOf(sources: readonly LogSource[]): NeededOffsets {
-  const entries = sources.map(({ topic, partition, offset }) => [`${topic}/${partition}`, offset]);
-  return Object.fromEntries(entries);
 }

@@ -4,6 +4,7 @@ import { RecError } from "../../models/core/errors.ts";
 import type { CheckpointStore } from "./checkpoint-store.ts";
 import type { DocumentStore } from "./document-store.ts";
 import { openDocuments } from "./embedded/documents.ts";
+import type { Retention } from "./embedded/retention.ts";
 import { openSegmentLog, type SegmentLog, type SegmentLogOptions } from "./embedded/segment-log.ts";
 import {
   type SnapshotCheckpointOptions,
@@ -32,6 +33,10 @@ export function requireStoreUrl(variable: StoreVariable, url: string): void {
     { path: variable, fix: `set ${variable} to ${allowed.join(" or ")}` },
   );
 }
+
+export type { Retention };
+/** What of each topic may be dropped; nothing of those that are not named. */
+export type LogRetention = Readonly<Partial<Record<Topic, Retention>>>;
 
 export interface EventLogOptions extends Omit<SegmentLogOptions, "directory" | "fileSystem"> {
   readonly dataDir: string;
@@ -69,14 +74,17 @@ export function lockDataDirectory(dataDir: string): { release(): void } {
   return { release: () => database.close() };
 }
 
+export interface CheckpointOptions extends Omit<SnapshotCheckpointOptions, "files" | "directory"> {
+  readonly dataDir: string;
+  /** Default: the real ones. */
+  readonly files?: SnapshotCheckpointOptions["files"];
+}
+
 /** The checkpoints that `name` keeps beside the log. */
-export function openCheckpoints(
-  name: string,
-  options: { dataDir: string } & Omit<SnapshotCheckpointOptions, "files" | "directory">,
-): CheckpointStore {
-  const { dataDir, ...rest } = options;
+export function openCheckpoints(name: string, options: CheckpointOptions): CheckpointStore {
+  const { dataDir, files = realFileSystem(), ...rest } = options;
   const directory = `${dataDir}/checkpoints/${name}`;
-  return new SnapshotCheckpoints({ ...rest, files: realFileSystem(), directory });
+  return new SnapshotCheckpoints({ ...rest, files, directory });
 }
 
 /** Documents of items and users: beside the log, or in memory where `dataDir` is null. */

@@ -103,6 +103,13 @@ export class ModelSnapshots {
     return true;
   }
 
+  /** Samples that the newest or the one before goes on from; 0 while there are no two. */
+  get neededOffset(): number {
+    const [newest, before] = this.list();
+    if (newest === undefined || before === undefined) return 0;
+    return Math.min(...[newest, before].map(({ offsets }) => offsets["samples/0"] ?? 0));
+  }
+
   /** The version to roll back to: what the newest was trained on from; null where none is kept. */
   get before(): number | null {
     const manifests = this.list();

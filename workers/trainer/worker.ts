@@ -12,7 +12,10 @@ import type { BatchOutcome, OnlineTrainer } from "./trainer.ts";
 import { WeightsFreshness } from "./weights-freshness.ts";
 
 /** What is read of the log. */
-export type SampleLog = Pick<TailedLog, "startOffset" | "endOffset" | "read" | "waitForMore">;
+export type SampleLog = Pick<
+  TailedLog,
+  "startOffset" | "endOffset" | "read" | "waitForMore" | "letGo"
+>;
 
 export interface TrainerRoleOptions {
   readonly log: SampleLog;
@@ -55,6 +58,7 @@ export class TrainerRole {
     const role = new TrainerRole(options);
     const { trainer, snapshots } = options;
     snapshots?.restoreNewest(trainer);
+    role.#letGo();
     role.#savedOffset = trainer.offset;
     await role.#unpinned(() => trainer.resume());
     return role;
@@ -148,10 +152,17 @@ export class TrainerRole {
     try {
       snapshots?.save(trainer, clock.nowMs());
       this.#savedOffset = trainer.offset;
+      this.#letGo();
     } catch (error) {
       if (!(error instanceof RecError)) throw error;
       warn(`trainer: no snapshot was written: ${error.message}`);
     }
+  }
+
+  #letGo(): void {
+    const { log, snapshots, rests } = this.#options;
+    const offset = rests === true ? Number.MAX_SAFE_INTEGER : (snapshots?.neededOffset ?? 0);
+    log.letGo("trainer", [{ topic: "samples", partition: 0, offset }]);
   }
 
   /** Answers a command of the models' routes with JSON text. */

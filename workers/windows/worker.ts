@@ -2,8 +2,8 @@ import type { Clock } from "../../models/core/clock.ts";
 import { messageOf, RecError } from "../../models/core/errors.ts";
 import type { StopSignal } from "../loop.ts";
 import type { CheckpointStore } from "../stores/checkpoint-store.ts";
-import type { TailedLog } from "../stores/event-log.ts";
-import { type LogSource, offsetsOf } from "../stores/log-source.ts";
+import type { LogPoint, TailedLog } from "../stores/event-log.ts";
+import type { LogSource } from "../stores/log-source.ts";
 import { clearWindows, restoreWindows, saveWindows } from "./checkpoint.ts";
 import { encodeCommit } from "./commit.ts";
 import { Redo } from "./redo.ts";
@@ -61,6 +61,7 @@ export class WindowsRole {
     options.log.openWriter("commits", options.partition ?? 0);
     const role = new WindowsRole(options);
     const sections = await options.checkpoints?.load();
+    options.log.letGo("windows", options.checkpoints?.needed() ?? []);
     clearWindows(options.core);
     if (sections && restoreWindows(options.core, sections)) {
       options.trending?.restore(sections);
@@ -135,10 +136,18 @@ export class WindowsRole {
     if (checkpoints === null) return;
     this.#lastCheckpoint = this.core.sequence;
     const sections = [...saveWindows(this.core), ...(trending?.save() ?? [])];
-    const needed = { ...offsetsOf(this.core.sources), "commits/0": this.core.commits };
+    const needed = this.#points();
     // What the checkpoint has applied must outlive it.
     await log.flush();
     await checkpoints.save(sections, needed);
+    log.letGo("windows", checkpoints.needed());
+  }
+
+  /** What comes next, of the inputs and of what was committed. */
+  #points(): LogPoint[] {
+    const { sources, commits } = this.core;
+    const inputs = sources.map(({ topic, partition, offset }) => ({ topic, partition, offset }));
+    return [...inputs, { topic: "commits", partition: this.#options.partition ?? 0, offset: commits }];
   }
 
   /** Everything that is in the log is in the tables. */

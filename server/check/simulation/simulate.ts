@@ -37,7 +37,9 @@ const crashChance = 0.004;
 const deathChance = 0.004;
 /** After a day and an hour nothing belongs to a slate any more. */
 const closedMs = 25 * 3_600_000;
-const damageable = [`${dataDir}/checkpoints/windows`, `${dataDir}/models`];
+const damageable = ["checkpoints/windows", "checkpoints/ingest", "models"].map(
+  (name) => `${dataDir}/${name}`,
+);
 
 /** What may be begun, and how often it is. */
 const actors = {
@@ -146,8 +148,13 @@ class Simulation {
     else if (actor === "windows") await windows?.step();
     else if (actor === "joiner") await joiner?.step();
     else if (actor === "trainer") await trainer?.step();
-    else if (actor === "checkpoint") await windows?.checkpoint();
+    else if (actor === "checkpoint") await this.#checkpoint(server);
     else trainer?.snapshot();
+  }
+
+  async #checkpoint({ windows, ingest }: SimulatedServer): Promise<void> {
+    if (this.#random.int(2) === 0) await windows?.checkpoint();
+    else await ingest.checkpoint();
   }
 
   /** A refused operation is tried again later; anything else is a fault of the product. */

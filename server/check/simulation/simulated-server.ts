@@ -13,7 +13,12 @@ import { createRankingEngine } from "../../../workers/ranking/build.ts";
 import { createSharedState } from "../../../workers/shared-state.ts";
 import type { Topic } from "../../../workers/stores/event-log.ts";
 import type { FaultyFileSystem } from "../../../workers/stores/faulty-file-system.ts";
-import { openDocumentStore, openEventLog } from "../../../workers/stores/open.ts";
+import {
+  type LogRetention,
+  openCheckpoints,
+  openDocumentStore,
+  openEventLog,
+} from "../../../workers/stores/open.ts";
 import { makeTrainerRole } from "../../../workers/trainer/make.ts";
 import { makeWindowsRole } from "../../../workers/windows/make.ts";
 import { createIngest } from "../../ingest/create-ingest.ts";
@@ -49,6 +54,8 @@ export interface SimulatedOptions {
   readonly publishEvery: number;
   readonly emitAfterMs: number;
   readonly durability: "fsync" | "async";
+  /** Default: keeps everything. */
+  readonly retention?: LogRetention;
   readonly warn: (text: string) => void;
   /** Told of an answer that breaks an invariant. */
   readonly differ: (text: string) => void;
@@ -131,7 +138,13 @@ export class SimulatedServer {
     this.log = this.#openLog(this.#files);
     const { state, log } = this;
     const store = this.store;
-    this.ingest = createIngest({ definition, state, log, store, clock, dedupIdsMax });
+    const checkpoints = openCheckpoints("ingest", {
+      ...{ dataDir, definitionHash: "ingest", clock, report: options.warn, files: this.#files },
+    });
+    this.ingest = createIngest({
+      ...{ definition, state, log, store, clock, dedupIdsMax, checkpoints },
+      report: options.warn,
+    });
     const served = this.#openLog(this.#files, log.control);
     this.#served = new ServedWriter(served, new Random(seed + 1), (record) => {
       const wrong = rescore(state, record);
@@ -158,10 +171,10 @@ export class SimulatedServer {
   }
 
   #openLog(files: MortalFiles, control?: SharedArrayBuffer): SegmentLog {
-    const { clock, segmentBytes, durability, warn } = this.options;
+    const { clock, segmentBytes, durability, warn, retention = {} } = this.options;
     const log = openEventLog("embedded:", {
       ...{ dataDir, topics, fileSystem: files, clock, segmentBytes, lingerMs: 0, report: warn },
-      durability,
+      ...{ durability, retention },
       ...(control === undefined ? {} : { control }),
     });
     this.#logs.push(log);

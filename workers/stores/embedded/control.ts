@@ -1,5 +1,5 @@
 import { RecError } from "../../../models/core/errors.ts";
-import type { Topic } from "../event-log.ts";
+import { type LogReader, logReaders, type Topic, topics as topicOrder } from "../event-log.ts";
 
 /** Partitions of each topic. A topic that is not named has none. */
 export type Topics = Readonly<Partial<Record<Topic, number>>>;
@@ -10,8 +10,6 @@ export interface PartitionName {
   /** Its place in the control block. */
   readonly slot: number;
 }
-
-const topicOrder = ["events", "served", "samples", "items", "commits"] as const;
 
 /** All partitions, in the order of their slots. */
 export function partitionsOf(topics: Topics): PartitionName[] {
@@ -26,12 +24,14 @@ export function partitionsOf(topics: Topics): PartitionName[] {
 
 /**
  * The shared memory of a log that is open in several threads. 64 bytes (a cache line) a partition:
- * i64 end offset, i64 start offset, i32 notify, i32 writer. The first line is the header: u32
+ * i64 end offset, i64 start offset, i32 notify, i32 writer, i64 for each of the readers: the offset
+ * before which it needs nothing. The first line is the header: u32
  * magic, u32 partitions. The end offset is stored after the bytes are in the file (and synced,
  * where that is asked for), so a reader that sees it finds them.
  */
 const slotBytes = 64;
 const magic = 0x52434c47;
+const neededLong = 3;
 
 export class Control {
   readonly buffer: SharedArrayBuffer;
@@ -69,6 +69,20 @@ export class Control {
 
   setStartOffset(slot: number, offset: number): void {
     Atomics.store(this.#offsets, this.#long(slot) + 1, BigInt(offset));
+  }
+
+  letGo(slot: number, reader: LogReader, offset: number): void {
+    const word = this.#long(slot) + neededLong + logReaders.indexOf(reader);
+    Atomics.store(this.#offsets, word, BigInt(offset));
+  }
+
+  /** None of these readers needs what stands before it; 0 until all of them have said so. */
+  neededOffset(slot: number, readers: readonly LogReader[]): number {
+    const first = this.#long(slot) + neededLong;
+    const offsets = readers.map((reader) => {
+      return Number(Atomics.load(this.#offsets, first + logReaders.indexOf(reader)));
+    });
+    return Math.min(Number.MAX_SAFE_INTEGER, ...offsets);
   }
 
   /** Readers see records below `offset` from here on, and those who wait are woken. */

@@ -246,11 +246,14 @@ export class PartitionWriter {
   #dropOld(): void {
     this.#rolled = false;
     try {
-      const count = segmentsToDrop(this.#directory, this.#segments, this.#context);
+      const { control, retention } = this.#context;
+      const neededOffset = control.neededOffset(this.#name.slot, retention.heldBy ?? []);
+      const context = { ...this.#context, neededOffset };
+      const count = segmentsToDrop(this.#directory, this.#segments, context);
       const dropped = this.#segments.slice(0, count);
       this.#segments = this.#segments.slice(count);
       // Readers are told first: a missing file is then explained by the start offset.
-      this.#context.control.setStartOffset(this.#name.slot, this.#segments[0] ?? 0);
+      control.setStartOffset(this.#name.slot, this.#segments[0] ?? 0);
       for (const first of dropped) {
         this.#context.fileSystem.remove(segmentPath(this.#directory, first));
       }

@@ -1,3 +1,4 @@
+import type { LogReader } from "../event-log.ts";
 import type { FileSystem } from "../file-system.ts";
 import { SegmentWindow, segmentPath } from "./segment.ts";
 
@@ -7,12 +8,16 @@ export interface Retention {
   readonly sizeBytesMax?: number;
   /** Segments whose newest record is older than this go. */
   readonly ageMsMax?: number;
+  /** Nothing goes that one of these still needs (`EventLog.letGo`). Default: nobody is asked. */
+  readonly heldBy?: readonly LogReader[];
 }
 
 export interface RetentionContext {
   readonly fileSystem: FileSystem;
   readonly retention: Retention;
   readonly nowMs: () => number;
+  /** Before this offset nobody who is asked needs anything. */
+  readonly neededOffset: number;
 }
 
 /** How many of `segments` (first offsets, ascending) to drop. The last one always stays. */
@@ -27,6 +32,7 @@ export function segmentsToDrop(
   let total = sizes.reduce((sum, size) => sum + size, 0);
   let drop = 0;
   while (drop < segments.length - 1) {
+    if (segments[drop + 1] > context.neededOffset) break;
     // A segment's newest record is no younger than the first of the next one.
     const old = cutMs !== null && startMs(directory, segments[drop + 1], context) < cutMs;
     if (total <= sizeBytesMax && !old) break;

@@ -155,6 +155,30 @@ describe("segments", () => {
     expect(open(fileSystem).startOffset(topic, 0)).toBe(start);
   });
 
+  test("nothing is dropped that one of those who are asked still needs", async () => {
+    const fileSystem = memoryFileSystem();
+    const retention = { events: { sizeBytesMax: 1, heldBy: ["ingest", "windows"] as const } };
+    const log = open(fileSystem, { segmentBytes: 1_000, retention });
+    const role = open(fileSystem, { control: log.control });
+    const dropped = async () => {
+      await fill(log, 4);
+      return log.startOffset(topic, 0);
+    };
+    expect(await dropped()).toBe(0);
+    log.letGo("ingest", [{ topic, partition: 0, offset: 1_000 }]);
+    // The other has not said anything yet, and one who is not asked does not count.
+    log.letGo("recall", [{ topic, partition: 0, offset: 1_000 }]);
+    expect(await dropped()).toBe(0);
+    role.letGo("windows", [{ topic, partition: 0, offset: 7 }]);
+    const start = await dropped();
+    expect(start).toBeGreaterThan(3);
+    expect(start).toBeLessThanOrEqual(7);
+    expect((await all(role)).length).toBe(log.endOffset(topic, 0) - start);
+    role.letGo("windows", [{ topic, partition: 0, offset: 1_000 }]);
+    expect(await dropped()).toBeGreaterThan(10);
+    await log.close();
+  });
+
   test("a replay may begin at any time: at the first record written then or later", async () => {
     const fileSystem = memoryFileSystem();
     const clock = new ManualClock(1_000);

@@ -2,7 +2,14 @@ import { assert } from "../../../models/core/assert.ts";
 import type { Clock } from "../../../models/core/clock.ts";
 import { RecError } from "../../../models/core/errors.ts";
 import { limits } from "../../../models/limits.ts";
-import type { AppendOptions, LogBatch, LogPoint, TailedLog, Topic } from "../event-log.ts";
+import type {
+  AppendOptions,
+  LogBatch,
+  LogPoint,
+  LogReader,
+  TailedLog,
+  Topic,
+} from "../event-log.ts";
 import type { FileSystem } from "../file-system.ts";
 import { Control, type PartitionName, partitionsOf, type Topics } from "./control.ts";
 import { PartitionReader } from "./partition-reader.ts";
@@ -132,6 +139,12 @@ export class SegmentLog implements TailedLog {
     const { writer, reader, name } = this.#at(topic, partition);
     if (writer !== null) return writer.lastFrame;
     return reader.lastFrame(this.#control.endOffset(name.slot));
+  }
+
+  letGo(reader: LogReader, points: readonly LogPoint[]): void {
+    for (const { topic, partition, offset } of points) {
+      this.#control.letGo(this.#at(topic, partition).name.slot, reader, offset);
+    }
   }
 
   /** Of this thread's appends. */

@@ -31,13 +31,30 @@ test("the newest checkpoint is loaded, and two are kept", async () => {
       { name: "sliced", bytes: { byteLength: whole.length, slices } },
       { name: "empty", bytes: new Uint8Array(0) },
     ];
-    await store.save(sections, { "events/0": value });
+    await store.save(sections, [
+      { topic: "events", partition: 0, offset: 10 * value },
+      { topic: "served", partition: 1, offset: 7 },
+    ]);
+    expect(store.needed().at(0)?.offset).toBe(value === 1 ? undefined : 10 * (value - 1));
   }
   const loaded = await open(fileSystem, directory).load();
   expect(loaded?.get("state")).toEqual(new Uint8Array(70_000).fill(3));
   expect(loaded?.get("sliced")).toEqual(new Uint8Array(70_000).fill(3));
   expect(loaded?.get("empty")).toEqual(new Uint8Array(0));
   expect(fileSystem.list(directory).length).toBe(4);
+  expect(open(fileSystem, directory).needed()).toEqual([
+    { topic: "events", partition: 0, offset: 20 },
+    { topic: "served", partition: 1, offset: 7 },
+  ]);
+  // Nothing may go while it is not known what is needed.
+  const [, damaged] = fileSystem.list(directory).filter((name) => name.endsWith(".json"));
+  const file = fileSystem.open(join(directory, damaged ?? ""), "write");
+  file.truncate(5);
+  file.close();
+  const offsets = open(fileSystem, directory)
+    .needed()
+    .map(({ offset }) => offset);
+  expect(offsets).toEqual([0, 0]);
 });
 
 /** Saves until the power goes; what is loaded then is the last saved, or the one being saved. */
@@ -52,7 +69,7 @@ async function loseAndLoad(random: Random): Promise<{ saved: number; loaded: num
       tried++;
       const bytes = new Uint8Array(1 + random.int(3_000)).fill(tried);
       try {
-        await store.save([{ name: "state", bytes }], {});
+        await store.save([{ name: "state", bytes }], []);
         saved = tried;
       } catch (error) {
         expect(error).toBeInstanceOf(RecError);

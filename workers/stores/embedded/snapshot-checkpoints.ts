@@ -1,13 +1,14 @@
 import type { Clock } from "../../../models/core/clock.ts";
+import { messageOf } from "../../../models/core/errors.ts";
 import type { SnapshotFiles } from "../../../models/snapshot/format.ts";
 import { SnapshotDirectory } from "../../../models/snapshot/manifest.ts";
 import type {
   CheckpointSection,
   CheckpointStore,
-  NeededOffsets,
   SlicedBytes,
   SlicedSection,
 } from "../checkpoint-store.ts";
+import { type LogPoint, type Topic, topics } from "../event-log.ts";
 
 export interface SnapshotCheckpointOptions {
   readonly files: SnapshotFiles;
@@ -35,6 +36,16 @@ function* slicesOf(bytes: Uint8Array | SlicedBytes): Generator<Uint8Array> {
 }
 
 /** A role's checkpoints as snapshot files in a folder of their own. */
+const keyOf = ({ topic, partition }: LogPoint) => `${topic}/${partition}`;
+
+/** The earliest of the offsets at `topic/partition`; none for a topic of a newer version. */
+function pointOf(key: string, offsets: readonly number[]): LogPoint[] {
+  const [name, partition] = key.split("/");
+  const topic: Topic | undefined = topics.find((one) => one === name);
+  const point = { partition: Number(partition), offset: Math.min(...offsets) };
+  return topic === undefined ? [] : [{ topic, ...point }];
+}
+
 export class SnapshotCheckpoints implements CheckpointStore {
   readonly #options: SnapshotCheckpointOptions;
   readonly #directory: SnapshotDirectory;
@@ -46,7 +57,7 @@ export class SnapshotCheckpoints implements CheckpointStore {
 
   async save(
     sections: readonly (CheckpointSection | SlicedSection)[],
-    needed: NeededOffsets,
+    needed: readonly LogPoint[],
   ): Promise<void> {
     const parent = this.#directory.versions()[0] ?? null;
     const manifest = {
@@ -54,7 +65,7 @@ export class SnapshotCheckpoints implements CheckpointStore {
       parent,
       definitionHash: this.#options.definitionHash,
       createdMs: this.#options.clock.nowMs(),
-      offsets: needed,
+      offsets: Object.fromEntries(needed.map((point) => [keyOf(point), point.offset])),
       metrics: {},
     };
     const sources = sections.map(({ name, bytes }) => ({
@@ -65,6 +76,29 @@ export class SnapshotCheckpoints implements CheckpointStore {
     }));
     await this.#directory.saveInSlices(manifest, sources);
     this.#directory.prune(kept);
+  }
+
+  needed(): LogPoint[] {
+    const versions = this.#directory.versions().slice(0, kept);
+    if (versions.length < kept) return [];
+    const offsets = versions.map((version) => this.#offsetsOf(version));
+    const keys = new Set(offsets.flatMap((one) => Object.keys(one)));
+    return [...keys].flatMap((key) =>
+      pointOf(
+        key,
+        offsets.map((one) => one[key] ?? 0),
+      ),
+    );
+  }
+
+  /** None where the manifest is damaged: everything is then needed. */
+  #offsetsOf(version: number): Readonly<Record<string, number>> {
+    try {
+      return this.#directory.manifest(version).offsets;
+    } catch (error) {
+      this.#options.report(`${this.#options.directory}: ${messageOf(error)}`);
+      return {};
+    }
   }
 
   async load(): Promise<ReadonlyMap<string, Uint8Array> | null> {

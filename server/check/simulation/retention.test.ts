@@ -1,0 +1,93 @@
+import { expect, test } from "bun:test";
+import { ManualClock } from "../../../models/core/clock.ts";
+import { Random } from "../../../models/core/random.ts";
+import type { LogReader, Topic } from "../../../workers/stores/event-log.ts";
+import { FaultyFileSystem } from "../../../workers/stores/faulty-file-system.ts";
+import { saveWindows } from "../../../workers/windows/checkpoint.ts";
+import { SimulatedClients } from "./clients.ts";
+import { SimulationLedger } from "./ledger.ts";
+import { SimulatedServer } from "./simulated-server.ts";
+
+/** The shortest retention there is; `items` stays, as the documents here are made from it. */
+const least = (...heldBy: LogReader[]) => ({ sizeBytesMax: 1, heldBy });
+const retention = {
+  events: least("ingest", "windows", "joiner"),
+  served: least("windows", "joiner"),
+  samples: least("trainer"),
+  commits: least("windows"),
+};
+
+/** Steps everything and keeps a checkpoint of everything, so often that segments become old. */
+async function live(server: SimulatedServer, clients: SimulatedClients, clock: ManualClock) {
+  for (let round = 0; round < 60; round++) {
+    clock.advanceTo(clock.nowMs() + 20_000);
+    await clients.sendEvents(server);
+    await clients.askSlate(server);
+    for (let i = 0; i < 3; i++) await clients.putDocument(server);
+    await server.windows?.step();
+    await server.joiner?.step();
+    await server.trainer?.step();
+    if (round % 5 !== 4) continue;
+    await server.windows?.checkpoint();
+    await server.ingest.checkpoint();
+    server.trainer?.snapshot();
+  }
+}
+
+/** What must be the same after a restart. */
+function stateOf({ state, windows }: SimulatedServer) {
+  const tables = [state.users, state.items, state.categories];
+  const rows = Int32Array.from({ length: state.items.size }, (_, row) => row);
+  const attributes = new Uint8Array(rows.length * state.itemAttributes.table.rowBytes);
+  state.itemAttributes.table.read(rows, rows.length, attributes);
+  const sections = windows === null ? [] : saveWindows(windows.core);
+  return {
+    names: tables.map((table) => Buffer.from(table.save(0, table.size)).toString("hex")),
+    attributes: Buffer.from(attributes).toString("hex"),
+    windows: sections.map(({ name, bytes }) => [name, textOf(name, bytes)]),
+  };
+}
+
+/** Ids stand in an order that hangs on when their table grew. */
+function textOf(name: string, bytes: Uint8Array): string {
+  const text = Buffer.from(bytes).toString("hex");
+  return name.startsWith("ids.") ? (text.match(/.{32}/g) ?? []).toSorted().join() : text;
+}
+
+test("old segments go, and a start stands where the process stood", async () => {
+  const disk = new FaultyFileSystem(new Random(1));
+  const clock = new ManualClock(Date.UTC(2026, 0, 5, 8));
+  const warnings: string[] = [];
+  const options = {
+    ...{ disk, clock, seed: 1, segmentBytes: 2_048, publishEvery: 20, emitAfterMs: 5_000 },
+    ...{ durability: "fsync" as const, retention, differ: () => {} },
+    warn: (text: string) => void warnings.push(text),
+  };
+  const clients = new SimulatedClients(new Random(2), new SimulationLedger());
+  let server = await SimulatedServer.open(options);
+  for (let life = 0; life < 3; life++) {
+    await live(server, clients, clock);
+    while (server.windows?.caughtUp === false) await server.windows.step();
+    const before = stateOf(server);
+    const starts = startsOf(server);
+    // The longest kept events are those of conversions, which belong to a slate for a day.
+    if (life > 0) expect(Object.entries(starts).filter(([, start]) => start === 0)).toEqual([]);
+    disk.killProgram();
+    await server.abandon([]);
+    server = await SimulatedServer.open(options);
+    while (server.windows?.caughtUp === false) await server.windows.step();
+    expect(stateOf(server)).toEqual(before);
+    expect(startsOf(server)).toEqual(starts);
+    // After a day nothing of before belongs to a slate.
+    clock.advanceTo(clock.nowMs() + 25 * 3_600_000);
+    await server.joiner?.step();
+  }
+  expect(warnings.filter((text) => text.includes("lost"))).toEqual([]);
+  await server.close();
+}, 60_000);
+
+function startsOf({ log }: SimulatedServer) {
+  const of = (topic: Topic) => log.startOffset(topic, 0);
+  const [events, served] = [of("events"), of("served")];
+  return { events, served, samples: of("samples"), commits: of("commits") };
+}

@@ -1,0 +1,46 @@
+import { type LogReader, type Topic, topics } from "../workers/stores/event-log.ts";
+import type { LogRetention, Retention } from "../workers/stores/open.ts";
+
+/** Who reads a topic again at a start: nothing is dropped that one of them still needs. */
+const heldBy: Readonly<Record<Topic, readonly LogReader[]>> = {
+  events: ["ingest", "windows", "joiner", "recall"],
+  served: ["windows", "joiner"],
+  samples: ["trainer"],
+  items: ["ingest"],
+  commits: ["windows"],
+};
+
+/** `all=30d,served=20gb+7d`: sizes in mb or gb, ages in h or d, for a topic or all that follow none. */
+export const retentionPattern = /^([a-z]+=\d{1,6}(mb|gb|h|d)(\+\d{1,6}(mb|gb|h|d))?(,(?!$)|$))*$/;
+
+const unitsOf: Readonly<Record<string, number>> = {
+  ...{ mb: 2 ** 20, gb: 2 ** 30, h: 3_600_000, d: 86_400_000 },
+};
+
+function limitsOf(text: string): Pick<Retention, "sizeBytesMax" | "ageMsMax"> {
+  const limits: { sizeBytesMax?: number; ageMsMax?: number } = {};
+  for (const [, count, unit = ""] of text.matchAll(/(\d+)(mb|gb|h|d)/g)) {
+    const value = Number(count) * (unitsOf[unit] ?? 0);
+    if (unit.endsWith("b")) limits.sizeBytesMax = value;
+    else limits.ageMsMax = value;
+  }
+  return limits;
+}
+
+/** What the setting says, by topic; undefined where it names no topic or a limit of zero. */
+export function readRetention(text: string): LogRetention | undefined {
+  if (!retentionPattern.test(text)) return undefined;
+  const retention: Partial<Record<Topic, Retention>> = {};
+  const entries = text.split(",").filter((entry) => entry !== "");
+  // A topic's own entry wins, wherever it stands.
+  for (const entry of entries.toSorted(
+    (a, b) => Number(b.startsWith("all=")) - Number(a.startsWith("all=")),
+  )) {
+    const [name, limits = ""] = entry.split("=");
+    const named = topics.filter((topic) => name === "all" || name === topic);
+    const of = limitsOf(limits);
+    if (named.length === 0 || Object.values(of).some((value) => value === 0)) return undefined;
+    for (const topic of named) retention[topic] = { ...of, heldBy: heldBy[topic] };
+  }
+  return retention;
+}
