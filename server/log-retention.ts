@@ -10,8 +10,8 @@ const heldBy: Readonly<Record<Topic, readonly LogReader[]>> = {
   commits: ["windows"],
 };
 
-/** `all=30d,served=20gb+7d`: sizes in mb or gb, ages in h or d, for a topic or all that follow none. */
-export const retentionPattern = /^([a-z]+=\d{1,6}(mb|gb|h|d)(\+\d{1,6}(mb|gb|h|d))?(,(?!$)|$))*$/;
+/** `all=30d,served=20gb+7d`: sizes in mb or gb, ages in h or d. */
+const retentionPattern = /^([a-z]+=\d{1,6}(mb|gb|h|d)(\+\d{1,6}(mb|gb|h|d))?(,(?!$)|$))*$/;
 
 const unitsOf: Readonly<Record<string, number>> = {
   ...{ mb: 2 ** 20, gb: 2 ** 30, h: 3_600_000, d: 86_400_000 },
