@@ -168,7 +168,7 @@ test("a log that lost its end goes on: what comes there is read by the next star
   await again.crash();
 });
 
-test("what retention drops the checkpoints hold; a start without them says what is lost", async () => {
+test("checkpoints hold what retention drops; a start without them says what is lost", async () => {
   const disk = newDisk();
   const before = await open(disk);
   for (let round = 0; round < 12; round++) {
