@@ -147,7 +147,10 @@ export class WindowsRole {
   #points(): LogPoint[] {
     const { sources, commits } = this.core;
     const inputs = sources.map(({ topic, partition, offset }) => ({ topic, partition, offset }));
-    return [...inputs, { topic: "commits", partition: this.#options.partition ?? 0, offset: commits }];
+    return [
+      ...inputs,
+      { topic: "commits", partition: this.#options.partition ?? 0, offset: commits },
+    ];
   }
 
   /** Everything that is in the log is in the tables. */
