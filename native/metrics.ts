@@ -4,6 +4,7 @@ interface Functions {
   metricsCreate(counters: number, histograms: number): number;
   metricsShape(handle: number, out: Uint32Array): void;
   metricsAdd(handle: number, counter: number, by: number): void;
+  metricsSet(handle: number, counter: number, value: number): void;
   metricsObserve(handle: number, histogram: number, value: number): void;
   metricsHold(handle: number, histogram: number, value: number): void;
   metricsTakeHeld(handle: number, histogram: number): number;
@@ -16,6 +17,8 @@ interface Functions {
 export interface MetricNames {
   readonly counters: readonly string[];
   readonly histograms: readonly string[];
+  /** What goes up and down. */
+  readonly gauges?: readonly string[];
 }
 
 /** Buckets of a histogram: 32 an octave from 2^-20 to 2^40, one below, one above. */
@@ -64,30 +67,35 @@ export class HistogramReading {
   }
 }
 
-/** Counters and histograms that any thread writes, told apart by name or index. */
+/** Counters, histograms and gauges that any thread writes, told apart by name or index. */
 export class SharedMetrics {
   readonly handle: number;
   readonly names: MetricNames;
   readonly #native = loadNative<Functions>();
   readonly #counters = new Map<string, number>();
   readonly #histograms = new Map<string, number>();
+  /** Gauges lie behind the counters. */
+  readonly #gauges = new Map<string, number>();
 
   private constructor(handle: number, names: MetricNames) {
     const shape = new Uint32Array(4);
     this.#native.metricsShape(handle, shape);
-    if (shape[0] !== names.counters.length || shape[1] !== names.histograms.length) {
+    if (shape[0] !== cellsOf(names) || shape[1] !== names.histograms.length) {
       throw new Error("these metrics were created with other names");
     }
     this.handle = handle;
     this.names = names;
     for (const [index, name] of names.counters.entries()) this.#counters.set(name, index);
     for (const [index, name] of names.histograms.entries()) this.#histograms.set(name, index);
+    for (const [index, name] of (names.gauges ?? []).entries()) {
+      this.#gauges.set(name, names.counters.length + index);
+    }
   }
 
   static create(names: MetricNames): SharedMetrics {
-    const { counters, histograms } = names;
     const native = loadNative<Functions>();
-    return new SharedMetrics(native.metricsCreate(counters.length, histograms.length), names);
+    const handle = native.metricsCreate(cellsOf(names), names.histograms.length);
+    return new SharedMetrics(handle, names);
   }
 
   static attach(handle: number, names: MetricNames): SharedMetrics {
@@ -97,6 +105,11 @@ export class SharedMetrics {
   /** Adds a whole number >= 0 to a counter. */
   add(counter: string | number, by = 1): void {
     this.#native.metricsAdd(this.handle, indexOf(this.#counters, counter), by);
+  }
+
+  /** A gauge is this whole number >= 0 from now on, whoever set it before. */
+  set(gauge: string, value: number): void {
+    this.#native.metricsSet(this.handle, indexOf(this.#gauges, gauge), value);
   }
 
   /** Counts a finite value, in the unit of the histogram's name. */
@@ -115,11 +128,12 @@ export class SharedMetrics {
   }
 
   /** Everything, in the order of the names. */
-  read(): { counters: number[]; histograms: HistogramReading[] } {
-    const counters = new Float64Array(this.names.counters.length);
-    this.#native.metricsReadCounters(this.handle, counters);
+  read(): { counters: number[]; histograms: HistogramReading[]; gauges: number[] } {
+    const cells = new Float64Array(cellsOf(this.names));
+    this.#native.metricsReadCounters(this.handle, cells);
     const histograms = this.names.histograms.map((_, index) => this.#histogram(index));
-    return { counters: [...counters], histograms };
+    const counters = [...cells.subarray(0, this.names.counters.length)];
+    return { counters, histograms, gauges: [...cells.subarray(counters.length)] };
   }
 
   #histogram(index: number): HistogramReading {
@@ -132,6 +146,10 @@ export class SharedMetrics {
   release(): void {
     this.#native.sharedRelease(this.handle);
   }
+}
+
+function cellsOf({ counters, gauges = [] }: MetricNames): number {
+  return counters.length + gauges.length;
 }
 
 function indexOf(names: ReadonlyMap<string, number>, name: string | number): number {

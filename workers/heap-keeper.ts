@@ -25,10 +25,16 @@ export class HeapKeeper {
   }
 }
 
-/** Looks after this thread's heap now and then, until the thread ends or the answer is called. */
-export function keepHeap(): () => void {
+/**
+ * Looks after this thread's heap now and then, and tells its bytes, until the thread ends or what
+ * is returned is called.
+ */
+export function keepHeap(tell: (bytes: number) => void): () => void {
   const keeper = new HeapKeeper();
-  const timer = setInterval(() => keeper.look(), everyMs);
+  const timer = setInterval(() => {
+    keeper.look();
+    tell(heapBytes());
+  }, everyMs);
   // A thread that has nothing else to do may end.
   timer.unref();
   return () => clearInterval(timer);

@@ -1,7 +1,8 @@
 /**
- * The names of every counter and histogram of the process, in the order in which shared memory
- * holds them: every thread imports this file, so all agree. Keep each list sorted, one line each.
- * Names are `rec_<area>_<noun>_<unit>[_total]`; labels stand in the name: `x_total{route="y"}`.
+ * The names of every counter, histogram and gauge of the process, in the order in which shared
+ * memory holds them: every thread imports this file, so all agree. Keep each list sorted, one line
+ * each. Names are `rec_<area>_<noun>_<unit>[_total]`; labels stand in the name:
+ * `x_total{route="y"}`.
  */
 
 export const counterNames = [
@@ -105,6 +106,28 @@ export const histogramNames = [
   "rec_recall_rebuild_duration_ms",
 ] as const;
 
+/** What fills up and empties; those of the main thread's own are read when they are asked for. */
+export const gaugeNames = [
+  'rec_heap_bytes{thread="joiner"}',
+  'rec_heap_bytes{thread="main"}',
+  'rec_heap_bytes{thread="ranking"}',
+  'rec_heap_bytes{thread="recall"}',
+  'rec_heap_bytes{thread="trainer"}',
+  'rec_heap_bytes{thread="windows"}',
+  "rec_joiner_live_items",
+  "rec_joiner_waiting_interactions",
+  'rec_known_events{role="joiner"}',
+  'rec_known_events{role="windows"}',
+  "rec_recall_interactions",
+] as const;
+
+export const metricNames = {
+  counters: counterNames,
+  histograms: histogramNames,
+  gauges: gaugeNames,
+} as const;
+
+export type GaugeName = (typeof gaugeNames)[number];
 export type CounterName = (typeof counterNames)[number];
 export type HistogramName = (typeof histogramNames)[number];
 
@@ -114,6 +137,8 @@ export const metricHelp: Readonly<Record<string, string>> = {
   rec_events_append_latency_ms: "Milliseconds from the hand-over to the log until durable.",
   rec_events_duplicate_total: "Events refused as a second delivery of a known id.",
   rec_events_rejected_total: "Events refused as invalid.",
+  rec_heap_bytes:
+    "JavaScript heap of a thread with its typed arrays; of several, the one that looked last.",
   rec_http_events_latency_ms: "Milliseconds from the arrival of an event batch to its answer.",
   rec_http_recommend_latency_ms: "Milliseconds from the arrival of a recommend to its answer.",
   rec_http_refusal_latency_ms: "Milliseconds from the arrival of a refused request to its answer.",
@@ -123,6 +148,11 @@ export const metricHelp: Readonly<Record<string, string>> = {
   rec_items_changed_total: "Item and user documents put or deleted.",
   rec_joiner_corrections_total: "Samples for a label that came after the item's sample had left.",
   rec_joiner_duplicates_total: "Events that the joiner saw a second time.",
+  rec_joiner_live_items: "Served items that interactions may still belong to; up to joinerLiveMax.",
+  rec_joiner_waiting_interactions: "Interactions whose slate has not been read yet.",
+  rec_known_events:
+    "Event ids that tell a second delivery, of the thread that looked last; up to dedupIdsMax.",
+  rec_recall_interactions: "Interactions that recall builds from; up to recallInteractionsMax.",
   rec_joiner_left_out_total: "Negatives left out; those that are kept weigh for them.",
   rec_joiner_orphans_total: "Interactions that no served slate explains.",
   rec_joiner_records_missing_total:

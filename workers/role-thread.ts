@@ -64,7 +64,6 @@ function fail(error: unknown): void {
 async function start(init: RoleInit, stop: StopSignal): Promise<RoleContext> {
   setThreadName(threadName(init));
   armTestFaults(threadName(init));
-  keepHeap();
   const definition = await loadDefinition(init.definitionPath);
   const { dataDir, topics, control, durability } = init;
   const post = (message: FromRole) => {
@@ -73,10 +72,10 @@ async function start(init: RoleInit, stop: StopSignal): Promise<RoleContext> {
     self.postMessage(message);
   };
   const warn = (text: string) => post({ kind: "log", level: "warn", text });
+  const state = attachSharedState(init.handles);
+  keepHeap((bytes) => state.metrics.set(`rec_heap_bytes{thread="${init.role}"}`, bytes));
   return {
-    init,
-    definition,
-    state: attachSharedState(init.handles),
+    ...{ init, definition, state },
     log: openEventLog(init.eventLogUrl, {
       ...{ dataDir, topics, control, durability, report: warn },
       retention: init.logRetention,

@@ -11,7 +11,7 @@ import {
   SequenceTable,
   SharedMetrics,
 } from "../native/index.ts";
-import { counterNames, histogramNames } from "./metrics.ts";
+import { metricNames } from "./metrics.ts";
 import { AppliedDocuments, appliedDocumentsBytes } from "./stores/applied-documents.ts";
 import {
   ItemAttributeTable,
@@ -137,8 +137,7 @@ export class SharedState {
     this.userEmbeddings = EmbeddingTable.attach(handles.userEmbeddings);
     this.itemEmbeddings = EmbeddingTable.attach(handles.itemEmbeddings);
     this.slots = ModelSlots.attach(handles.slots);
-    const names = { counters: counterNames, histograms: histogramNames };
-    this.metrics = SharedMetrics.attach(handles.metrics, names);
+    this.metrics = SharedMetrics.attach(handles.metrics, metricNames);
   }
 
   readAttributes(rows: Int32Array, count: number, out: ItemColumns): void {
@@ -210,7 +209,7 @@ export function createSharedState(
       floats: options.modelFloats,
       readers: capacities.readersMax,
     }).handle,
-    metrics: SharedMetrics.create({ counters: counterNames, histograms: histogramNames }).handle,
+    metrics: SharedMetrics.create(metricNames).handle,
   });
 }
 

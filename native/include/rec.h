@@ -183,6 +183,8 @@ int32_t rec_metrics_create(uint32_t counters, uint32_t histograms);
 /* shape[0..1] = counters, histograms. */
 int32_t rec_metrics_shape(int32_t handle, uint32_t* shape);
 int32_t rec_metrics_add(int32_t handle, uint32_t counter, uint64_t by);
+/* For what goes up and down: `counter` holds `value` from now on. */
+int32_t rec_metrics_set(int32_t handle, uint32_t counter, uint64_t value);
 int32_t rec_metrics_observe(int32_t handle, uint32_t histogram, double value);
 /* Keeps the largest value >= 0 until somebody takes it. */
 int32_t rec_metrics_hold(int32_t handle, uint32_t histogram, double value);

@@ -125,6 +125,12 @@ napi_value metrics_add(Call& call) {
               "add");
 }
 
+napi_value metrics_set(Call& call) {
+  return done(call,
+              rec_metrics_set(call.i32(0, "handle"), call.u32(1, "counter"), call.u64(2, "value")),
+              "set");
+}
+
 napi_value metrics_observe(Call& call) {
   return done(call,
               rec_metrics_observe(call.i32(0, "handle"), call.u32(1, "histogram"),
@@ -210,6 +216,7 @@ void register_shared(napi_env env, napi_value exports) {
   define<metrics_create>(env, exports, "metricsCreate");
   define<shape_of<rec_metrics_shape>>(env, exports, "metricsShape");
   define<metrics_add>(env, exports, "metricsAdd");
+  define<metrics_set>(env, exports, "metricsSet");
   define<metrics_observe>(env, exports, "metricsObserve");
   define<metrics_hold>(env, exports, "metricsHold");
   define<metrics_take_held>(env, exports, "metricsTakeHeld");

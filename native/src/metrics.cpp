@@ -102,6 +102,14 @@ int32_t rec_metrics_add(int32_t handle, uint32_t counter, uint64_t by) {
   return REC_OK;
 }
 
+int32_t rec_metrics_set(int32_t handle, uint32_t counter, uint64_t value) {
+  Metrics* metrics = rec::metrics_of(handle);
+  if (metrics == nullptr) return REC_BAD_HANDLE;
+  if (counter >= metrics->counters) return REC_BAD_ARGUMENT;
+  __atomic_store_n(metrics->counter_at(counter), value, __ATOMIC_RELAXED);
+  return REC_OK;
+}
+
 int32_t rec_metrics_observe(int32_t handle, uint32_t histogram, double value) {
   Metrics* metrics = rec::metrics_of(handle);
   if (metrics == nullptr) return REC_BAD_HANDLE;

@@ -1,13 +1,13 @@
 import type { HeadMetrics } from "../../models/training/progressive.ts";
 import { nativeObjects } from "../../native/index.ts";
 import { freshnessNames } from "../../workers/freshness.ts";
-import { counterNames, histogramNames, metricHelp } from "../../workers/metrics.ts";
+import { counterNames, histogramNames, metricHelp, metricNames } from "../../workers/metrics.ts";
 import type { SharedState } from "../../workers/shared-state.ts";
 import { type EventLog, type Topic, topics } from "../../workers/stores/event-log.ts";
 import { type Gauge, prometheusText } from "../metrics/exposition.ts";
 import type { RecentQuantiles } from "./recent-quantiles.ts";
 
-const names = { counters: counterNames, histograms: histogramNames, help: metricHelp };
+const names = { ...metricNames, help: metricHelp };
 
 /** What a partition of the log holds. */
 export interface LogPosition {

@@ -208,7 +208,9 @@ export async function startServer(config: Config, log: Log): Promise<RunningServ
 function running(given: { parts: Parts; door: Door; ports: DoorPorts; log: Log }): RunningServer {
   const { parts, door, ports, log } = given;
   const { storage, pool, roles } = parts;
-  const leaveHeap = keepHeap();
+  const leaveHeap = keepHeap((bytes) =>
+    storage.state.metrics.set('rec_heap_bytes{thread="main"}', bytes),
+  );
   return {
     url: door.url,
     port: door.port,

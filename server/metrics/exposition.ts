@@ -13,9 +13,10 @@ export interface HistogramReading {
 }
 
 export interface MetricsReading {
-  /** In the order of `names.counters`, and of `names.histograms`. */
+  /** In the order of `names.counters`, of `names.histograms`, and of `names.gauges`. */
   readonly counters: ArrayLike<number>;
   readonly histograms: readonly HistogramReading[];
+  readonly gauges: ArrayLike<number>;
 }
 
 export interface Gauge {
@@ -28,6 +29,7 @@ export interface Gauge {
 export interface MetricNames {
   readonly counters: readonly string[];
   readonly histograms: readonly string[];
+  readonly gauges: readonly string[];
   /** HELP text by family, the name without labels. */
   readonly help: Readonly<Record<string, string>>;
 }
@@ -113,11 +115,14 @@ export function prometheusText(
 ): string {
   const families = new Families();
   const helpOf = (family: string) => names.help[family] ?? family.replaceAll("_", " ");
-  names.counters.forEach((name, i) => {
-    const { family, labels } = splitName(name);
-    const line = sample(family, labels, reading.counters[i] ?? 0);
-    families.add(family, { kind: "counter", help: helpOf(family) }, [line]);
-  });
+  const addCells = (kind: Kind, list: readonly string[], values: ArrayLike<number>) => {
+    list.forEach((name, i) => {
+      const { family, labels } = splitName(name);
+      const line = sample(family, labels, values[i] ?? 0);
+      families.add(family, { kind, help: helpOf(family) }, [line]);
+    });
+  };
+  addCells("counter", names.counters, reading.counters);
   names.histograms.forEach((name, i) => {
     const histogram = reading.histograms[i];
     if (histogram === undefined) return;
@@ -125,6 +130,7 @@ export function prometheusText(
     const lines = summaryLines(family, labels, histogram);
     families.add(family, { kind: "summary", help: helpOf(family) }, lines);
   });
+  addCells("gauge", names.gauges, reading.gauges);
   for (const { name, help, labels, value } of gauges) {
     families.add(name, { kind: "gauge", help }, [sample(name, gaugeLabels(labels ?? {}), value)]);
   }

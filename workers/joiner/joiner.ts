@@ -483,9 +483,13 @@ export class JoinerCore {
     this.#replaying = false;
   }
 
-  /** Slates and items that interactions may still belong to, and interactions that wait. */
-  get live(): { slates: number; items: number; waiting: number } {
+  /**
+   * Slates and items that interactions may still belong to, interactions that wait, and ids by
+   * which a second delivery is known.
+   */
+  get live(): { slates: number; items: number; waiting: number; ids: number } {
     const { next, oldest, rowsUsed } = this.#slates;
-    return { slates: next - oldest, items: rowsUsed, waiting: this.#waiting.size };
+    const [waiting, ids] = [this.#waiting.size, this.#ids.size];
+    return { slates: next - oldest, items: rowsUsed, waiting, ids };
   }
 }

@@ -23,6 +23,7 @@ serveRole(async (context) => {
   let observedMs = 0;
   const afterStep = () => {
     counts.report();
+    tellSizes(metrics, core);
     const nowMs = systemClock.nowMs();
     const { emittedServedMs, oldest } = core;
     core.oldest = null;
@@ -37,6 +38,12 @@ serveRole(async (context) => {
   };
   await runJoiner(role, stop, { afterStep, warn });
 });
+
+function tellSizes(metrics: RoleContext["state"]["metrics"], { live }: JoinerCore): void {
+  metrics.set("rec_joiner_live_items", live.items);
+  metrics.set("rec_joiner_waiting_interactions", live.waiting);
+  metrics.set('rec_known_events{role="joiner"}', live.ids);
+}
 
 function countReporter({ state }: RoleContext, { counts }: JoinerCore): CountReporter {
   return new CountReporter(state.metrics, [

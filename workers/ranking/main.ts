@@ -2,6 +2,7 @@ import { utf8 } from "../../models/core/bytes.ts";
 import { Random } from "../../models/core/random.ts";
 import { GenerationHolder } from "../../models/recall/generation.ts";
 import { setThreadName } from "../../native/index.ts";
+import { keepHeap } from "../heap-keeper.ts";
 import { loadDefinition } from "../load-definition.ts";
 import { attachSharedState } from "../shared-state.ts";
 import { openDocumentStore, openEventLog } from "../stores/open.ts";
@@ -41,6 +42,7 @@ async function build(boot: BootMessage<RankingWork>): Promise<CallHandler> {
     readers: Array.from({ length: readers }, (_, i) => readerBase + i),
   };
   await warmUp(options);
+  keepHeap((bytes) => state.metrics.set('rec_heap_bytes{thread="ranking"}', bytes));
   armTestFaults(`ranking-${worker}`);
   const engine = createRankingEngine(options);
   return {

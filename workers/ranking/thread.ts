@@ -3,7 +3,6 @@ import type { Clock } from "../../models/core/clock.ts";
 import { messageOf, RecError } from "../../models/core/errors.ts";
 import type { SharedMetrics } from "../../native/index.ts";
 import { AnswerFreshness } from "../freshness.ts";
-import { keepHeap } from "../heap-keeper.ts";
 import { callTimes, decodeCall } from "./call-codec.ts";
 import {
   type AnswerKind,
@@ -80,7 +79,6 @@ class CallServer {
   }
 
   start(): void {
-    keepHeap();
     setInterval(() => Atomics.add(this.#beat, 0, 1), beatMs);
     this.#post({ type: "ready" });
     this.#loop().catch(fail);

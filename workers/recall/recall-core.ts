@@ -107,6 +107,11 @@ export class RecallCore {
     return this.#current;
   }
 
+  /** Interactions that generations are built from. */
+  get interactions(): number {
+    return this.#window.size;
+  }
+
   /** A rebuild is under way. */
   get rebuilding(): boolean {
     return this.#work !== null;

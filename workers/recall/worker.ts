@@ -5,7 +5,7 @@ import { eventAt } from "../../models/core/event.ts";
 import type { IndexGeneration } from "../../models/recall/generation.ts";
 import type { InteractionWeights } from "../../models/recall/interaction-weights.ts";
 import type { StopSignal } from "../loop.ts";
-import type { CounterName, HistogramName } from "../metrics.ts";
+import type { CounterName, GaugeName, HistogramName } from "../metrics.ts";
 import type { CheckpointStore } from "../stores/checkpoint-store.ts";
 import type { LogBatch, LogPoint, TailedLog } from "../stores/event-log.ts";
 import { RecallCore, type RecallCoreOptions } from "./recall-core.ts";
@@ -27,6 +27,7 @@ export interface RecallRoleOptions {
   readonly metrics?: {
     add(name: CounterName, by: number): void;
     observe(name: HistogramName, value: number): void;
+    set(name: GaugeName, value: number): void;
   };
 }
 
@@ -78,6 +79,7 @@ export class RecallRole {
   #publish(): void {
     const { metrics, publish } = this.#options;
     if (this.core.current !== null) publish(this.core.current);
+    metrics?.set("rec_recall_interactions", this.core.interactions);
     metrics?.add("rec_recall_generations_total", 1);
     metrics?.observe("rec_recall_rebuild_duration_ms", this.core.rebuildMs);
   }

@@ -11,7 +11,7 @@ import { encodeSample, type Sample } from "../../models/training/sample.ts";
 import { drawFeed, feedShape } from "../../models/training/testing/feed-world.ts";
 import { RankTrainer, trainerDefaults } from "../../models/training/trainer.ts";
 import { EmbeddingTable, ModelSlots, SharedMetrics } from "../../native/index.ts";
-import { counterNames, histogramNames } from "../metrics.ts";
+import { metricNames } from "../metrics.ts";
 import type { TailedLog } from "../stores/event-log.ts";
 import { realFileSystem } from "../stores/file-system.ts";
 import { memoryFileSystem } from "../stores/memory-file-system.ts";
@@ -244,7 +244,7 @@ interface Place {
   readonly clock?: ManualClock;
 }
 
-const metrics = SharedMetrics.create({ counters: counterNames, histograms: histogramNames });
+const metrics = SharedMetrics.create(metricNames);
 opened.push(metrics);
 
 async function roleAt({ memory, directory, log, clock = new ManualClock(1e12) }: Place) {

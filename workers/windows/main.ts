@@ -23,6 +23,7 @@ serveRole(async (context) => {
   const readyMs = clock.nowMs();
   const afterStep = (role: WindowsRole) => {
     counts.get(role)?.report();
+    state.metrics.set('rec_known_events{role="windows"}', role.core.ids.size);
     const { oldest } = role.core;
     role.core.oldest = null;
     // A step may have read slates alone, or history that was accepted in its own time.
