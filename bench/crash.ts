@@ -13,6 +13,8 @@ import { checkStateOf, copyOf, verify } from "./survival/verify.ts";
 /** Load goes on for so long before the kill. */
 const killAfterMs = { from: 200, to: 1_500 };
 const loops = { events: 3, slates: 3, documents: 1 };
+/** So often the server is stopped once between two kills: its roles then leave checkpoints. */
+const stopEvery = 5;
 /** Samples are made, and made durable, between kills too. */
 const env = { REC_DEFINITION: join(import.meta.dir, "survival", "short-attribution.ts") };
 
@@ -53,6 +55,7 @@ class CrashRun {
       const state = await checkStateOf(copy.path, env);
       if (state.exitCode !== 0) this.#context.say(state.output);
       const found = await verify(copy.path, this.ledger);
+      if (index % stopEvery === stopEvery - 1) await this.#stopOnce();
       this.#server = await startServer({ dataDir: this.#dataDir, env });
       const others = [...counts.others].reduce((sum, [, count]) => sum + count, 0);
       return {
@@ -63,6 +66,13 @@ class CrashRun {
     } finally {
       copy.remove();
     }
+  }
+
+  async #stopOnce(): Promise<void> {
+    const server = await startServer({ dataDir: this.#dataDir, env });
+    const exitCode = await server.stop();
+    if (exitCode === 0) return;
+    throw new RecError("REC_BENCH_FAILED", `a stop between two kills ended with ${exitCode}`);
   }
 
   async #loadAndKill(index: number): Promise<LoadCounts> {

@@ -88,8 +88,9 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
       ...{ definition, state, log, store, clock, checkpoints },
       ...{ turns: mainTurns, report: warn },
     });
-    await ingest.restore();
-    const keeping = keepCheckpoints({ log, ingest, warn });
+    const restored = await ingest.restore();
+    const replayed = restored.events + restored.documents;
+    const keeping = keepCheckpoints({ log, ingest, warn, replayed });
     const close = async () => {
       await ingest.settle();
       await keeping.stop();

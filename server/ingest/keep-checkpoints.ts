@@ -12,11 +12,13 @@ interface Kept {
   readonly log: Pick<EventLog, "partitions" | "endOffset">;
   readonly ingest: Pick<IngestAssembly, "checkpoint">;
   readonly warn: (text: string) => void;
+  /** Records that the start read behind its checkpoint: the next one is as much nearer. */
+  readonly replayed: number;
 }
 
 /** Keeps ingest's state now and then, and once more at the end. A failed save is tried again. */
-export function keepCheckpoints({ log, ingest, warn }: Kept): { stop(): Promise<void> } {
-  let keptRecords = recordsOf(log);
+export function keepCheckpoints({ log, ingest, warn, replayed }: Kept): { stop(): Promise<void> } {
+  let keptRecords = recordsOf(log) - replayed;
   let keptMs = performance.now();
   let saving: Promise<void> | null = null;
   const save = async () => {
