@@ -302,6 +302,25 @@ describe("trainer role", () => {
     await log.close();
   }, 30_000);
 
+  test("weights that are taken back again and again are written now and then", async () => {
+    const log = await sampleLog(stream);
+    const clock = new ManualClock(1e12);
+    const { role, trainer, snapshots, warnings } = await roleAt({
+      ...{ memory: shared(), directory: "back", log, clock },
+    });
+    const reloads = () => warnings.filter((text) => text.includes("went back")).length;
+    while (reloads() < 2 && (await role.step()) > 0);
+    expect(reloads()).toBeGreaterThanOrEqual(2);
+    expect(snapshots.list()).toHaveLength(0);
+    clock.advanceTo(1e12 + 15_000);
+    const before = reloads();
+    while (reloads() === before && (await role.step()) > 0);
+    expect(reloads()).toBeGreaterThan(before);
+    expect(snapshots.list()).toHaveLength(1);
+    await stepTo(role, trainer, stream.length);
+    await log.close();
+  }, 30_000);
+
   test("a thread that starts again leaves what is live, and learns the same below it", async () => {
     const turned = feed.slice(15_000, 15_400).map(inverted);
     const stream = [...feed.slice(0, 15_000), ...turned, ...feed.slice(15_400, 22_000)];

@@ -31,6 +31,8 @@ export interface TrainerRoleOptions {
   readonly snapshotEveryMs?: number;
 }
 
+/** Between two snapshots of weights that were taken back. */
+const reloadSnapshotMs = 10_000;
 /** How long a publish that was asked for waits for pins. */
 const pinnedMsMax = 10_000;
 
@@ -117,7 +119,7 @@ export class TrainerRole {
   }
 
   #refused(version: number, verdict: Verdict): void {
-    const { metrics, trainer, warn } = this.#options;
+    const { metrics, trainer, warn, clock } = this.#options;
     const { refusals } = trainer;
     metrics.add("rec_model_publishes_refused_total", 1);
     if (verdict.reload) metrics.add("rec_model_reloads_total", 1);
@@ -129,7 +131,9 @@ export class TrainerRole {
     }
     if (!verdict.reload) return;
     warn("trainer: went back to the last good weights");
-    this.snapshot();
+    // While refusals go on this is all that is kept; written each time it would take the disk from
+    // the log. What came since the last is learned again by a start.
+    if (clock.nowMs() - this.#savedMs >= reloadSnapshotMs) this.snapshot();
   }
 
   #maybeSnapshot(): void {
