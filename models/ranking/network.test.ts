@@ -109,6 +109,10 @@ const shapes: Record<string, RankerShape> = {
   "mmoe of one expert layer, no tower": { ...feedShape, expertLayers: [10], towerLayers: [] },
   "mmoe of deep parts": { ...feedShape, expertLayers: [9, 8, 5], towerLayers: [6, 4] },
   "shared bottom": { ...feedShape, model: "shared-bottom", experts: 1, expertLayers: [24, 18] },
+  "seconds held to the absolute error": {
+    ...feedShape,
+    heads: feedHeads.map((head) => (head.name === "watch" ? { ...head, answer: "middle" } : head)),
+  },
   "no linear skip": { ...feedShape, skip: false },
   ple: pleShape,
   "ple of one level, no tower": { ...pleShape, levels: 1, towerLayers: [] },
