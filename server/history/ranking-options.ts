@@ -19,17 +19,17 @@ export const rankingSpecs: Readonly<Record<string, OptionSpec>> = {
   epochs: {
     kind: "number",
     help: "times that the history is learned",
-    default: 10,
+    default: 20,
     min: 1,
     max: 200,
   },
   batch: { kind: "number", help: "samples of a step", default: 256, min: 1, max: 8_192 },
-  rate: { kind: "number", help: "learning rate", default: 0.001, min: 1e-6, max: 1 },
-  average: { kind: "number", help: "last epochs whose weights are averaged", default: 8, min: 1 },
+  rate: { kind: "number", help: "learning rate", default: 0.002, min: 1e-6, max: 1 },
+  average: { kind: "number", help: "last epochs whose weights are averaged", default: 17, min: 1 },
   decay: {
     kind: "number",
     help: "weight decay, by the root of the steps; 0: none",
-    ...{ default: 0.02, min: 0, max: 1 },
+    ...{ default: 0.05, min: 0, max: 1 },
   },
   "user-ids": {
     kind: "number",
