@@ -29,9 +29,10 @@ interface Counts {
 async function countsOf(port: number): Promise<Counts> {
   const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
   const of = (name: string) => {
-    const found = new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1];
-    if (found === undefined) throw new RecError("REC_BENCH_METRICS", `no ${name} is reported`);
-    return Number(found);
+    // With labels or without: all of its lines.
+    const found = [...text.matchAll(new RegExp(`^${name}(?:\\{.*\\})? (\\S+)$`, "gm"))];
+    if (found.length === 0) throw new RecError("REC_BENCH_METRICS", `no ${name} is reported`);
+    return found.reduce((sum, [, value]) => sum + Number(value), 0);
   };
   return {
     samples: of("rec_model_samples_total"),

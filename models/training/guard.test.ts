@@ -184,6 +184,27 @@ describe("publish guard", () => {
     expect(again.save()).toEqual(guard.save());
   });
 
+  test("where nothing happens, differences of next to nothing condemn nobody", () => {
+    const quiet = (): JudgedBatch => {
+      const one = batch(new Random(15), {});
+      one.labels.fill(0);
+      one.candidate.losses.fill(2e-4);
+      one.live.losses.fill(1e-4);
+      one.anchor.losses.fill(1e-4);
+      return one;
+    };
+    expect(refusedAfter(guardOf(), quiet)).toBeNull();
+    const found = refusedAfter(guardOf({ floorNats: 0 }), quiet);
+    expect(found?.verdict.reason).toBe("worse than live");
+    // Twenty times the floor, and no labels either: that is not nothing.
+    const loud = () => {
+      const one = quiet();
+      one.candidate.losses.fill(0.02);
+      return one;
+    };
+    expect(refusedAfter(guardOf(), loud)?.batches).toBe(1);
+  });
+
   test("few pairs do not condemn", () => {
     const random = new Random(14);
     const guard = guardOf({ pairsMin: 1_000 });

@@ -34,6 +34,8 @@ export interface GuardOptions {
   readonly margin: number;
   /** The same towards the anchor. */
   readonly anchorMargin: number;
+  /** Nats of a sample that a candidate may be worse in any case. */
+  readonly floorNats: number;
   /** Standard errors by which a fault must be sure. */
   readonly certainty: number;
   /** Pairs below which only finiteness and norm are checked. */
@@ -59,6 +61,9 @@ export const guardDefaults: GuardOptions = {
   latest: 200,
   margin: 0.02,
   anchorMargin: 0.05,
+  // Over a window two nats in all: less than one event costs that nobody foresaw. Where labels are
+  // nearly all 0, what two models say differs by less, in the same direction each time.
+  floorNats: 0.001,
   certainty: 3,
   pairsMin: 50,
   probationPairs: 500,
@@ -215,14 +220,16 @@ export class PublishGuard {
     return null;
   }
 
-  /** Surely worse than a reference by more than a share of its mean loss. */
+  /** Surely worse than a reference by more than a share of its mean loss, and than the floor. */
   #worse(column: number, margin: number): string | null {
+    const { certainty, floorNats } = this.#options;
     const count = this.#pairs.total(pairColumns.count);
     const mean = this.#pairs.total(column) / count;
     const variance = this.#pairs.total(column + 1) / count - mean ** 2;
     const error = Math.sqrt(Math.max(0, variance) / count);
     const reference = this.#pairs.total(column + 2) / count;
-    if (!(mean - this.#options.certainty * error > margin * reference)) return null;
+    const allowed = Math.max(margin * reference, floorNats);
+    if (!(mean - certainty * error > allowed)) return null;
     return `by ${mean.toFixed(4)} of ${reference.toFixed(4)} nats over ${count} samples`;
   }
 

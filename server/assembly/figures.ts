@@ -101,6 +101,10 @@ export function statusFigures(
   recent.take(performance.now(), reading.histograms);
   const counter = (name: (typeof counterNames)[number]) =>
     reading.counters[counterNames.indexOf(name)] ?? 0;
+  const family = (name: string) =>
+    reading.counters.reduce((sum, value, i) => {
+      return counterNames[i]?.startsWith(`${name}{`) ? sum + value : sum;
+    }, 0);
   const quantile = (q: number, name: (typeof histogramNames)[number]) => {
     const index = histogramNames.indexOf(name);
     const histogram = reading.histograms[index];
@@ -112,7 +116,7 @@ export function statusFigures(
     eventsTotal: counter("rec_events_accepted_total"),
     samplesTotal: gauges.samplesEnd,
     swapsTotal: counter("rec_model_swaps_total"),
-    swapsRefusedTotal: counter("rec_model_publishes_refused_total"),
+    swapsRefusedTotal: family("rec_model_publishes_refused_total"),
     modelVersion: gauges.modelVersion,
     trains: gauges.trains ? 1 : 0,
     indexGeneration: gauges.indexGeneration,

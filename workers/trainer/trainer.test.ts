@@ -11,7 +11,7 @@ import { encodeSample, type Sample } from "../../models/training/sample.ts";
 import { drawFeed, feedShape } from "../../models/training/testing/feed-world.ts";
 import { RankTrainer, trainerDefaults } from "../../models/training/trainer.ts";
 import { EmbeddingTable, ModelSlots, SharedMetrics } from "../../native/index.ts";
-import { metricNames } from "../metrics.ts";
+import { counterNames, metricNames } from "../metrics.ts";
 import type { TailedLog } from "../stores/event-log.ts";
 import { realFileSystem } from "../stores/file-system.ts";
 import { memoryFileSystem } from "../stores/memory-file-system.ts";
@@ -305,10 +305,12 @@ describe("trainer role", () => {
   test("weights that are taken back again and again are written now and then", async () => {
     const log = await sampleLog(stream);
     const clock = new ManualClock(1e12);
-    const { role, trainer, snapshots, warnings } = await roleAt({
+    const { role, trainer, snapshots } = await roleAt({
       ...{ memory: shared(), directory: "back", log, clock },
     });
-    const reloads = () => warnings.filter((text) => text.includes("went back")).length;
+    const counted = () => metrics.read().counters[counterNames.indexOf("rec_model_reloads_total")]!;
+    const earlier = counted();
+    const reloads = () => counted() - earlier;
     while (reloads() < 2 && (await role.step()) > 0);
     expect(reloads()).toBeGreaterThanOrEqual(2);
     expect(snapshots.list()).toHaveLength(0);
@@ -346,6 +348,35 @@ describe("trainer role", () => {
     await stepTo(next.role, next.trainer, stream.length);
     expect(next.warnings.some((text) => text.includes("went back"))).toBe(true);
     expect(stateOf(next.trainer, memory)).toEqual(stateOf(whole.trainer, through));
+    await log.close();
+  }, 30_000);
+
+  test("says once a minute that it refuses, and counts every time, by reason", async () => {
+    const { counters: before } = metrics.read();
+    const log = await sampleLog(poisoned);
+    const clock = new ManualClock(1e12);
+    const { role, trainer, warnings } = await roleAt({
+      ...{ memory: shared(), directory: "warned", log, clock },
+    });
+    await stepTo(role, trainer, 16_500);
+    const refused = () => warnings.filter((text) => text.includes("was refused"));
+    expect(refused()).toHaveLength(1);
+    clock.advanceTo(1e12 + 60_000);
+    await stepTo(role, trainer, poisoned.length);
+    expect(refused()).toHaveLength(2);
+    const leftOut = Number(/and (\d+) like it before/.exec(refused()[1]!)?.[1]);
+    expect(leftOut).toBeGreaterThan(2);
+    const { counters: after } = metrics.read();
+    const added = counterNames.flatMap((name, i) => {
+      const isRefusal = name.startsWith("rec_model_publishes_refused_total");
+      const by = after[i]! - before[i]!;
+      return isRefusal && by > 0 ? [[name, by] as const] : [];
+    });
+    expect(added.map(([name]) => name)).toEqual([
+      'rec_model_publishes_refused_total{reason="labels"}',
+    ]);
+    expect(added[0]?.[1]).toBe(trainer.refusals);
+    expect(leftOut + 2).toBeLessThanOrEqual(trainer.refusals);
     await log.close();
   }, 30_000);
 

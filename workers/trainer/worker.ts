@@ -1,13 +1,15 @@
 import type { Clock } from "../../models/core/clock.ts";
 import { RecError } from "../../models/core/errors.ts";
-import type { Verdict } from "../../models/training/guard.ts";
+import type { Refusal, Verdict } from "../../models/training/guard.ts";
 import type { HeadMetrics } from "../../models/training/progressive.ts";
 import { decodeSample } from "../../models/training/sample.ts";
 import type { SharedMetrics } from "../../native/index.ts";
 import type { StopSignal } from "../loop.ts";
+import type { CounterName } from "../metrics.ts";
 import type { RoleCommand } from "../role-messages.ts";
 import { recordOf, type TailedLog } from "../stores/event-log.ts";
 import type { ModelSnapshots } from "./model-snapshots.ts";
+import { RareWarnings } from "./rare-warnings.ts";
 import type { BatchOutcome, OnlineTrainer } from "./trainer.ts";
 import { WeightsFreshness } from "./weights-freshness.ts";
 
@@ -31,6 +33,15 @@ export interface TrainerRoleOptions {
   readonly snapshotEveryMs?: number;
 }
 
+const refusalCounters: Readonly<Record<Refusal, CounterName>> = {
+  "not finite": 'rec_model_publishes_refused_total{reason="not-finite"}',
+  norm: 'rec_model_publishes_refused_total{reason="norm"}',
+  "worse than live": 'rec_model_publishes_refused_total{reason="worse-than-live"}',
+  "worse than anchor": 'rec_model_publishes_refused_total{reason="worse-than-anchor"}',
+  calibration: 'rec_model_publishes_refused_total{reason="calibration"}',
+  "labels contradict the anchor": 'rec_model_publishes_refused_total{reason="labels"}',
+};
+
 /** Between two snapshots of weights that were taken back. */
 const reloadSnapshotMs = 10_000;
 /** How long a publish that was asked for waits for pins. */
@@ -40,6 +51,7 @@ const pinnedMsMax = 10_000;
 export class TrainerRole {
   readonly #options: TrainerRoleOptions;
   readonly #freshness: WeightsFreshness;
+  readonly #warnings: RareWarnings;
   #savedMs: number;
   #savedOffset = 0;
   #verdict: Verdict | null = null;
@@ -48,6 +60,7 @@ export class TrainerRole {
 
   private constructor(options: TrainerRoleOptions) {
     this.#options = options;
+    this.#warnings = new RareWarnings(options.clock, options.warn);
     this.#savedMs = options.clock.nowMs();
     this.#freshness = new WeightsFreshness(options.metrics, this.#savedMs);
   }
@@ -113,24 +126,21 @@ export class TrainerRole {
       metrics.add("rec_model_publishes_merged_total", 1);
     } else if (verdict.reason === "probation") {
       metrics.add("rec_model_publishes_held_total", 1);
-    } else {
-      this.#refused(outcome.version, verdict);
+    } else if (verdict.reason !== "fine") {
+      this.#refused(outcome.version, verdict.reason, verdict);
     }
   }
 
-  #refused(version: number, verdict: Verdict): void {
-    const { metrics, trainer, warn, clock } = this.#options;
+  #refused(version: number, reason: Refusal, { detail, reload }: Verdict): void {
+    const { metrics, trainer, clock } = this.#options;
     const { refusals } = trainer;
-    metrics.add("rec_model_publishes_refused_total", 1);
-    if (verdict.reload) metrics.add("rec_model_reloads_total", 1);
-    // The first and each doubling: what goes on for hours must not fill the log.
-    if ((refusals & (refusals - 1)) === 0) {
-      const what = `version ${version} was refused`;
-      const count = refusals === 1 ? "" : ` (${refusals} refusals in a row)`;
-      warn(`trainer: ${what}${count}: ${verdict.reason}: ${verdict.detail}`);
-    }
-    if (!verdict.reload) return;
-    warn("trainer: went back to the last good weights");
+    metrics.add(refusalCounters[reason], 1);
+    const count = refusals === 1 ? "" : ` (${refusals} refusals in a row)`;
+    const what = `version ${version} was refused${count}`;
+    this.#warnings.warn(reason, `trainer: ${what}: ${reason}: ${detail}`);
+    if (!reload) return;
+    metrics.add("rec_model_reloads_total", 1);
+    this.#warnings.warn("reload", "trainer: went back to the last good weights");
     // While refusals go on this is all that is kept; written each time it would take the disk from
     // the log. What came since the last is learned again by a start.
     if (clock.nowMs() - this.#savedMs >= reloadSnapshotMs) this.snapshot();
