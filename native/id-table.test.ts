@@ -78,7 +78,7 @@ test("pairs of rows", () => {
       const exists = bs[i] >= 0 && bs[i] % (1 + (a % 3)) === 0;
       expect(row >= 0).toBe(exists);
       if (!exists) return;
-      table.pair(row, pair);
+      table.pairs(row, 1, pair);
       expect([...pair]).toEqual([a, bs[i]]);
     });
   }

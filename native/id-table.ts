@@ -24,7 +24,7 @@ interface Functions {
     count: number,
     out: Int32Array,
   ): void;
-  idTablePair(handle: number, row: number, out: Uint32Array): void;
+  idTablePairs(handle: number, firstRow: number, count: number, out: Uint32Array): void;
   sharedRelease(handle: number): void;
 }
 
@@ -114,9 +114,9 @@ export class IdTable {
     this.#native.idTableFindPairs(this.handle, a, bs, count, out);
   }
 
-  /** Both rows of a pair, into `out[0]` and `out[1]`. */
-  pair(row: number, out: Uint32Array): void {
-    this.#native.idTablePair(this.handle, row, out);
+  /** Both rows of each of `count` pairs, one pair after the other. */
+  pairs(firstRow: number, count: number, out: Uint32Array): void {
+    this.#native.idTablePairs(this.handle, firstRow, count, out);
   }
 
   /** Frees the memory. Only when no thread uses the table any more. */

@@ -56,15 +56,22 @@ class Generation {
     }
   }
 
+  /** Room for so many ids at once: growing there by doubling costs more than adding them. */
+  reserve(ids: number): void {
+    assert(this.size === 0, "room is made before ids come in");
+    let slots = smallest;
+    while (ids > slots * loadMax) slots *= 2;
+    this.words = new Uint32Array(slots * 4);
+  }
+
   /** The ids alone, 16 bytes each. */
   save(): Uint8Array {
+    const { words } = this;
     const out = new Uint32Array(this.size * 4);
     let to = 0;
-    for (let i = 0; i < this.words.length; i += 4) {
-      const id = this.words.subarray(i, i + 4);
-      if ((id[0] | id[1] | id[2] | id[3]) === 0) continue;
-      out.set(id, to);
-      to += 4;
+    for (let i = 0; i < words.length; i += 4) {
+      if ((words[i] | words[i + 1] | words[i + 2] | words[i + 3]) === 0) continue;
+      for (let word = 0; word < 4; word++) out[to++] = words[i + word];
     }
     return new Uint8Array(out.buffer);
   }
@@ -134,6 +141,7 @@ export class RecentIds {
 function restoreInto(generation: Generation, saved: Uint8Array): void {
   assert(saved.byteLength % 16 === 0, "ids are 16 bytes each");
   const words = new Uint32Array(saved.slice().buffer);
+  generation.reserve(words.length / 4);
   for (let i = 0; i < words.length; i += 4) {
     generation.add(words[i], words[i + 1], words[i + 2], words[i + 3]);
   }

@@ -56,8 +56,9 @@ int32_t rec_id_table_find_pairs(int32_t handle, uint32_t a, const int32_t* bs, s
    Returns how many found no room. */
 int64_t rec_id_table_intern_pairs(int32_t handle, const int32_t* as, const int32_t* bs,
                                   size_t count, int32_t* out);
-/* Writes both rows of a pair into out[0..1]. */
-int32_t rec_id_table_pair(int32_t handle, int32_t row, uint32_t* out);
+/* Writes both rows of each of `count` pairs into out[0 .. 2 * count]. */
+int32_t rec_id_table_pairs(int32_t handle, uint32_t first, uint32_t count, uint32_t* out,
+                           size_t out_length);
 
 /* ---- pane table: sliding-window counters. One writer at a time a row, many readers. ---- */
 typedef struct {

@@ -109,9 +109,13 @@ napi_value id_intern_pairs(Call& call) {
               "internPairs");
 }
 
-napi_value id_pair(Call& call) {
-  const auto out = call.array<uint32_t>(2, "out", 2);
-  return done(call, rec_id_table_pair(call.i32(0, "handle"), call.i32(1, "row"), out.data), "pair");
+// idTablePairs(handle, firstRow, count, out)
+napi_value id_pairs(Call& call) {
+  const auto out = call.array<uint32_t>(3, "out");
+  return done(call,
+              rec_id_table_pairs(call.i32(0, "handle"), call.u32(1, "firstRow"),
+                                 call.u32(2, "count"), out.data, out.length),
+              "pairs");
 }
 
 napi_value metrics_create(Call& call) {
@@ -212,7 +216,7 @@ void register_shared(napi_env env, napi_value exports) {
   define<id_intern_pair>(env, exports, "idTableInternPair");
   define<id_intern_pairs>(env, exports, "idTableInternPairs");
   define<id_find_pairs>(env, exports, "idTableFindPairs");
-  define<id_pair>(env, exports, "idTablePair");
+  define<id_pairs>(env, exports, "idTablePairs");
   define<metrics_create>(env, exports, "metricsCreate");
   define<shape_of<rec_metrics_shape>>(env, exports, "metricsShape");
   define<metrics_add>(env, exports, "metricsAdd");

@@ -192,7 +192,7 @@ uint64_t bytes_between(const IdTable& table, uint32_t first, uint32_t count) {
 
 bool texts_in(const IdTable& table, uint32_t first, uint32_t count) {
   const uint32_t filled = __atomic_load_n(&table.filled, __ATOMIC_ACQUIRE);
-  return !table.pairs() && count <= filled && first <= filled - count;
+  return !table.pairs() && range_in(first, count, filled);
 }
 
 bool usable(const IdTable& table, uint32_t id_bytes) {
@@ -337,13 +337,18 @@ int32_t rec_id_table_find_pairs(int32_t handle, uint32_t a, const int32_t* bs, s
   return REC_OK;
 }
 
-int32_t rec_id_table_pair(int32_t handle, int32_t row, uint32_t* out) {
+int32_t rec_id_table_pairs(int32_t handle, uint32_t first, uint32_t count, uint32_t* out,
+                           size_t out_length) {
   const IdTable* table = rec::table_of(handle);
   if (table == nullptr) return REC_BAD_HANDLE;
   const uint32_t filled = __atomic_load_n(&table->filled, __ATOMIC_ACQUIRE);
-  if (!table->pairs() || !rec::row_in(row, filled)) return REC_BAD_ARGUMENT;
-  const uint64_t entry = rec::load(table->entry_at(static_cast<uint32_t>(row)));
-  out[0] = static_cast<uint32_t>(entry >> 32);
-  out[1] = static_cast<uint32_t>(entry);
+  if (!table->pairs() || !rec::range_in(first, count, filled) || out_length / 2 < count) {
+    return REC_BAD_ARGUMENT;
+  }
+  for (uint32_t i = 0; i < count; i++) {
+    const uint64_t entry = rec::load(table->entry_at(first + i));
+    out[2 * i] = static_cast<uint32_t>(entry >> 32);
+    out[2 * i + 1] = static_cast<uint32_t>(entry);
+  }
   return REC_OK;
 }

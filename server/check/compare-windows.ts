@@ -134,11 +134,11 @@ function comparePartialPairs(
   const { replay, differences } = parts;
   const key = new Uint32Array(2);
   const name = (row: number) => {
-    ids.pair(row, key);
+    ids.pairs(row, 1, key);
     return `user row ${key[0]} x category row ${key[1]}`;
   };
   const pairs = Array.from({ length: ids.size }, (_, row): RowPair => {
-    ids.pair(row, key);
+    ids.pairs(row, 1, key);
     return { row, replayRow: replay.pairs.get(WindowsReplay.pairKey(key[0]!, key[1]!)) ?? -1 };
   });
   for (const { row, replayRow } of pairs) {

@@ -133,17 +133,19 @@ function loadRows(table: SavedTable, bytes: Uint8Array, name: string): number {
 /** User and category row of each pair row, two words a pair. */
 function savePairs(pairs: PairRows): Uint8Array {
   const keys = new Uint32Array(2 * pairs.size);
-  for (let row = 0; 2 * row < keys.length; row++) {
-    pairs.pair(row, keys.subarray(2 * row, 2 * row + 2));
-  }
+  pairs.pairs(0, keys.length / 2, keys);
   return new Uint8Array(keys.buffer);
 }
 
 /** Gives the pairs of a checkpoint the rows that they had, or finds that they have them. */
 function restorePairs(pairs: PairRows, keys: Uint32Array): void {
   const count = keys.length / 2;
-  const users = Uint32Array.from({ length: count }, (_, row) => keys[2 * row]);
-  const categories = Uint32Array.from({ length: count }, (_, row) => keys[2 * row + 1]);
+  const users = new Uint32Array(count);
+  const categories = new Uint32Array(count);
+  for (let row = 0; row < count; row++) {
+    users[row] = keys[2 * row];
+    categories[row] = keys[2 * row + 1];
+  }
   const rows = new Uint32Array(count);
   pairs.internPairs(users, categories, count, rows);
   for (let row = 0; row < count; row++) assert(rows[row] === row, "pair rows never change");

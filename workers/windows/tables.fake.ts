@@ -188,9 +188,9 @@ export class FakePairs {
     return this.rows.size;
   }
 
-  pair(row: number, out: Uint32Array): void {
-    const key = [...this.rows.keys()][row] ?? "";
-    out.set(key.split("/").map(Number));
+  pairs(firstRow: number, count: number, out: Uint32Array): void {
+    const keys = [...this.rows.keys()].slice(firstRow, firstRow + count);
+    out.set(keys.flatMap((key) => key.split("/").map(Number)));
   }
 
   internPairs(as: Uint32Array, bs: Uint32Array, count: number, out: Uint32Array): number {

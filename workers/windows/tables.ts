@@ -60,8 +60,8 @@ export interface PairRows {
     count: number,
     out: Uint32Array,
   ): number;
-  /** Both rows of a pair, into `out[0]` and `out[1]`. */
-  pair(row: number, out: Uint32Array): void;
+  /** Both rows of each of `count` pairs, one pair after the other. */
+  pairs(firstRow: number, count: number, out: Uint32Array): void;
 }
 
 export interface WindowTables {

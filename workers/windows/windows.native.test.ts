@@ -102,7 +102,7 @@ function differences(tables: Tables, oracle: WindowsOracle, asOfMs: number): str
   for (let row = 0; row < 23; row++) check("category", row, `${row}`);
   const pair = new Uint32Array(2);
   for (let row = 0; row < tables.pairs.size; row++) {
-    tables.pairs.pair(row, pair);
+    tables.pairs.pairs(row, 1, pair);
     check("userCategory", row, pair.join("/"));
   }
   return wrong;
