@@ -16,14 +16,14 @@ import { callOf, fakeDoor } from "./fake-ports.ts";
 const topics = { events: 1, items: 1 } as const;
 
 /** The door over real ingest and a real log on a disk with sectors; `steps` is what happened. */
-function openDoor(disk: FaultyFileSystem, steps: string[]) {
+function openDoor(disk: FaultyFileSystem, steps: string[], said: string[] = []) {
   const clock = new ManualClock(Date.UTC(2026, 0, 5, 8));
   const state = smallState();
   const store = openDocumentStore({ dataDir: null });
   const log = openEventLog("embedded:", {
     ...{ dataDir: "d", topics, fileSystem: disk, clock, lingerMs: 0 },
     trace: (step, { topic }, end) => void steps.push(`${step} ${topic} ${end}`),
-    report: () => {},
+    report: (text) => void said.push(text),
   });
   const ingest = createIngest({ definition: recommender, state, log, store, clock });
   const nothing = async () => utf8("[]");
@@ -91,6 +91,49 @@ async function loseAtAnswer(seed: number): Promise<{ answered: number; steps: st
   expect(acknowledged.filter((id) => !found.has(id))).toEqual([]);
   return { answered: acknowledged.length, steps };
 }
+
+test("a disk that is full or fails is answered with 503 until it takes writes again", async () => {
+  const faults = [{ fullDisk: 1 }, { tornWrite: 1 }, { failedSync: 1 }];
+  for (const [seed, rates] of faults.entries()) {
+    const disk = new FaultyFileSystem(new Random(seed));
+    const said: string[] = [];
+    const { app, close } = openDoor(disk, [], said);
+    const send = async (from: number) => {
+      const events = [{ type: "click", user: "u", item: `x${from}`, id: `${from}` }];
+      const answers = await Promise.all([
+        app.fetch(callOf("POST", "/v1/events", JSON.stringify(events))),
+        app.fetch(callOf("PUT", `/v1/items/y${from}`, '{"title":"T"}')),
+      ]);
+      const bodies = await Promise.all(answers.map((answer) => answer.text()));
+      // Where the log stands is nobody's business.
+      expect(bodies.filter((body) => body.includes("d/log"))).toEqual([]);
+      return answers.map(({ status, headers }) => [status, headers.get("retry-after")]);
+    };
+    expect(await send(0)).toEqual([
+      [200, null],
+      [200, null],
+    ]);
+    disk.rates = rates;
+    for (let i = 1; i <= 20; i++)
+      expect(await send(i)).toEqual([
+        [503, "1"],
+        [503, "1"],
+      ]);
+    expect(said.map((text) => text.split(":")[0]).toSorted()).toEqual(
+      ["events", "items"].map((topic) => `d/log/${topic}/0/0000000000000000.log`),
+    );
+    disk.rates = {};
+    for (let i = 1; i <= 20; i++)
+      expect(await send(i)).toEqual([
+        [200, null],
+        [200, null],
+      ]);
+    expect(said.filter((text) => text.endsWith("appends are taken again"))).toHaveLength(2);
+    await close();
+    disk.losePower();
+    expect((await foundOn(disk)).size).toBe(42);
+  }
+});
 
 test("no 2xx leaves before its sync: what was answered is there when the power goes", async () => {
   let answered = 0;

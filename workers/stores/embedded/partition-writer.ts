@@ -44,6 +44,7 @@ export class PartitionWriter {
   #head: LogHead;
   /** A write or a sync failed: what stands behind `#position` is cut before the next write. */
   #suspect = false;
+  #failing = false;
   #unsynced = false;
   #rolled = false;
   #running: Promise<void> | null = null;
@@ -127,8 +128,10 @@ export class PartitionWriter {
       const appends = this.#queue.take(commitBytesMax);
       try {
         await this.#commit(appends);
+        this.#tell(null);
       } catch (error) {
         this.#suspect = true;
+        this.#tell(error);
         const refusal = this.#refusal(error);
         for (const append of appends) append.reject(refusal);
       }
@@ -268,10 +271,20 @@ export class PartitionWriter {
 
   #refusal(cause: unknown): RecError {
     const { topic, partition } = this.#name;
-    const code = cause instanceof RecError ? cause.code : "REC_LOG_WRITE";
-    const message = `append to ${topic}/${partition} failed: ${messageOf(cause)}`;
-    const options = { path: this.#file?.path ?? this.#directory, cause };
+    const message = `${topic}/${partition} cannot be written now: try again`;
     const fix = cause instanceof RecError ? cause.fix : undefined;
-    return new RecError(code, message, fix === undefined ? options : { ...options, fix });
+    return new RecError("REC_LOG_FAILED", message, fix === undefined ? { cause } : { cause, fix });
+  }
+
+  /** The first failure in a row, and its end: a full disk must not fill the server's own log. */
+  #tell(failure: unknown): void {
+    if (this.#failing === (failure !== null)) return;
+    this.#failing = failure !== null;
+    const path = this.#file?.path ?? this.#directory;
+    const fix = failure instanceof RecError && failure.fix !== undefined ? `: ${failure.fix}` : "";
+    const what = this.#failing
+      ? `appends are refused until it can be written again: ${messageOf(failure)}${fix}`
+      : "appends are taken again";
+    this.#context.report(`${path}: ${what}`);
   }
 }
