@@ -7,6 +7,7 @@ import type { RecommenderDefinition } from "../models/definition/define.ts";
 import { rankerShapeOf } from "../models/ranking/definition-shape.ts";
 import { createRanker } from "../models/ranking/ranker.ts";
 import { IdTable, PaneTable } from "../native/index.ts";
+import { byScope } from "../workers/by-scope.ts";
 import { createSharedState } from "../workers/shared-state.ts";
 import { openEventLog } from "../workers/stores/open.ts";
 import { systemClock } from "../workers/system-clock.ts";
@@ -50,6 +51,8 @@ function tablesOf(definition: RecommenderDefinition, sizes: Sizes) {
     item: panes(sizes.items),
     category: panes(sizes.categories),
     userCategory: panes(1),
+    global: panes(1),
+    aggregates: byScope(() => null),
     pairs: IdTable.create({ capacity: 1, bytesMax: 0 }),
     recent: null,
   };
@@ -86,7 +89,8 @@ function measureEngine(definition: RecommenderDefinition, sizes: Sizes): Record<
     });
   }
   requireCounted(core, sizes.events);
-  for (const table of Object.values(tables)) table?.release();
+  const { aggregates: _none, recent: _null, ...made } = tables;
+  for (const table of Object.values(made)) table.release();
   return {
     eventsPerSecondThreeScopes: meter.perCpuSecond(),
     eventsPerSecondThreeScopesWall: meter.perSecond(),

@@ -1,5 +1,13 @@
 /** The door to native code: shared memory, kernels, the vector graph. */
 
+export {
+  type Aggregate,
+  type AggregateRows,
+  AggregateTable,
+  type AggregateUpdates,
+  type AggregateValues,
+  MergedAggregates,
+} from "./aggregate-table.ts";
 export { EmbeddingTable, type EmbeddingTableOptions } from "./embedding-table.ts";
 export {
   GraphBuild,
@@ -40,6 +48,12 @@ export {
 } from "./pane-table.ts";
 export type * from "./ple-shape.ts";
 export { extractionSizes, packPleShape, pleLevelsMax, pleWorkspace } from "./ple-shape.ts";
+export {
+  type AggregateState,
+  countDistinct,
+  mergedAggregates,
+  ReferenceAggregateTable,
+} from "./reference/aggregate-table.ts";
 export { ReferencePaneTable } from "./reference/pane-table.ts";
 export { RowTable, type RowTableOptions } from "./row-table.ts";
 export { SequenceTable, type SequenceTableOptions } from "./sequence-table.ts";

@@ -1,8 +1,10 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { RecommenderDefinition } from "../models/definition/define.ts";
+import { aggregatesOf } from "../models/features/aggregates.ts";
 import { limits } from "../models/limits.ts";
 import {
+  AggregateTable,
   EmbeddingTable,
   IdTable,
   ModelSlots,
@@ -11,6 +13,7 @@ import {
   SequenceTable,
   SharedMetrics,
 } from "../native/index.ts";
+import { type ByScope, byScope } from "./by-scope.ts";
 import { metricNames } from "./metrics.ts";
 import { AppliedDocuments, appliedDocumentsBytes } from "./stores/applied-documents.ts";
 import {
@@ -18,7 +21,13 @@ import {
   type ItemColumns,
   itemAttributeBytes,
 } from "./stores/item-attributes.ts";
-import { PairPanes, SummedPanes, type WindowPartial } from "./window-partials.ts";
+import {
+  type AggregateReaders,
+  aggregateReaders,
+  PairPanes,
+  SummedPanes,
+  type WindowPartial,
+} from "./window-partials.ts";
 
 /** How much is reserved: address space, not memory. */
 export type SharedCapacities = {
@@ -58,6 +67,9 @@ interface PartialHandles {
   readonly item: number;
   readonly category: number;
   readonly userCategory: number;
+  readonly global: number;
+  /** Null where no feature of the scope asks for any. */
+  readonly aggregates: ByScope<number | null>;
   readonly pairs: number;
   /** Absent where there is one partition. */
   readonly activity?: number;
@@ -101,7 +113,10 @@ export class SharedState {
     readonly item: SummedPanes;
     readonly category: SummedPanes;
     readonly userCategory: PairPanes;
+    readonly global: SummedPanes;
   };
+  /** What sums of panes cannot say, in the same rows (models/features/aggregates.ts). */
+  readonly aggregates: AggregateReaders;
   /** User row; records of four words, newest last. */
   readonly recent: SequenceTable;
   /** User row; records of one word, the row of an item that was served. */
@@ -128,6 +143,7 @@ export class SharedState {
       activity === undefined ? [] : [RowTable.attach(activity)],
     );
     this.windows = windowsOf(this.partials);
+    this.aggregates = aggregateReaders(this.partials);
     this.recent = SequenceTable.attach(handles.recent);
     this.seen = SequenceTable.attach(handles.seen);
     this.itemAttributes = new ItemAttributeTable(RowTable.attach(handles.itemAttributes));
@@ -154,7 +170,10 @@ export class SharedState {
       this.users,
       this.items,
       this.categories,
-      ...this.partials.flatMap((partial): { release(): void }[] => Object.values(partial)),
+      ...this.partials.flatMap(({ aggregates, ...tables }): { release(): void }[] => [
+        ...Object.values(tables),
+        ...Object.values(aggregates).filter((table) => table !== null),
+      ]),
       ...this.activity,
       this.recent,
       this.seen,
@@ -176,16 +195,21 @@ function attachPartial(handles: PartialHandles): WindowPartial {
     item: PaneTable.attach(handles.item),
     category: PaneTable.attach(handles.category),
     userCategory: PaneTable.attach(handles.userCategory),
+    global: PaneTable.attach(handles.global),
+    aggregates: byScope((scope) => {
+      const handle = handles.aggregates[scope];
+      return handle === null ? null : AggregateTable.attach(handle);
+    }),
     pairs: IdTable.attach(handles.pairs),
   };
 }
 
 function windowsOf(partials: readonly WindowPartial[]): SharedState["windows"] {
-  const summed = (scope: "user" | "item" | "category") =>
+  const summed = (scope: "user" | "item" | "category" | "global") =>
     new SummedPanes(partials.map((partial) => partial[scope]));
   return {
     ...{ user: summed("user"), item: summed("item"), category: summed("category") },
-    userCategory: new PairPanes(partials),
+    ...{ userCategory: new PairPanes(partials), global: summed("global") },
   };
 }
 
@@ -230,21 +254,32 @@ function createIds(capacities: SharedCapacities) {
 
 /** A user's rows are in one partition, so those share their room; an item's are in all. */
 function createPartials(
-  { windows, interactions }: RecommenderDefinition,
+  definition: RecommenderDefinition,
   capacities: SharedCapacities,
   partitions: number,
 ): PartialHandles[] {
+  const { windows, interactions } = definition;
   const counters = interactions.length;
   const fullRows = limits.paneFullRowsMax;
   const ofUsers = Math.ceil(fullRows / partitions);
   const panes = (rows: number, full: number) =>
     PaneTable.create({ rows, counters, windows, fullRows: full }).handle;
   const { usersMax, itemsMax, categoriesMax, userCategoryPairsMax: pairsMax } = capacities;
+  const rows: ByScope<number> = {
+    ...{ user: usersMax, item: itemsMax, category: categoriesMax, userCategory: pairsMax },
+    global: 1,
+  };
   return Array.from({ length: partitions }, () => ({
     user: panes(usersMax, ofUsers),
     item: panes(itemsMax, fullRows),
     category: panes(categoriesMax, fullRows),
     userCategory: panes(pairsMax, ofUsers),
+    global: panes(1, 1),
+    aggregates: byScope((scope) => {
+      const aggregates = aggregatesOf(definition, scope);
+      if (aggregates.length === 0) return null;
+      return AggregateTable.create(rows[scope], aggregates).handle;
+    }),
     pairs: IdTable.create({ capacity: pairsMax, bytesMax: 0 }).handle,
     ...(partitions === 1
       ? {}

@@ -1,4 +1,12 @@
-import type { IdTable, PaneTable, PaneValues } from "../native/index.ts";
+import {
+  type AggregateTable,
+  type AggregateValues,
+  type IdTable,
+  MergedAggregates,
+  type PaneTable,
+  type PaneValues,
+} from "../native/index.ts";
+import { type ByScope, byScope } from "./by-scope.ts";
 
 /** Counters by row as ranking reads them. */
 type Rows = Int32Array | Uint32Array;
@@ -9,6 +17,10 @@ export interface WindowPartial {
   readonly item: PaneTable;
   readonly category: PaneTable;
   readonly userCategory: PaneTable;
+  /** One row for all. */
+  readonly global: PaneTable;
+  /** What sums of panes cannot say, in the same rows; null where no feature asks for any. */
+  readonly aggregates: ByScope<AggregateTable | null>;
   /** Rows of `userCategory`: pairs (user row, category row). */
   readonly pairs: IdTable;
 }
@@ -65,27 +77,73 @@ export interface UserPairs {
   readonly count: number;
 }
 
-/** Counters of user x category: all pairs of a user stand in one partition. */
-export class PairPanes {
+/** Rows of the pairs of a user: all stand in one partition. */
+class PairRows {
   readonly #partials: readonly WindowPartial[];
-  #rows = new Int32Array(0);
+  rows = new Int32Array(0);
 
   constructor(partials: readonly WindowPartial[]) {
     this.#partials = partials;
   }
 
-  /** As PaneTable.read for the pairs of a user; `into.offsets` has one a pair, -1 none. */
-  read({ userRow, categories, count }: UserPairs, asOfMs: number, into: PaneValues): void {
-    if (this.#rows.length < count) this.#rows = new Int32Array(2 * count);
-    const rows = this.#rows;
+  /** Finds them into `rows`, -1 none; gives their partition, any where there are none. */
+  find({ userRow, categories, count }: UserPairs): WindowPartial | undefined {
+    if (this.rows.length < count) this.rows = new Int32Array(2 * count);
+    const rows = this.rows;
     const last = this.#partials.at(-1);
     for (const partial of this.#partials) {
       if (userRow < 0) rows.fill(-1, 0, count);
       else partial.pairs.findPairs(userRow, categories, count, rows);
       const isElsewhere = partial !== last && rows.subarray(0, count).every((row) => row < 0);
-      if (isElsewhere) continue;
-      partial.userCategory.read(rows, count, asOfMs, into);
-      return;
+      if (!isElsewhere) return partial;
     }
+    return last;
   }
+}
+
+/** Counters of user x category. */
+export class PairPanes {
+  readonly #pairs: PairRows;
+
+  constructor(partials: readonly WindowPartial[]) {
+    this.#pairs = new PairRows(partials);
+  }
+
+  /** As PaneTable.read for the pairs of a user; `into.offsets` has one a pair, -1 none. */
+  read(of: UserPairs, asOfMs: number, into: PaneValues): void {
+    this.#pairs.find(of)?.userCategory.read(this.#pairs.rows, of.count, asOfMs, into);
+  }
+}
+
+/** Aggregates of user x category. */
+export class PairAggregates {
+  readonly width: number;
+  readonly #pairs: PairRows;
+
+  constructor(partials: readonly WindowPartial[], width: number) {
+    this.#pairs = new PairRows(partials);
+    this.width = width;
+  }
+
+  /** As AggregateTable.read; `into.offsets` has one a pair, -1 none. */
+  read(of: UserPairs, asOfMs: number, into: AggregateValues): void {
+    const table = this.#pairs.find(of)?.aggregates.userCategory;
+    table?.read(this.#pairs.rows, of.count, asOfMs, into);
+  }
+}
+
+/** Aggregates by scope as readers see them: what all partitions know; null where nothing asks. */
+export type AggregateReaders = { readonly [S in RowScope]: MergedAggregates | null } & {
+  readonly userCategory: PairAggregates | null;
+};
+
+type RowScope = "user" | "item" | "category" | "global";
+
+export function aggregateReaders(partials: readonly WindowPartial[]): AggregateReaders {
+  const merged = byScope((scope) => {
+    const tables = partials.flatMap(({ aggregates }) => aggregates[scope] ?? []);
+    return tables.length === 0 ? null : new MergedAggregates(tables);
+  });
+  const width = merged.userCategory?.width ?? 0;
+  return { ...merged, userCategory: width === 0 ? null : new PairAggregates(partials, width) };
 }

@@ -40,9 +40,25 @@ export interface WindowDefinition {
   readonly panes: number;
 }
 
-export type ScopeName = "user" | "item" | "category" | "userCategory";
+/** Whose row counts: of the user, the item, its categories, user x category, or one for all. */
+export const scopeNames = ["user", "item", "category", "userCategory", "global"] as const;
+export type ScopeName = (typeof scopeNames)[number];
 
-export type FeatureKind = "logCount" | "rateLogit" | "meanValue";
+/**
+ * `logCount`: log(1 + how often). `rateLogit`: a smoothed rate per impression. `meanValue`: seconds
+ * per impression. `maxValue`: the most seconds of one interaction. `logDistinct`: how many different
+ * users, items or categories (`of`). `logDecayed`: how often, each halved every `halfLifeMs`.
+ */
+export type FeatureKind =
+  | "logCount"
+  | "rateLogit"
+  | "meanValue"
+  | "maxValue"
+  | "logDistinct"
+  | "logDecayed";
+
+/** What `logDistinct` counts; not what every row of the scope is of anyway. */
+export type DistinctOf = "user" | "item" | "category";
 
 /** A prior rate and its weight in impressions (Laplace smoothing). */
 export interface RatePrior {
@@ -66,6 +82,10 @@ export interface WindowFeature {
   readonly interaction: string;
   /** `rateLogit`: what the rate is smoothed towards. */
   readonly prior?: RatePrior;
+  /** `logDistinct`: of what. */
+  readonly of?: DistinctOf;
+  /** `logDecayed`, whose window is `total`. */
+  readonly halfLifeMs?: number;
 }
 
 export interface RouteDefinition {
@@ -127,4 +147,11 @@ export interface RecommenderDefinition {
 /** Names the shape of a definition; use it to keep literal types. */
 export function defineRecommender<const D extends RecommenderDefinition>(definition: D): D {
   return definition;
+}
+
+export function featuresOf(
+  definition: RecommenderDefinition,
+  scope: ScopeName,
+): readonly WindowFeature[] {
+  return definition.features.filter((feature) => feature.scope === scope);
 }

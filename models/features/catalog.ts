@@ -1,10 +1,12 @@
 import { assert } from "../core/assert.ts";
-import type {
-  FeatureKind,
-  RecommenderDefinition,
-  ScopeName,
-  WindowFeature,
+import {
+  type FeatureKind,
+  featuresOf,
+  type RecommenderDefinition,
+  type ScopeName,
+  type WindowFeature,
 } from "../definition/define.ts";
+import { aggregateColumns, aggregatesOf } from "./aggregates.ts";
 
 /** One dense input: where it comes from and what it is when nothing is known. */
 export interface CatalogEntry {
@@ -29,14 +31,21 @@ export interface FeatureCatalog {
 /** Window features of one scope as flat columns; made once, read in hot loops. */
 export interface ScopePlan {
   readonly size: number;
-  /** 0 logCount, 1 rateLogit, 2 meanValue. */
+  /** Aggregates of a raw row. */
+  readonly aggregates: number;
+  /** `kindCode` of each. */
   readonly kinds: Uint8Array;
-  /** Cell of the counted interaction, and of the impressions of the same window, in a raw row. */
+  /**
+   * Cell of the counted interaction, and of the impressions of the same window, in a raw row; of
+   * the kinds that are made from no counter, the aggregate's column.
+   */
   readonly cells: Uint16Array;
   readonly impressionCells: Uint16Array;
   /** rateLogit: prior weight x rate, and prior weight x (1 - rate). */
   readonly priorHits: Float64Array;
   readonly priorMisses: Float64Array;
+  /** Aggregates: what their value is divided by, so that seconds are seconds. */
+  readonly scales: Float64Array;
   /** Rates that are smoothed towards their category's. */
   readonly towardsCategory: readonly CategoryPrior[];
 }
@@ -51,7 +60,9 @@ export interface CategoryPrior {
   readonly shownCell: number;
 }
 
-export const kindCode = { logCount: 0, rateLogit: 1, meanValue: 2 } as const;
+export const kindCode = {
+  ...{ logCount: 0, rateLogit: 1, meanValue: 2, maxValue: 3, logDistinct: 4, logDecayed: 5 },
+} as const;
 
 /** Prior of a rate that names none. */
 const defaultPrior = { rate: 0.1, weight: 10 };
@@ -92,13 +103,6 @@ export function impressionIndex(definition: RecommenderDefinition): number {
   return interactionIndex(definition, "impression");
 }
 
-export function featuresOf(
-  definition: RecommenderDefinition,
-  scope: ScopeName,
-): readonly WindowFeature[] {
-  return definition.features.filter((feature) => feature.scope === scope);
-}
-
 function windowStart(definition: RecommenderDefinition, feature: WindowFeature): number {
   const found = definition.windows.findIndex((window) => window.name === feature.window);
   assert(found >= 0 || feature.window === "total", `${feature.name}: no window ${feature.window}`);
@@ -107,14 +111,17 @@ function windowStart(definition: RecommenderDefinition, feature: WindowFeature):
 
 export function scopePlan(definition: RecommenderDefinition, scope: ScopeName): ScopePlan {
   const features = featuresOf(definition, scope);
+  const columns = aggregateColumns(definition, scope);
   const impression = impressionIndex(definition);
   const plan: ScopePlan = {
     size: features.length,
+    aggregates: aggregatesOf(definition, scope).length,
     kinds: new Uint8Array(features.length),
     cells: new Uint16Array(features.length),
     impressionCells: new Uint16Array(features.length),
     priorHits: new Float64Array(features.length),
     priorMisses: new Float64Array(features.length),
+    scales: new Float64Array(features.length).fill(1),
     towardsCategory: categoryPriors(definition, features),
   };
   features.forEach((feature, i) => {
@@ -123,7 +130,9 @@ export function scopePlan(definition: RecommenderDefinition, scope: ScopeName): 
     assert(counter >= 0, `${feature.name}: no interaction ${feature.interaction}`);
     const prior = feature.prior ?? defaultPrior;
     plan.kinds[i] = kindCode[feature.kind];
-    plan.cells[i] = start + counter;
+    plan.cells[i] = columns[i] ?? start + counter;
+    const { value } = definition.interactions[counter]!;
+    if (value === "seconds" && feature.kind !== "logDistinct") plan.scales[i] = secondsScale;
     // Without an impression counter the hits are their own denominator.
     plan.impressionCells[i] = start + (impression < 0 ? counter : impression);
     plan.priorHits[i] = prior.weight * prior.rate;
@@ -170,11 +179,15 @@ function extraEntry(owner: "user" | "item", name: string): CatalogEntry {
 
 /**
  * The dense layout of a definition. userDense: user-scope window features in the definition's
- * order, then the user extras. itemDense: item, category, user x category features, then extras.
+ * order, the global ones, then the user extras. itemDense: item, category, user x category features, then extras.
  */
 export function featureCatalog(definition: RecommenderDefinition): FeatureCatalog {
   const entries = (scope: ScopeName) => featuresOf(definition, scope).map(windowEntry);
-  const user = [...entries("user"), ...userExtras.map((name) => extraEntry("user", name))];
+  const user = [
+    ...entries("user"),
+    ...entries("global"),
+    ...userExtras.map((name) => extraEntry("user", name)),
+  ];
   const item = [
     ...entries("item"),
     ...entries("category"),

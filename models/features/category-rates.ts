@@ -1,15 +1,8 @@
 import type { CategoryPrior } from "./catalog.ts";
-import type { CompiledScope, ValueTarget } from "./window-values.ts";
+import type { CompiledScope, RawRows, ValueTarget } from "./window-values.ts";
 
 /** A category's own rate is drawn to the definition's by so many impressions. */
 export const categoryPriorWeight = 10;
-
-/** Raw counter rows, `cells` u32 each. */
-export interface CounterRows {
-  readonly counts: Uint32Array;
-  readonly rows: number;
-  readonly cells: number;
-}
 
 /**
  * Rates of items and of user x category, smoothed towards the rate of their category instead of a
@@ -29,7 +22,7 @@ export class CategoryRates {
   }
 
   /** Takes in the categories' counters: rates over their whole life. */
-  take({ counts, rows, cells }: CounterRows): void {
+  take({ counts, rows, cells }: RawRows): void {
     const priors = this.#priors;
     if (this.#rates.length < priors.length * rows) {
       this.#rates = new Float64Array(priors.length * rows);
@@ -47,7 +40,7 @@ export class CategoryRates {
   }
 
   /** Row i of `own` belongs to distinct category i. */
-  writePairs(own: CounterRows, target: ValueTarget): void {
+  writePairs(own: RawRows, target: ValueTarget): void {
     for (let k = 0; k < this.#priors.length; k++) {
       for (let c = 0; c < own.rows; c++) {
         this.#write({ k, row: c, rate: this.#rates[k * this.#stride + c] }, own, target);
@@ -56,7 +49,7 @@ export class CategoryRates {
   }
 
   /** `slots`: for each row of `own` `perItem` indexes of distinct categories, -1 ends them. */
-  writeItems(own: CounterRows, slots: Int32Array, perItem: number, target: ValueTarget): void {
+  writeItems(own: RawRows, slots: Int32Array, perItem: number, target: ValueTarget): void {
     for (let k = 0; k < this.#priors.length; k++) {
       const from = k * this.#stride;
       for (let i = 0; i < own.rows; i++) {
@@ -72,7 +65,7 @@ export class CategoryRates {
   }
 
   /** log((hits + w p) / (misses + w (1 - p))); more hits than impressions count as no miss. */
-  #write(at: { k: number; row: number; rate: number }, own: CounterRows, target: ValueTarget) {
+  #write(at: { k: number; row: number; rate: number }, own: RawRows, target: ValueTarget) {
     const { feature, weight } = this.#priors[at.k];
     const start = at.row * own.cells;
     const hits = own.counts[start + this.#scope.cells[feature]];

@@ -3,9 +3,16 @@ import type { RecommenderDefinition, ScopeName } from "../definition/define.ts";
 /** Counters of one row by window name and interaction name; watch in 1/64 s. */
 export type PlainCounts = Readonly<Record<string, Readonly<Record<string, number>>>>;
 
+/** A scope's counters, and the value of each of its features that no counter makes, by name. */
+export interface PlainRow {
+  readonly counts: PlainCounts;
+  readonly aggregates: Readonly<Record<string, number>>;
+}
+
 export interface PlainInputs {
   readonly asOfMs: number;
-  readonly user: PlainCounts;
+  readonly user: PlainRow;
+  readonly global: PlainRow;
   readonly recent: readonly {
     type: string;
     timeMs: number;
@@ -13,8 +20,8 @@ export interface PlainInputs {
     author: number;
   }[];
   readonly items: readonly {
-    counts: PlainCounts;
-    categories: readonly { row: number; counts: PlainCounts; pair: PlainCounts }[];
+    own: PlainRow;
+    categories: readonly { row: number; own: PlainRow; pair: PlainRow }[];
     publishedAtMs: number;
     durationSeconds: number;
     author: number;
@@ -30,10 +37,10 @@ const mean = (values: readonly number[]) =>
 function scope(
   definition: RecommenderDefinition,
   name: ScopeName,
-  counts: PlainCounts,
-  categories: readonly PlainCounts[] = [],
+  { counts, aggregates }: PlainRow,
+  categories: readonly PlainRow[] = [],
 ): number[] {
-  const rateIn = (category: PlainCounts, interaction: string, rate: number) => {
+  const rateIn = ({ counts: category }: PlainRow, interaction: string, rate: number) => {
     const hits = category.total?.[interaction] ?? 0;
     const shown = category.total?.impression ?? 0;
     return (hits + 10 * rate) / (Math.max(shown, hits) + 10);
@@ -45,6 +52,9 @@ function scope(
       const hits = cell(feature.interaction);
       const shown = cell("impression");
       if (feature.kind === "logCount") return Math.log(1 + hits);
+      if (feature.kind === "maxValue" || /^log(Distinct|Decayed)$/.test(feature.kind)) {
+        return Math.log1p(aggregates[feature.name] ?? 0);
+      }
       if (feature.kind === "meanValue") return Math.log1p(hits / 64 / (shown + 2));
       const prior = feature.prior ?? { rate: 0.1, weight: 10 };
       const { weight } = prior;
@@ -69,6 +79,7 @@ export function encodePlainly(definition: RecommenderDefinition, inputs: PlainIn
   const isClick = (one: { type: string }) => one.type === "click";
   const userDense = [
     ...scope(definition, "user", inputs.user),
+    ...scope(definition, "global", inputs.global),
     Math.sin((2 * Math.PI * hours) / 24),
     Math.cos((2 * Math.PI * hours) / 24),
     share(last10, isClick),
@@ -76,11 +87,12 @@ export function encodePlainly(definition: RecommenderDefinition, inputs: PlainIn
     newest === undefined ? 0 : Math.log1p(Math.max(0, asOfMs - newest.timeMs) / 1_000),
   ];
   const itemDense = inputs.items.flatMap((item) => {
-    const none = [{ row: -1, counts: {}, pair: {} }];
+    const empty = { counts: {}, aggregates: {} };
+    const none = [{ row: -1, own: empty, pair: empty }];
     const known = item.categories.length === 0 ? none : item.categories;
     const shared = known.map((category) => [
-      ...scope(definition, "category", category.counts),
-      ...scope(definition, "userCategory", category.pair, [category.counts]),
+      ...scope(definition, "category", category.own),
+      ...scope(definition, "userCategory", category.pair, [category.own]),
     ]);
     // Five interactions of no category draw a short history's shares to 0.
     const kept = (list: PlainInputs["recent"]) => list.length / (list.length + 5);
@@ -92,8 +104,8 @@ export function encodePlainly(definition: RecommenderDefinition, inputs: PlainIn
       ...scope(
         definition,
         "item",
-        item.counts,
-        item.categories.map(({ counts }) => counts),
+        item.own,
+        item.categories.map(({ own }) => own),
       ),
       ...(shared[0] ?? []).map((_, j) => mean(shared.map((values) => values[j] ?? 0))),
       publishedAtMs > 0 ? Math.log1p(Math.max(0, asOfMs - publishedAtMs) / 3_600_000) : 0,

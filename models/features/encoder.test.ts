@@ -1,10 +1,17 @@
 import { describe, expect, test } from "bun:test";
 import { Random } from "../core/random.ts";
-import definition from "../definition/default.ts";
+import { featuresOf, type ScopeName } from "../definition/define.ts";
+import definition from "../definition/examples/aggregates.ts";
 import { limits } from "../limits.ts";
+import { aggregateColumns, aggregatesOf } from "./aggregates.ts";
 import { featureCatalog } from "./catalog.ts";
 import { DistinctCategories } from "./distinct-categories.ts";
-import { encodePlainly, type PlainCounts, type PlainInputs } from "./encoder.oracle.ts";
+import {
+  encodePlainly,
+  type PlainCounts,
+  type PlainInputs,
+  type PlainRow,
+} from "./encoder.oracle.ts";
 import { FeatureEncoder } from "./encoder.ts";
 import { sequenceWords, writeSequenceRecord } from "./sequence-record.ts";
 
@@ -24,16 +31,36 @@ function randomCounts(random: Random): PlainCounts {
   return counts;
 }
 
+function randomRow(random: Random): PlainRow {
+  const value = () => (random.int(3) === 0 ? 0 : random.int(9_000));
+  const aggregates = definition.features.map(({ name }) => [name, value()] as const);
+  return { counts: randomCounts(random), aggregates: Object.fromEntries(aggregates) };
+}
+
+/** The aggregates of a scope as its table holds them: seconds in 1/64 s. */
+function rawAggregates(scope: ScopeName, { aggregates }: PlainRow): number[] {
+  const raw = aggregatesOf(definition, scope).map(() => 0);
+  const columns = aggregateColumns(definition, scope);
+  for (const [i, feature] of featuresOf(definition, scope).entries()) {
+    const column = columns[i];
+    if (column === undefined) continue;
+    const seconds = feature.interaction === "watch";
+    raw[column] = (aggregates[feature.name] ?? 0) * (seconds ? 64 : 1);
+  }
+  return raw;
+}
+
 function randomInputs(random: Random, items: number): PlainInputs {
   const categories = Array.from({ length: 7 }, (_, row) => ({
     row: row * 3,
-    counts: randomCounts(random),
-    pair: randomCounts(random),
+    own: randomRow(random),
+    pair: randomRow(random),
   }));
   const pick = () => categories.filter(() => random.next() < 0.3).slice(0, perItem);
   return {
     asOfMs: startMs + random.next() * 86_400_000,
-    user: randomCounts(random),
+    user: randomRow(random),
+    global: randomRow(random),
     recent: Array.from({ length: random.int(51) }, (_, i) => ({
       type: interactionNames[1 + random.int(5)] ?? "",
       timeMs: startMs - 60_000 + i * 1_000,
@@ -41,7 +68,7 @@ function randomInputs(random: Random, items: number): PlainInputs {
       author: random.int(5),
     })),
     items: Array.from({ length: items }, () => ({
-      counts: randomCounts(random),
+      own: randomRow(random),
       categories: pick(),
       publishedAtMs: random.int(3) === 0 ? 0 : startMs - random.int(1e9),
       durationSeconds: random.int(3) === 0 ? 0 : random.int(500),
@@ -52,7 +79,7 @@ function randomInputs(random: Random, items: number): PlainInputs {
   };
 }
 
-function rawRow(counts: PlainCounts): number[] {
+function rawRow({ counts }: PlainRow): number[] {
   return windowNames.flatMap((window) =>
     interactionNames.map((name) => counts[window]?.[name] ?? 0),
   );
@@ -92,23 +119,39 @@ function columns(inputs: PlainInputs) {
   found.find(items.categories, inputs.items.length);
   const rows = [...found.rows.subarray(0, found.distinct)];
   const all = inputs.items.flatMap((item) => item.categories);
-  const of = (row: number) => all.find((category) => category.row === row);
+  const of = (row: number) => {
+    const found = all.find((category) => category.row === row);
+    if (found === undefined) throw new Error(`no category ${row}`);
+    return found;
+  };
   return {
     user: {
       asOfMs: inputs.asOfMs,
       counts: Uint32Array.from(rawRow(inputs.user)),
+      aggregates: Float64Array.from(rawAggregates("user", inputs.user)),
+      globalCounts: Uint32Array.from(rawRow(inputs.global)),
+      globalAggregates: Float64Array.from(rawAggregates("global", inputs.global)),
       recent,
       recentCount: inputs.recent.length,
       recentItems: attributeColumns(inputs.recent, []),
     },
     items: {
       count: inputs.items.length,
-      itemCounts: Uint32Array.from(inputs.items.flatMap((item) => rawRow(item.counts))),
+      itemCounts: Uint32Array.from(inputs.items.flatMap((item) => rawRow(item.own))),
+      itemAggregates: Float64Array.from(
+        inputs.items.flatMap((item) => rawAggregates("item", item.own)),
+      ),
       items,
       distinct: found.distinct,
       distinctRows: found.rows,
-      categoryCounts: Uint32Array.from(rows.flatMap((row) => rawRow(of(row)?.counts ?? {}))),
-      pairCounts: Uint32Array.from(rows.flatMap((row) => rawRow(of(row)?.pair ?? {}))),
+      categoryCounts: Uint32Array.from(rows.flatMap((row) => rawRow(of(row).own))),
+      categoryAggregates: Float64Array.from(
+        rows.flatMap((row) => rawAggregates("category", of(row).own)),
+      ),
+      pairCounts: Uint32Array.from(rows.flatMap((row) => rawRow(of(row).pair))),
+      pairAggregates: Float64Array.from(
+        rows.flatMap((row) => rawAggregates("userCategory", of(row).pair)),
+      ),
       slots: found.slots,
       itemToItem: Float32Array.from(inputs.items, (item) => item.itemToItem),
       vector: Float32Array.from(inputs.items, (item) => item.vector),
@@ -160,8 +203,9 @@ describe("feature encoder", () => {
 
   test("gives the catalog's missing values for what nobody knows", () => {
     const encoder = new FeatureEncoder(definition);
+    const none = { counts: {}, aggregates: {} };
     const unknown = {
-      counts: {},
+      own: none,
       categories: [],
       publishedAtMs: 0,
       durationSeconds: 0,
@@ -169,7 +213,7 @@ describe("feature encoder", () => {
       itemToItem: 0,
       vector: 0,
     };
-    const inputs = { asOfMs: startMs, user: {}, recent: [], items: [unknown] };
+    const inputs = { asOfMs: startMs, user: none, global: none, recent: [], items: [unknown] };
     const { itemDense } = encode(encoder, inputs);
     const missing = encoder.catalog.item.map((entry) => entry.missing);
     expectClose(itemDense, missing, encoder.catalog.itemNames);
@@ -177,14 +221,16 @@ describe("feature encoder", () => {
 
   test("stays finite at the ends of the counters' range", () => {
     const encoder = new FeatureEncoder(definition);
-    const full = Object.fromEntries(
+    const counts = Object.fromEntries(
       windowNames.map((window) => [
         window,
         Object.fromEntries(interactionNames.map((name, i) => [name, i % 2 ? 0xffff_ffff : 0])),
       ]),
     );
+    const most = definition.features.map(({ name }) => [name, 0xffff_ffff] as const);
+    const full = { counts, aggregates: Object.fromEntries(most) };
     const item = {
-      counts: full,
+      own: full,
       categories: [],
       publishedAtMs: startMs * 2,
       durationSeconds: 1,
@@ -192,7 +238,8 @@ describe("feature encoder", () => {
       itemToItem: Number.POSITIVE_INFINITY,
       vector: Number.NaN,
     };
-    const got = encode(encoder, { asOfMs: startMs, user: full, recent: [], items: [item] });
+    const owners = { user: full, global: full, recent: [] };
+    const got = encode(encoder, { asOfMs: startMs, ...owners, items: [item] });
     expect([...got.userDense, ...got.itemDense].every(Number.isFinite)).toBe(true);
   });
 

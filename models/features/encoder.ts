@@ -1,5 +1,5 @@
 import { assert } from "../core/assert.ts";
-import type { RecommenderDefinition } from "../definition/define.ts";
+import type { RecommenderDefinition, ScopeName } from "../definition/define.ts";
 import { limits } from "../limits.ts";
 import {
   type FeatureCatalog,
@@ -11,7 +11,13 @@ import {
 } from "./catalog.ts";
 import { CategoryRates } from "./category-rates.ts";
 import { RecentProfile } from "./recent-profile.ts";
-import { type CompiledScope, compileScope, encodeScope, LogTables } from "./window-values.ts";
+import {
+  type CompiledScope,
+  compileScope,
+  encodeScope,
+  LogTables,
+  type RawRows,
+} from "./window-values.ts";
 
 /** Attributes of items as columns, one entry an item; `categories` has `itemCategoriesMax` each. */
 export interface AttributeColumns {
@@ -30,6 +36,11 @@ export interface UserInputs {
   readonly asOfMs: number;
   /** The user's raw counter row, [window][counter]; zeros for an unknown user. */
   readonly counts: Uint32Array;
+  /** The user's aggregates (features/aggregates.ts), as many as the definition asks for. */
+  readonly aggregates: Float64Array;
+  /** The one row of the global scope. */
+  readonly globalCounts: Uint32Array;
+  readonly globalAggregates: Float64Array;
   /** Recent interactions, oldest first, four words each: item row, type, float64 event time. */
   readonly recent: Uint32Array;
   readonly recentCount: number;
@@ -41,6 +52,7 @@ export interface CandidateInputs {
   readonly count: number;
   /** count x raw counter row; zeros where the item has none. */
   readonly itemCounts: Uint32Array;
+  readonly itemAggregates: Float64Array;
   readonly items: AttributeColumns;
   /**
    * The distinct categories of all candidates: their rows, counters, and counters with this user.
@@ -49,13 +61,17 @@ export interface CandidateInputs {
   readonly distinct: number;
   readonly distinctRows: Int32Array;
   readonly categoryCounts: Uint32Array;
+  readonly categoryAggregates: Float64Array;
   readonly pairCounts: Uint32Array;
+  readonly pairAggregates: Float64Array;
   /** count x itemCategoriesMax indexes into the distinct categories, -1 where there is none. */
   readonly slots: Int32Array;
   /** Scores of the routes that found the candidate; 0 where that route did not. */
   readonly itemToItem: Float32Array;
   readonly vector: Float32Array;
 }
+
+type RawValues = Pick<RawRows, "counts" | "aggregates">;
 
 const perItem = limits.itemCategoriesMax;
 const hourMs = 3_600_000;
@@ -75,6 +91,7 @@ export class FeatureEncoder {
   /** u32 cells of one raw counter row. */
   readonly cells: number;
   readonly #user: CompiledScope;
+  readonly #global: CompiledScope;
   readonly #item: CompiledScope;
   readonly #category: CompiledScope;
   readonly #pair: CompiledScope;
@@ -88,11 +105,11 @@ export class FeatureEncoder {
 
   constructor(definition: RecommenderDefinition) {
     const tables = new LogTables();
-    const compile = (scope: "user" | "item" | "category" | "userCategory") =>
-      compileScope(scopePlan(definition, scope), tables);
+    const compile = (scope: ScopeName) => compileScope(scopePlan(definition, scope), tables);
     this.catalog = featureCatalog(definition);
     this.cells = rowCells(definition);
     this.#user = compile("user");
+    this.#global = compile("global");
     this.#item = compile("item");
     this.#category = compile("category");
     this.#pair = compile("userCategory");
@@ -100,17 +117,22 @@ export class FeatureEncoder {
     this.#pairRates = new CategoryRates(this.#pair);
     this.#profile = new RecentProfile(definition);
     this.#sharedMissing = new Float32Array(this.#category.size + this.#pair.size);
-    const zeros = new Uint32Array(this.cells);
-    this.#encodeShared(zeros, zeros, 1, this.#sharedMissing);
+    const none = new Uint32Array(this.cells);
+    const noAggregates = (scope: CompiledScope) => new Float64Array(scope.aggregates);
+    const categories = { counts: none, aggregates: noAggregates(this.#category) };
+    const pairs = { counts: none, aggregates: noAggregates(this.#pair) };
+    this.#encodeShared(categories, pairs, 1, this.#sharedMissing);
   }
 
   /** Writes `userWidth` values. Also takes in the recent sequence: call it before `encodeItems`. */
   encodeUser(inputs: UserInputs, out: Float32Array): void {
     assert(out.length >= this.catalog.userWidth, "userDense is too short");
-    const one = { rows: 1, cells: this.cells };
-    encodeScope(this.#user, inputs.counts, one, { out, at: 0, stride: 0 });
+    encodeScope(this.#user, this.#rowsOf(inputs, 1), { out, at: 0, stride: 0 });
+    const { globalCounts: counts, globalAggregates: aggregates } = inputs;
+    const all = this.#rowsOf({ counts, aggregates }, 1);
+    encodeScope(this.#global, all, { out, at: this.#user.size, stride: 0 });
     this.#profile.take(inputs);
-    const at = this.#user.size;
+    const at = this.#user.size + this.#global.size;
     const angle = ((inputs.asOfMs / hourMs) % 24) * (Math.PI / 12);
     out[at] = Math.sin(angle);
     out[at + 1] = Math.cos(angle);
@@ -124,42 +146,40 @@ export class FeatureEncoder {
   encodeItems(inputs: CandidateInputs, asOfMs: number, out: Float32Array): void {
     const stride = this.catalog.itemWidth;
     assert(out.length >= inputs.count * stride, "itemDense is too short");
-    const shape = { rows: inputs.count, cells: this.cells };
-    encodeScope(this.#item, inputs.itemCounts, shape, { out, at: 0, stride });
+    const { itemCounts: counts, itemAggregates: aggregates } = inputs;
+    const items = this.#rowsOf({ counts, aggregates }, inputs.count);
+    encodeScope(this.#item, items, { out, at: 0, stride });
     const sharedSize = this.#sharedMissing.length;
     if (this.#shared.length < inputs.distinct * sharedSize) {
       this.#shared = new Float32Array(inputs.distinct * sharedSize);
     }
-    this.#encodeShared(inputs.categoryCounts, inputs.pairCounts, inputs.distinct, this.#shared);
+    const categories = { counts: inputs.categoryCounts, aggregates: inputs.categoryAggregates };
+    const pairs = { counts: inputs.pairCounts, aggregates: inputs.pairAggregates };
+    this.#encodeShared(categories, pairs, inputs.distinct, this.#shared);
     meanOverCategories(
       { slots: inputs.slots, count: inputs.count, shared: this.#shared },
       this.#sharedMissing,
       { out, at: this.#item.size, stride },
     );
-    this.#itemRates.take(this.#rowsOf(inputs.categoryCounts, inputs.distinct));
-    const items = this.#rowsOf(inputs.itemCounts, inputs.count);
+    this.#itemRates.take(this.#rowsOf(categories, inputs.distinct));
     this.#itemRates.writeItems(items, inputs.slots, perItem, { out, at: 0, stride });
     this.#profile.countCategories(inputs.distinctRows, inputs.distinct);
     this.#writeExtras(inputs, asOfMs, out);
   }
 
-  #encodeShared(
-    categoryCounts: Uint32Array,
-    pairCounts: Uint32Array,
-    rows: number,
-    out: Float32Array,
-  ): void {
+  #encodeShared(categories: RawValues, pairs: RawValues, rows: number, out: Float32Array): void {
     const stride = this.#category.size + this.#pair.size;
-    const shape = { rows, cells: this.cells };
-    encodeScope(this.#category, categoryCounts, shape, { out, at: 0, stride });
-    const pairs = { out, at: this.#category.size, stride };
-    encodeScope(this.#pair, pairCounts, shape, pairs);
-    this.#pairRates.take(this.#rowsOf(categoryCounts, rows));
-    this.#pairRates.writePairs(this.#rowsOf(pairCounts, rows), pairs);
+    const ofCategories = this.#rowsOf(categories, rows);
+    const ofPairs = this.#rowsOf(pairs, rows);
+    encodeScope(this.#category, ofCategories, { out, at: 0, stride });
+    const target = { out, at: this.#category.size, stride };
+    encodeScope(this.#pair, ofPairs, target);
+    this.#pairRates.take(ofCategories);
+    this.#pairRates.writePairs(ofPairs, target);
   }
 
-  #rowsOf(counts: Uint32Array, rows: number) {
-    return { counts, rows, cells: this.cells };
+  #rowsOf({ counts, aggregates }: RawValues, rows: number): RawRows {
+    return { counts, aggregates, rows, cells: this.cells };
   }
 
   #writeExtras(inputs: CandidateInputs, asOfMs: number, out: Float32Array): void {

@@ -47,9 +47,10 @@ export interface ValueTarget {
   readonly stride: number;
 }
 
-/** Raw rows of counters, `cells` u32 each. */
-interface RawRows {
+/** Raw rows: counters, `cells` u32 each, and aggregates, as many as the scope has. */
+export interface RawRows {
   readonly counts: Uint32Array;
+  readonly aggregates: Float64Array;
   readonly rows: number;
   readonly cells: number;
 }
@@ -101,18 +102,25 @@ function encodeMeanValue(scope: CompiledScope, j: number, raw: RawRows, target: 
   }
 }
 
-/** Encodes `rows` raw rows of `cells` u32 each: feature by feature, so that each loop is flat. */
-export function encodeScope(
-  scope: CompiledScope,
-  counts: Uint32Array,
-  shape: { rows: number; cells: number },
-  target: ValueTarget,
-): void {
-  const raw = { counts, rows: shape.rows, cells: shape.cells };
+/** log(1 + value) of an aggregate: a count, or seconds. */
+function encodeAggregate(scope: CompiledScope, j: number, raw: RawRows, target: ValueTarget): void {
+  const { out, stride } = target;
+  const { aggregates, rows } = raw;
+  const [width, scale] = [scope.aggregates, scope.scales[j]];
+  let to = target.at + j;
+  let at = scope.cells[j];
+  for (let i = 0; i < rows; i++, to += stride, at += width) {
+    out[to] = Math.log1p(aggregates[at] / scale);
+  }
+}
+
+/** Encodes raw rows: feature by feature, so that each loop is flat. */
+export function encodeScope(scope: CompiledScope, raw: RawRows, target: ValueTarget): void {
   for (let j = 0; j < scope.size; j++) {
     const kind = scope.kinds[j];
     if (kind === kindCode.logCount) encodeLogCount(scope, j, raw, target);
     else if (kind === kindCode.rateLogit) encodeRateLogit(scope, j, raw, target);
-    else encodeMeanValue(scope, j, raw, target);
+    else if (kind === kindCode.meanValue) encodeMeanValue(scope, j, raw, target);
+    else encodeAggregate(scope, j, raw, target);
   }
 }

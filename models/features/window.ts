@@ -28,7 +28,7 @@ export function commonPaneMs(windows: readonly WindowDefinition[]): number {
 }
 
 /** Updates that one record may make of a table: 100 items in four categories, and then some. */
-const updatesPerRecord = 4_096;
+export const updatesPerRecord = 4_096;
 
 /**
  * The row offset of a record's update: whole, and growing with every update, so that a table that

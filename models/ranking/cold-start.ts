@@ -1,5 +1,10 @@
-import type { HeadDefinition, RecommenderDefinition, WindowFeature } from "../definition/define.ts";
-import { featureCatalog, featuresOf } from "../features/catalog.ts";
+import {
+  featuresOf,
+  type HeadDefinition,
+  type RecommenderDefinition,
+  type WindowFeature,
+} from "../definition/define.ts";
+import { featureCatalog } from "../features/catalog.ts";
 
 /** Where a ranker starts from, before it has seen a sample. */
 export interface RankerStart {

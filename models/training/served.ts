@@ -1,4 +1,5 @@
 import { type Id128, readId128, viewOf, writeId128 } from "../core/bytes.ts";
+import { scopeNames } from "../definition/define.ts";
 
 /**
  * A slate as it was served, with the feature values that the ranker used (topic `served`).
@@ -55,6 +56,14 @@ export interface ServedReads {
   readonly categoryOffsets: Float64Array;
   /** Offset of each one's row with the user, whose partition alone has it; -1 none. */
   readonly pairOffsets: Float64Array;
+  /** Offset of each partition's part of the row for all; records of version 2 have none. */
+  readonly globalOffsets: Float64Array;
+  /**
+   * Offsets of the rows of aggregates, by scope in the order of `scopeNames`: of the user, of each
+   * item, of each of `categories` alone and with the user, and of the row for all; [partition][row]
+   * but with the user, whose partition alone has it. Empty where a scope has none.
+   */
+  readonly aggregateOffsets: readonly Float64Array[];
 }
 
 /** Partitions whose parts the rows of a slate were the sums of. */
@@ -62,13 +71,14 @@ export function partialsOf({ items, itemOffsets }: ServedRecord): number {
   return items.length === 0 ? 1 : itemOffsets.length / items.length;
 }
 
-const version = 2;
+const version = 3;
 const headerBytes = 64;
 /**
  * u16 categories, u16 partitions after the first, u32 words of the session, f64 recentOffset,
- * documentsFrom, documentsTo.
+ * documentsFrom, documentsTo; from version 3 on u32 globalOffsets, u32 aggregateOffsets of each
+ * scope.
  */
-const readsHeaderBytes = 32;
+const readsHeaderBytes = (of: number) => (of < 3 ? 32 : 32 + 4 + 4 * scopeNames.length);
 
 /**
  * Layout, little endian, every array 8-byte aligned by order: header of 64 B (u8 version, u8 heads,
@@ -76,8 +86,8 @@ const readsHeaderBytes = 32;
  * u32 more categories an item, f64 timeMs, f64 asOfMs, f64 userOffset, 16 B request id);
  * f64 itemOffsets of the first partition; u32 items, categories, routes; f32 scores, propensities,
  * heads, userDense, itemDense; u32 moreCategories. From version 2 on, at the next multiple of 8
- * bytes, what else was read: a header of 32 B, f64 categoryOffsets, pairOffsets, itemOffsets of the
- * further partitions, u32 categories, session.
+ * bytes, what else was read: a header, f64 categoryOffsets, pairOffsets, from version 3 on
+ * globalOffsets, aggregateOffsets, itemOffsets of the further partitions, u32 categories, session.
  */
 export function encodeServed(record: ServedRecord): Uint8Array {
   const n = record.items.length;
@@ -127,15 +137,18 @@ const noReads: ServedReads = {
   ...{ recentOffset: -1, documentsFrom: 0, documentsTo: 0 },
   ...{ session: new Uint32Array(0), categories: new Uint32Array(0) },
   ...{ categoryOffsets: new Float64Array(0), pairOffsets: new Float64Array(0) },
+  ...{ globalOffsets: new Float64Array(0), aggregateOffsets: [] },
 };
 
 function aligned(at: number): number {
   return (at + 7) & ~7;
 }
 
-function readsBytes({ categoryOffsets, categories, session }: ServedReads): number {
-  const offsets = categoryOffsets.length + categories.length;
-  return readsHeaderBytes + 8 * offsets + 4 * (categories.length + session.length);
+function readsBytes(reads: ServedReads): number {
+  const { categoryOffsets, categories, session, globalOffsets, aggregateOffsets } = reads;
+  const aggregates = aggregateOffsets.reduce((sum, { length }) => sum + length, 0);
+  const offsets = categoryOffsets.length + categories.length + globalOffsets.length + aggregates;
+  return readsHeaderBytes(version) + 8 * offsets + 4 * (categories.length + session.length);
 }
 
 function writeReads(
@@ -150,9 +163,13 @@ function writeReads(
   view.setFloat64(8, reads.recentOffset, true);
   view.setFloat64(16, reads.documentsFrom, true);
   view.setFloat64(24, reads.documentsTo, true);
-  let at = readsHeaderBytes;
-  const { categoryOffsets, pairOffsets, categories, session } = reads;
-  for (const column of [categoryOffsets, pairOffsets, further, categories, session]) {
+  const { categoryOffsets, pairOffsets, globalOffsets, aggregateOffsets } = reads;
+  view.setUint32(32, globalOffsets.length, true);
+  for (const [i, { length }] of aggregateOffsets.entries())
+    view.setUint32(36 + 4 * i, length, true);
+  let at = readsHeaderBytes(version);
+  const offsets = [categoryOffsets, pairOffsets, globalOffsets, ...aggregateOffsets, further];
+  for (const column of [...offsets, reads.categories, reads.session]) {
     bytes.set(new Uint8Array(column.buffer, column.byteOffset, column.byteLength), at);
     at += column.byteLength;
   }
@@ -161,24 +178,32 @@ function writeReads(
 /** What else was read of a slate of `n`, and its item offsets of the further partitions. */
 function readReads(own: Uint8Array<ArrayBuffer>, from: number, n: number) {
   const view = viewOf(own);
+  const of = view.getUint8(0);
   const categories = view.getUint16(from, true);
-  const further = view.getUint16(from + 2, true);
+  const partitions = view.getUint16(from + 2, true);
   const session = view.getUint32(from + 4, true);
-  let at = from + readsHeaderBytes;
+  let at = from + readsHeaderBytes(of);
   const doubles = (count: number) => {
     at += 8 * count;
     return new Float64Array(own.buffer, at - 8 * count, count);
   };
+  const counted = (index: number) => (of < 3 ? 0 : view.getUint32(from + 32 + 4 * index, true));
+  const offsets = {
+    categoryOffsets: doubles((1 + partitions) * categories),
+    pairOffsets: doubles(categories),
+    globalOffsets: doubles(counted(0)),
+    aggregateOffsets: scopeNames.map((_, i) => doubles(counted(1 + i))),
+  };
+  const further = doubles(partitions * n);
   const reads: ServedReads = {
     recentOffset: view.getFloat64(from + 8, true),
     documentsFrom: view.getFloat64(from + 16, true),
     documentsTo: view.getFloat64(from + 24, true),
-    categoryOffsets: doubles((1 + further) * categories),
-    pairOffsets: doubles(categories),
-    categories: new Uint32Array(own.buffer, at + 8 * further * n, categories),
-    session: new Uint32Array(own.buffer, at + 8 * further * n + 4 * categories, session),
+    ...offsets,
+    categories: new Uint32Array(own.buffer, at, categories),
+    session: new Uint32Array(own.buffer, at + 4 * categories, session),
   };
-  return { reads, further: doubles(further * n) };
+  return { reads, further };
 }
 
 function joined(a: Float64Array, b: Float64Array): Float64Array {

@@ -103,6 +103,50 @@ int32_t rec_pane_table_load_full(int32_t handle, uint32_t first, uint32_t count,
                                  const uint8_t* data, size_t data_length);
 int32_t rec_pane_table_clear(int32_t handle);
 
+/* ---- aggregate table: what sums of panes cannot say. Each row has every aggregate. ---- */
+enum { REC_DECAYED = 0, REC_MAX = 1, REC_DISTINCT = 2 };
+
+/* Of the updates with this counter and source: their sum, each halved every half_life_ms; or in
+   `panes` panes (pane_ms 0: over the whole life) the largest value, or how many distinct values. */
+typedef struct {
+  uint32_t kind;
+  uint32_t counter;
+  uint32_t source;
+  uint32_t pane_ms;
+  uint32_t panes;
+  double half_life_ms;
+} rec_aggregate;
+
+/* Update i: value values[i] from source sources[i], as rec_pane_updates otherwise. */
+typedef struct {
+  const int32_t* rows;
+  const uint8_t* counters;
+  const uint8_t* sources;
+  const uint32_t* values;
+  const double* times;
+  const double* offsets;
+  size_t count;
+  double watermark_ms;
+} rec_aggregate_updates;
+
+int32_t rec_aggregate_table_create(uint32_t rows, const rec_aggregate* aggregates, uint32_t count);
+/* shape[0..2] = rows, aggregates, bytes of a saved row at most. */
+int32_t rec_aggregate_table_shape(int32_t handle, uint32_t* shape);
+/* late_out[a] = updates that came too late for aggregate a. Returns how many applied. */
+int64_t rec_aggregate_table_apply(int32_t handle, const rec_aggregate_updates* updates,
+                                  uint32_t* late_out, size_t late_length);
+/* What the same rows of `tables` tables of one shape make together. out: count x aggregates;
+   offsets_out: tables x count, may be null. */
+int32_t rec_aggregate_table_read(const int32_t* handles, size_t tables, const int32_t* rows,
+                                 size_t count, double as_of_ms, double* out, size_t out_length,
+                                 double* offsets_out, size_t offsets_length);
+/* As of sequence tables: rows of any length, one after the other. */
+int64_t rec_aggregate_table_save(int32_t handle, uint32_t first, uint32_t count, uint8_t* out,
+                                 size_t out_length);
+int64_t rec_aggregate_table_load(int32_t handle, uint32_t first, const uint8_t* data,
+                                 size_t data_length);
+int32_t rec_aggregate_table_clear(int32_t handle);
+
 /* ---- sequence table: the last `length` records of `words` u32 of each row. ---- */
 int32_t rec_sequence_table_create(uint32_t rows, uint32_t length, uint32_t words);
 /* shape[0..3] = rows, length, words, bytes of a saved row at most. */

@@ -41,11 +41,16 @@ bool Call::has(size_t at) {
   return type != napi_undefined && type != napi_null;
 }
 
-double Call::number(size_t at, const char* name) {
+double Call::bound(size_t at, const char* name) {
   double value = 0;
   if (at >= count || napi_get_value_double(env, values[at], &value) != napi_ok) {
     wrong(name, "a number");
   }
+  return value;
+}
+
+double Call::number(size_t at, const char* name) {
+  const double value = bound(at, name);
   if (!std::isfinite(value)) wrong(name, "a finite number");
   return value;
 }

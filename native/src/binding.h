@@ -66,6 +66,8 @@ class Call {
 
   // A finite number.
   double number(size_t at, const char* name);
+  // A number that may be infinite: a watermark before the first event.
+  double bound(size_t at, const char* name);
   // An integer in the type's range; `u64` up to 2^53.
   int32_t i32(size_t at, const char* name);
   uint32_t u32(size_t at, const char* name);

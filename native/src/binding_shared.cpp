@@ -234,6 +234,7 @@ void register_shared(napi_env env, napi_value exports) {
   define<object_count>(env, exports, "objectCount");
   define<refuse_connections>(env, exports, "refuseConnections");
   register_tables(env, exports);
+  register_aggregates(env, exports);
   register_embeddings(env, exports);
   register_slots(env, exports);
 }

@@ -53,12 +53,28 @@ napi_value load_of(Call& call) {
                          data.data, data.length), "load");
 }
 
+// The same of rows of any length: save(handle, first, count, out), load(handle, first, data).
+template <int64_t (*save)(int32_t, uint32_t, uint32_t, uint8_t*, size_t)>
+napi_value save_packed_of(Call& call) {
+  const auto out = call.array<uint8_t>(3, "out");
+  return done(call, save(call.i32(0, "handle"), call.u32(1, "firstRow"), call.u32(2, "count"),
+                         out.data, out.length), "save");
+}
+
+template <int64_t (*load)(int32_t, uint32_t, const uint8_t*, size_t)>
+napi_value load_packed_of(Call& call) {
+  const auto data = call.array<uint8_t>(2, "data");
+  return done(call, load(call.i32(0, "handle"), call.u32(1, "firstRow"), data.data, data.length),
+              "load");
+}
+
 template <int32_t (*clear)(int32_t)>
 napi_value clear_of(Call& call) {
   return done(call, clear(call.i32(0, "handle")), "clear");
 }
 
 void register_tables(napi_env env, napi_value exports);
+void register_aggregates(napi_env env, napi_value exports);
 void register_embeddings(napi_env env, napi_value exports);
 void register_slots(napi_env env, napi_value exports);
 

@@ -35,15 +35,6 @@ napi_value pane_window(Call& call) {
   return call.undefined();
 }
 
-// A number that may be infinite (a watermark before the first event).
-double bound_of(Call& call, size_t at) {
-  double value = 0;
-  if (at >= call.count || napi_get_value_double(call.env, call.values[at], &value) != napi_ok) {
-    fail("REC_NATIVE_ARGUMENT", "watermarkMs must be a number");
-  }
-  return value;
-}
-
 // paneTableApply(handle, rows, counters, deltas, times, offsets, count, watermarkMs, lateOut)
 napi_value pane_apply(Call& call) {
   const size_t count = count_of(call, 6);
@@ -54,7 +45,7 @@ napi_value pane_apply(Call& call) {
   updates.times = call.array<double>(4, "times", count).data;
   updates.offsets = call.array<double>(5, "offsets", count).data;
   updates.count = count;
-  updates.watermark_ms = bound_of(call, 7);
+  updates.watermark_ms = call.bound(7, "watermarkMs");
   const auto late = call.array<uint32_t>(8, "lateOut");
   return done(call,
               rec_pane_table_apply(call.i32(0, "handle"), &updates, late.data, late.length),
@@ -122,24 +113,6 @@ napi_value sequence_read(Call& call) {
               "read");
 }
 
-// sequenceTableSave(handle, firstRow, count, out)
-napi_value sequence_save(Call& call) {
-  const auto out = call.array<uint8_t>(3, "out");
-  return done(call,
-              rec_sequence_table_save(call.i32(0, "handle"), call.u32(1, "firstRow"),
-                                      call.u32(2, "count"), out.data, out.length),
-              "save");
-}
-
-// sequenceTableLoad(handle, firstRow, data)
-napi_value sequence_load(Call& call) {
-  const auto data = call.array<uint8_t>(2, "data");
-  return done(call,
-              rec_sequence_table_load(call.i32(0, "handle"), call.u32(1, "firstRow"), data.data,
-                                      data.length),
-              "load");
-}
-
 napi_value row_create(Call& call) {
   return done(call, rec_row_table_create(call.u32(0, "rows"), call.u32(1, "rowBytes")),
               "RowTable");
@@ -182,8 +155,8 @@ void register_tables(napi_env env, napi_value exports) {
   define<sequence_push_all>(env, exports, "sequenceTablePushAll");
   define<sequence_replace>(env, exports, "sequenceTableReplace");
   define<sequence_read>(env, exports, "sequenceTableRead");
-  define<sequence_save>(env, exports, "sequenceTableSave");
-  define<sequence_load>(env, exports, "sequenceTableLoad");
+  define<save_packed_of<rec_sequence_table_save>>(env, exports, "sequenceTableSave");
+  define<load_packed_of<rec_sequence_table_load>>(env, exports, "sequenceTableLoad");
   define<clear_of<rec_sequence_table_clear>>(env, exports, "sequenceTableClear");
   define<row_create>(env, exports, "rowTableCreate");
   define<shape_of<rec_row_table_shape>>(env, exports, "rowTableShape");

@@ -13,6 +13,7 @@ enum Kind : uint32_t {
   kRowTable,
   kEmbeddingTable,
   kModelSlots,
+  kAggregateTable,
   kMetrics,
   kGraph,
   kKernelState,

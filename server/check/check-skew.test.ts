@@ -2,6 +2,9 @@ import { expect, test } from "bun:test";
 import { viewOf } from "../../models/core/bytes.ts";
 import { eventAt } from "../../models/core/event.ts";
 import definition from "../../models/definition/default.ts";
+import { scopeNames } from "../../models/definition/define.ts";
+import aggregates from "../../models/definition/examples/aggregates.ts";
+import { featureCatalog } from "../../models/features/catalog.ts";
 import { decodeServed, encodeServed, type ServedRecord } from "../../models/training/served.ts";
 import type { EventLog, LogBatch, Topic } from "../../workers/stores/event-log.ts";
 import { recordOf } from "../../workers/stores/event-log.ts";
@@ -104,5 +107,38 @@ test("what was served follows from the log, and what does not is found", async (
       return copy;
     });
     expect((await skew(event)).differing).toBeGreaterThan(5);
+  });
+}, 60_000);
+
+test("the same of aggregates, and of the scope for all, merged over partitions", async () => {
+  const traffic = { seed: 4, minutes: 2, users: 60, items: 200, rate: 3, partitions: 2 };
+  await serveVirtually({ ...traffic, definition: aggregates }, async (log) => {
+    const skew = (of: ReadableLog) => checkSkew({ log: of, definition: aggregates });
+    const good = await skew(log);
+    expect(good.differences.shown).toEqual([]);
+    expect(good.differing + good.unexplained + good.unsettled).toBe(0);
+    expect(good.rows).toBeGreaterThan(1_000);
+
+    // They were no zeros, and a changed one is found.
+    const last = log.endOffset("served", 0) - 1;
+    const batch = await log.read("served", 0, last, 1);
+    const { userDense } = decodeServed(recordOf(batch, 0));
+    const { userNames } = featureCatalog(aggregates);
+    const names = ["global.clickDecayed6h", "global.1h.watchMax", "global.1h.usersClicked"];
+    for (const name of names) {
+      const at = userNames.indexOf(name);
+      expect(userDense[at]!).toBeGreaterThan(0.5);
+      const wrong = slate(log, last, (record) => {
+        record.userDense[at]! += 1e-3;
+        return record;
+      });
+      expect((await skew(wrong)).differing).toBeGreaterThan(9);
+    }
+    const offsets = slate(log, last, (record) => {
+      // No update has it: one before may be of the same row.
+      record.reads!.aggregateOffsets[scopeNames.indexOf("global")]![0]! -= 0.5;
+      return record;
+    });
+    expect((await skew(offsets)).differing).toBeGreaterThan(9);
   });
 }, 60_000);

@@ -4,7 +4,7 @@ import {
   sequenceAt,
   sequenceWords,
 } from "../../models/features/sequence-record.ts";
-import type { PaneCounters } from "../../native/index.ts";
+import type { AggregateRows, PaneCounters } from "../../native/index.ts";
 import type { SharedState } from "../../workers/shared-state.ts";
 import type { Compared, Differences } from "./differences.ts";
 import { type RecentOne, WindowsReplay } from "./replay.ts";
@@ -40,28 +40,35 @@ export function compareWindows(parts: WindowsComparison): Compared[] {
   return [
     compareScope(parts, {
       ...{ scope: "user", table: windows.user, pairs: same(state.users.size), name: user },
+      aggregates: state.aggregates.user,
     }),
     compareScope(parts, {
       ...{ scope: "item", table: windows.item, pairs: same(state.items.size), name: item },
+      aggregates: state.aggregates.item,
     }),
     compareScope(parts, {
       ...{ scope: "category", table: windows.category, name: named("category") },
-      pairs: same(state.categories.size),
+      ...{ pairs: same(state.categories.size), aggregates: state.aggregates.category },
     }),
     comparePairs(parts),
+    compareScope(parts, {
+      ...{ scope: "global", table: windows.global, pairs: same(1), name: named("global") },
+      aggregates: state.aggregates.global,
+    }),
     compareRecent(parts, user),
   ];
 }
 
-function compareScope(
-  parts: WindowsComparison,
-  of: {
-    scope: ScopeName;
-    table: CounterRows;
-    pairs: readonly RowPair[];
-    name: (row: number) => string;
-  },
-): Compared {
+/** Rows of a scope on both sides. */
+interface ComparedScope {
+  readonly scope: ScopeName;
+  readonly table: CounterRows;
+  readonly aggregates: Pick<AggregateRows, "read"> | null;
+  readonly pairs: readonly RowPair[];
+  readonly name: (row: number) => string;
+}
+
+function compareScope(parts: WindowsComparison, of: ComparedScope): Compared {
   const { replay, asOfMs, differences } = parts;
   const { scope, table, pairs, name } = of;
   const differing = new Set<number>();
@@ -80,8 +87,38 @@ function compareScope(
         differences.add(`${name(chunk[i]!.row)}: ${counter} is ${is}, the log gives ${should}`);
       }
     }
+    compareAggregates(parts, of, timeMs, differing);
   }
   return { what: `${scope} counters`, rows: pairs.length, differing: differing.size };
+}
+
+/**
+ * The aggregates of the scope's rows. Decayed counts are sums of roundings; where partitions keep
+ * values that the replay, which has one, only estimates, distinct counts may differ by that.
+ */
+function compareAggregates(
+  { state, replay, differences }: WindowsComparison,
+  { scope, aggregates: found, pairs, name }: ComparedScope,
+  timeMs: number,
+  differing: Set<number>,
+): void {
+  if (found === null) return;
+  const { aggregates, width } = replay.aggregates[scope];
+  const distinctShare = state.partials.length > 1 ? 0.3 : 0;
+  const share = { decayed: 1e-9, max: 0, distinct: distinctShare } as const;
+  const [is, should] = [new Float64Array(width), new Float64Array(width)];
+  for (const { row, replayRow } of pairs) {
+    found.read(Int32Array.of(row), 1, timeMs, { out: is, offsets: null });
+    const into = { out: should, offsets: null };
+    replay.aggregates[scope].read(Int32Array.of(replayRow), 1, timeMs, into);
+    for (const [a, { kind, counter }] of aggregates.entries()) {
+      const allowed = share[kind] * should[a]!;
+      if (Math.abs(is[a]! - should[a]!) <= allowed || differing.has(row)) continue;
+      differing.add(row);
+      const what = `${kind} of counter ${counter}`;
+      differences.add(`${name(row)}: ${what} is ${is[a]}, the log gives ${should[a]}`);
+    }
+  }
 }
 
 function valuesOf(
@@ -128,7 +165,7 @@ function comparePairs(parts: WindowsComparison): Compared {
 /** Notes which of the replay's rows it met: a pair stands in one partition. */
 function comparePartialPairs(
   parts: WindowsComparison,
-  { pairs: ids, userCategory: table }: SharedState["partials"][number],
+  { pairs: ids, userCategory: table, aggregates }: SharedState["partials"][number],
   matched: Set<number>,
 ): Compared {
   const { replay, differences } = parts;
@@ -145,7 +182,9 @@ function comparePartialPairs(
     if (matched.has(replayRow)) differences.add(`${name(row)} stands in two partitions`);
     if (replayRow >= 0) matched.add(replayRow);
   }
-  return compareScope(parts, { scope: "userCategory", table, pairs, name });
+  return compareScope(parts, {
+    ...{ scope: "userCategory", table, aggregates: aggregates.userCategory, pairs, name },
+  });
 }
 
 function compareRecent(parts: WindowsComparison, name: (row: number) => string): Compared {

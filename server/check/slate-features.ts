@@ -1,7 +1,16 @@
 import { noRow } from "../../models/core/bytes.ts";
-import type { RecommenderDefinition } from "../../models/definition/define.ts";
-import { featureCatalog } from "../../models/features/catalog.ts";
-import { encodePlainly, type PlainCounts } from "../../models/features/encoder.oracle.ts";
+import {
+  featuresOf,
+  type RecommenderDefinition,
+  type ScopeName,
+} from "../../models/definition/define.ts";
+import { aggregateColumns, aggregatesOf } from "../../models/features/aggregates.ts";
+import { featureCatalog, secondsScale } from "../../models/features/catalog.ts";
+import {
+  encodePlainly,
+  type PlainCounts,
+  type PlainRow,
+} from "../../models/features/encoder.oracle.ts";
 import {
   readSequenceTime,
   sequenceAt,
@@ -38,7 +47,8 @@ export function plainFeatures(
   const recent = recentOf(slate);
   const plain = encodePlainly(definition, {
     asOfMs,
-    user: countsOf(definition, slate.counts.user, 0),
+    user: rowOf(definition, slate, "user", 0),
+    global: rowOf(definition, slate, "global", 0),
     recent: recent.map(({ itemRow, type, timeMs }) => {
       const { categories, author } = documents.at(itemRow, offset);
       return { type: definition.interactions[type]?.name ?? "", timeMs, categories, author };
@@ -59,22 +69,20 @@ function itemOf(
   of: { slate: SlateReads; place: number; attributes: PlainAttributes },
 ) {
   const { slate, place, attributes } = of;
-  const { counts, record } = slate;
-  const { itemDense, items, reads } = record;
+  const { itemDense, items, reads } = slate.record;
   const width = itemDense.length / items.length;
   const recorded = (name: string) => {
     const at = featureCatalog(definition).itemNames.indexOf(name);
     return itemDense[place * width + at] ?? 0;
   };
   return {
-    counts: countsOf(definition, counts.item, place),
+    own: rowOf(definition, slate, "item", place),
     categories: attributes.categories.map((row) => {
       const at = reads.categories.indexOf(row);
-      const none = {};
       return {
         row,
-        counts: at < 0 ? none : countsOf(definition, counts.category, at),
-        pair: at < 0 ? none : countsOf(definition, counts.userCategory, at),
+        own: rowOf(definition, slate, "category", at),
+        pair: rowOf(definition, slate, "userCategory", at),
       };
     }),
     publishedAtMs: attributes.publishedAtMs,
@@ -95,6 +103,30 @@ function recentOf({ record, recent }: SlateReads): readonly RecentOne[] {
     timeMs: readSequenceTime(session, i),
   }));
   return [...recent, ...given].slice(-limits.recentInteractionsPerUser);
+}
+
+/** Row `place` of a scope, by names; nothing for -1. */
+function rowOf(
+  definition: RecommenderDefinition,
+  slate: SlateReads,
+  scope: ScopeName,
+  place: number,
+): PlainRow {
+  if (place < 0) return { counts: {}, aggregates: {} };
+  const values = slate.aggregates(scope, place, aggregatesOf(definition, scope));
+  const columns = aggregateColumns(definition, scope);
+  const named = featuresOf(definition, scope).flatMap((feature, i) => {
+    const column = columns[i];
+    if (column === undefined) return [];
+    const { interaction, kind, name } = feature;
+    const seconds = definition.interactions.find((one) => one.name === interaction)?.value;
+    const scale = seconds === "seconds" && kind !== "logDistinct" ? secondsScale : 1;
+    return [[name, values[column]! / scale] as const];
+  });
+  return {
+    counts: countsOf(definition, slate.counts[scope], place),
+    aggregates: Object.fromEntries(named),
+  };
 }
 
 /** Row `place` of a column of counter rows, by names. */

@@ -1,9 +1,9 @@
 import { noRow } from "../../models/core/bytes.ts";
+import { type ScopeName, scopeNames } from "../../models/definition/define.ts";
 import type { ServedReads, ServedRecord } from "../../models/training/served.ts";
+import { type Aggregate, type AggregateState, mergedAggregates } from "../../native/index.ts";
+import { type ByScope, byScope } from "../../workers/by-scope.ts";
 import { type RecentOne, WindowsReplay } from "./replay.ts";
-
-export const readScopes = ["user", "item", "category", "userCategory"] as const;
-type ReadScope = (typeof readScopes)[number];
 
 /** A served record that names the offset of everything that it was made from. */
 export type FullRecord = ServedRecord & { readonly reads: ServedReads };
@@ -16,7 +16,9 @@ export class SlateReads {
   readonly record: FullRecord;
   /** The partition that has the user. */
   readonly partition: number;
-  readonly counts: Readonly<Record<ReadScope, Uint32Array>>;
+  readonly counts: ByScope<Uint32Array>;
+  /** Of each row, what the partitions' rows of aggregates kept. */
+  readonly #states: ByScope<AggregateState[][]>;
   recent: readonly RecentOne[] = [];
   /** Reads that have not been made yet. */
   left = 0;
@@ -24,24 +26,46 @@ export class SlateReads {
   offsetDiffers = "";
 
   constructor(record: FullRecord, partition: number, width: number) {
-    const { items, reads } = record;
     this.record = record;
     this.partition = partition;
-    this.counts = {
-      user: new Uint32Array(width),
-      item: new Uint32Array(items.length * width),
-      category: new Uint32Array(reads.categories.length * width),
-      userCategory: new Uint32Array(reads.categories.length * width),
-    };
+    this.counts = byScope((scope) => new Uint32Array(rowsOf(record, scope).length * width));
+    this.#states = byScope(() => []);
   }
+
+  addState(scope: ScopeName, place: number, state: AggregateState): void {
+    const states = this.#states[scope];
+    states[place] = [...(states[place] ?? []), state];
+  }
+
+  /** Values of a row's aggregates, one each, over all partitions. */
+  aggregates(scope: ScopeName, place: number, aggregates: readonly Aggregate[]): number[] {
+    const states = this.#states[scope][place] ?? [];
+    return mergedAggregates(aggregates, states, this.record.asOfMs);
+  }
+}
+
+/** Rows of a scope that a slate was made from; of pairs their categories. */
+function rowsOf({ userRow, items, reads }: FullRecord, scope: ScopeName): ArrayLike<number> {
+  if (scope === "user") return [userRow];
+  if (scope === "global") return [0];
+  return scope === "item" ? items : reads.categories;
+}
+
+/** Offsets of those rows in the tables of counters; but for the owner's [partition][row]. */
+function counterOffsets(record: FullRecord, scope: ScopeName): ArrayLike<number> {
+  const { userOffset, itemOffsets, reads } = record;
+  if (scope === "user") return [userOffset];
+  if (scope === "global") return reads.globalOffsets;
+  if (scope === "item") return itemOffsets;
+  return scope === "category" ? reads.categoryOffsets : reads.pairOffsets;
 }
 
 /** One row to read at one offset. */
 interface PlannedRead {
   readonly offset: number;
   readonly slate: SlateReads;
-  /** Null: the recent sequence. */
-  readonly scope: ReadScope | null;
+  readonly from: "recent" | "counters" | "aggregates";
+  readonly scope: ScopeName;
   readonly row: number;
   readonly place: number;
 }
@@ -68,28 +92,33 @@ export class ReadPlan {
   }
 
   add(slate: SlateReads): void {
-    const { userRow, items, itemOffsets, userOffset, reads } = slate.record;
-    const plan = (scope: ReadScope | null, row: number, at: { offset: number; place: number }) => {
-      // -1: the row had taken in nothing, so its values are zeros.
-      if (at.offset < 0) return;
-      slate.left++;
-      this.#reads.push({ slate, scope, row, ...at });
-    };
+    const { record } = slate;
+    const { userRow, reads } = record;
     const isOwner = slate.partition === this.#partition;
+    const plan = (read: Omit<PlannedRead, "slate">) => {
+      // -1: the row had taken in nothing, so its values are zeros.
+      if (!(read.offset >= 0)) return;
+      slate.left++;
+      this.#reads.push({ slate, ...read });
+    };
     if (isOwner && userRow !== noRow) {
-      plan("user", userRow, { offset: userOffset, place: 0 });
-      plan(null, userRow, { offset: reads.recentOffset, place: 0 });
+      plan({ from: "recent", scope: "user", row: userRow, offset: reads.recentOffset, place: 0 });
     }
-    for (const [place, row] of items.entries()) {
-      const offset = itemOffsets[this.#partition * items.length + place]!;
-      plan("item", row, { offset, place });
-    }
-    const { categories, categoryOffsets, pairOffsets } = reads;
-    for (const [place, row] of categories.entries()) {
-      const offset = categoryOffsets[this.#partition * categories.length + place]!;
-      plan("category", row, { offset, place });
-      // The pair's row is only known once the replay comes to it.
-      if (isOwner) plan("userCategory", row, { offset: pairOffsets[place]!, place });
+    for (const [at, scope] of scopeNames.entries()) {
+      if (scope === "user" && userRow === noRow) continue;
+      // A pair's row is only known once the replay comes to it.
+      const ofOwner = scope === "userCategory";
+      if (ofOwner && !isOwner) continue;
+      const rows = rowsOf(record, scope);
+      const first = ofOwner ? 0 : this.#partition * rows.length;
+      const counters = counterOffsets(record, scope);
+      const aggregates = reads.aggregateOffsets[at] ?? [];
+      for (let place = 0; place < rows.length; place++) {
+        const of = { scope, row: rows[place]!, place };
+        const own = scope === "user" ? (isOwner ? 0 : -1) : first + place;
+        plan({ from: "counters", ...of, offset: counters[own] ?? -1 });
+        plan({ from: "aggregates", ...of, offset: aggregates[first + place] ?? -1 });
+      }
     }
   }
 
@@ -111,10 +140,10 @@ export class ReadPlan {
   }
 
   #read(read: PlannedRead): void {
-    const { slate } = read;
-    if (read.scope === null) this.#readRecent(read);
-    else this.#readCounts(read, read.scope);
-    slate.left--;
+    if (read.from === "recent") this.#readRecent(read);
+    else if (read.from === "counters") this.#readCounts(read);
+    else this.#readAggregates(read);
+    read.slate.left--;
   }
 
   #readRecent({ slate, row, offset }: PlannedRead): void {
@@ -123,15 +152,30 @@ export class ReadPlan {
     if (last !== offset) slate.offsetDiffers = `recent of user row ${row}: ${last}, not ${offset}`;
   }
 
-  #readCounts({ slate, row, place, offset }: PlannedRead, scope: ReadScope): void {
-    const { userRow, asOfMs } = slate.record;
-    const pair = () => this.#replay.pairs.get(WindowsReplay.pairKey(userRow, row)) ?? noRow;
-    this.#row[0] = scope === "userCategory" ? pair() : row;
-    const out = this.#cells;
-    this.#replay.tables[scope].read(this.#row, 1, asOfMs, { out, offsets: this.#offset });
+  /** The replay's row; a pair's is known by now. */
+  #rowOf({ slate, row, scope }: PlannedRead): number {
+    if (scope !== "userCategory") return row;
+    return this.#replay.pairs.get(WindowsReplay.pairKey(slate.record.userRow, row)) ?? noRow;
+  }
+
+  #readCounts(read: PlannedRead): void {
+    const { slate, place, scope } = read;
+    this.#row[0] = this.#rowOf(read);
+    const [out, offsets] = [this.#cells, this.#offset];
+    this.#replay.tables[scope].read(this.#row, 1, slate.record.asOfMs, { out, offsets });
     const sums = slate.counts[scope];
     for (let i = 0; i < out.length; i++) sums[place * this.#width + i]! += out[i]!;
-    if (this.#offset[0] === offset) return;
-    slate.offsetDiffers = `${scope} row ${row} changed at ${this.#offset[0]}, not at ${offset}`;
+    this.#compareOffset(read, offsets[0]!);
+  }
+
+  #readAggregates(read: PlannedRead): void {
+    const state = this.#replay.aggregates[read.scope].state(this.#rowOf(read));
+    if (state !== null) read.slate.addState(read.scope, read.place, state);
+    this.#compareOffset(read, state?.offset ?? -1);
+  }
+
+  #compareOffset({ slate, scope, from, row, offset }: PlannedRead, is: number): void {
+    if (is === offset) return;
+    slate.offsetDiffers = `${scope} ${from} row ${row} changed at ${is}, not at ${offset}`;
   }
 }

@@ -1,5 +1,6 @@
 import { ManualClock } from "../../models/core/clock.ts";
-import definition from "../../models/definition/default.ts";
+import feed from "../../models/definition/default.ts";
+import type { RecommenderDefinition } from "../../models/definition/define.ts";
 import { Environment } from "../../workers/simulator/environment.ts";
 import { runVirtual } from "../../workers/simulator/traffic.ts";
 import { World } from "../../workers/simulator/world.ts";
@@ -15,6 +16,8 @@ export interface VirtualTraffic {
   readonly rate: number;
   /** Partitions of users. */
   readonly partitions?: number;
+  /** Default: the video feed. */
+  readonly definition?: RecommenderDefinition;
 }
 
 const slatesPerSession = 5;
@@ -25,7 +28,7 @@ export async function serveVirtually<T>(
   traffic: VirtualTraffic,
   look: (log: TailedLog) => Promise<T>,
 ): Promise<T> {
-  const { seed, users, items, minutes, partitions = 1 } = traffic;
+  const { seed, users, items, minutes, partitions = 1, definition = feed } = traffic;
   const clock = new ManualClock(startMs);
   const server = await VirtualServer.open({ definition, clock, seed, keepsLog: true, partitions });
   try {

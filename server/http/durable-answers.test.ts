@@ -18,7 +18,7 @@ const topics = { events: 1, items: 1 } as const;
 /** The door over real ingest and a real log on a disk with sectors; `steps` is what happened. */
 function openDoor(disk: FaultyFileSystem, steps: string[], said: string[] = []) {
   const clock = new ManualClock(Date.UTC(2026, 0, 5, 8));
-  const state = smallState();
+  const state = smallState(recommender);
   const store = openDocumentStore({ dataDir: null });
   const log = openEventLog("embedded:", {
     ...{ dataDir: "d", topics, fileSystem: disk, clock, lingerMs: 0 },

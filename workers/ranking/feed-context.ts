@@ -6,12 +6,14 @@ import type { FeatureEncoder } from "../../models/features/encoder.ts";
 import { sequenceWords } from "../../models/features/sequence-record.ts";
 import { limits } from "../../models/limits.ts";
 import type { GenerationLease } from "../../models/recall/generation.ts";
+import { type ByScope, byScope } from "../by-scope.ts";
 import { type ItemColumns, itemColumns } from "../stores/item-attributes.ts";
 import type { RecentInteraction } from "./messages.ts";
 import { Candidates } from "./pipeline/candidates.ts";
 import { Deadline } from "./pipeline/deadline.ts";
 import type { PipelineContext } from "./pipeline/stages.ts";
 import { Trace } from "./pipeline/trace.ts";
+import { ReadAggregates } from "./read-aggregates.ts";
 import type { RecallQuery } from "./sources/query.ts";
 
 /** Every kind of request in one shape; what a kind has no use for is empty. */
@@ -47,6 +49,9 @@ export class UserState implements Omit<RecallQuery, "userRow" | "generation" | "
   /** How many of the recent interactions came with the request: the last ones. */
   sessionCount = 0;
   readonly counts: Uint32Array;
+  /** Counters of the one row for all, and the offset that each partition's part had applied. */
+  readonly globalCounts: Uint32Array;
+  globalOffsets = new Float64Array(1);
   /** The recent sequence as the table holds it, oldest first. */
   readonly recent: Uint32Array;
   /** The same in columns, for recall. */
@@ -60,6 +65,7 @@ export class UserState implements Omit<RecallQuery, "userRow" | "generation" | "
 
   constructor(cells: number) {
     this.counts = new Uint32Array(cells);
+    this.globalCounts = new Uint32Array(cells);
     this.recent = new Uint32Array(sequenceWords * limits.recentInteractionsPerUser);
   }
 
@@ -167,6 +173,8 @@ export class FeedContext implements PipelineContext {
   documentsFrom = 0;
   documentsTo = 0;
   readonly ranked: Ranked;
+  /** What the counters of a scope cannot say, in the order of their rows. */
+  readonly aggregates: ByScope<ReadAggregates> = byScope(() => new ReadAggregates());
   /** The reader number under which this context pins a model version. */
   readonly reader: number;
   /** Pinned slot and its version; -1 and 0 where no model is published. */

@@ -1,7 +1,7 @@
 import type { GenerationLease } from "../../models/recall/generation.ts";
 import type { PaneValues } from "../../native/index.ts";
 import type { ItemColumns } from "../stores/item-attributes.ts";
-import type { UserPairs } from "../window-partials.ts";
+import type { AggregateReaders, UserPairs } from "../window-partials.ts";
 
 /**
  * What ranking reads and writes of the shared state: the narrow side of the native tables, so
@@ -64,7 +64,10 @@ export interface RankingState {
     readonly item: CounterRows;
     readonly category: CounterRows;
     readonly userCategory: PairCounters;
+    readonly global: CounterRows;
   };
+  /** What counters cannot say; null where no feature of the scope asks for any. */
+  readonly aggregates: AggregateReaders;
   /** The user's last interactions, four words each (models/features/sequence-record.ts). */
   readonly recent: SequenceReader;
   /** Item rows that the user was served, one word each. */

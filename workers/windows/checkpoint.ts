@@ -1,10 +1,12 @@
 import { assert } from "../../models/core/assert.ts";
 import { text, utf8 } from "../../models/core/bytes.ts";
 import { RecError } from "../../models/core/errors.ts";
-import { type CheckpointSection, sectionOf } from "../stores/checkpoint-store.ts";
+import { type ScopeName, scopeNames } from "../../models/definition/define.ts";
+import { type CheckpointSection, packedBytes, sectionOf } from "../stores/checkpoint-store.ts";
 import { type SavedSource, savedOf, savedSource } from "../stores/log-source.ts";
 import type { RowSet } from "./row-set.ts";
-import type { CounterTable, PackedRows, PairRows, SavedRows } from "./tables.ts";
+import type { AggregateTable, CounterTable, PackedRows, PairRows, SavedRows } from "./tables.ts";
+import type { UpdateBuffer } from "./update-buffer.ts";
 import type { WindowsCore } from "./windows.ts";
 
 /** The part of a checkpoint that is not rows. */
@@ -17,8 +19,7 @@ interface Meta {
   readonly counts: WindowsCore["counts"];
 }
 
-const version = 4;
-const scopeNames = ["user", "item", "category", "userCategory"] as const;
+const version = 5;
 
 type SavedTable = Omit<SavedRows, "clear">;
 
@@ -105,7 +106,17 @@ export function saveWindows(core: WindowsCore): CheckpointSection[] {
         rowsSection(`${name}.full`, full, table.fullRowsUsed),
       ];
     }),
+    ...aggregateBuffers(core).map(([name, { table, rowsUsed }]) => {
+      return { name: `${name}.aggregates`, bytes: packedBytes(table, rowsUsed) };
+    }),
   ];
+}
+
+function aggregateBuffers({ aggregates }: WindowsCore) {
+  return scopeNames.flatMap((name): [ScopeName, UpdateBuffer<AggregateTable>][] => {
+    const buffer = aggregates?.buffers[name] ?? null;
+    return buffer === null ? [] : [[name, buffer]];
+  });
 }
 
 /** The full rows of a table, as rows of their own. */
@@ -158,6 +169,7 @@ function restorePairs(pairs: PairRows, keys: Uint32Array): void {
  */
 export function clearWindows(core: WindowsCore): void {
   for (const name of scopeNames) core.scopes[name].table.clear();
+  for (const [, { table }] of aggregateBuffers(core)) table.clear();
 }
 
 /**
@@ -191,6 +203,9 @@ export function restoreWindows(
     const full = fullRowsOf(buffer.table);
     loadRows(full, sectionOf(sections, `${name}.full`), `${name}.full`);
     buffer.rowsUsed = loadRows(buffer.table, sectionOf(sections, name), name);
+  }
+  for (const [name, buffer] of aggregateBuffers(core)) {
+    buffer.rowsUsed = buffer.table.load(0, sectionOf(sections, `${name}.aggregates`));
   }
   return true;
 }

@@ -2,6 +2,7 @@ import { noRow } from "../../models/core/bytes.ts";
 import type { WindowDefinition } from "../../models/definition/define.ts";
 import { sequenceWords } from "../../models/features/sequence-record.ts";
 import { isLate } from "../../models/features/window.ts";
+import { byScope } from "../by-scope.ts";
 import type {
   CounterTable,
   CounterUpdates,
@@ -216,6 +217,7 @@ export interface FakeTables extends WindowTables {
   readonly item: FakePaneTable;
   readonly category: FakePaneTable;
   readonly userCategory: FakePaneTable;
+  readonly global: FakePaneTable;
   readonly pairs: FakePairs;
   readonly recent: FakeSequenceTable;
 }
@@ -229,6 +231,8 @@ export function fakeTables(
     item: new FakePaneTable(windows),
     category: new FakePaneTable(windows),
     userCategory: new FakePaneTable(windows),
+    global: new FakePaneTable(windows),
+    aggregates: byScope(() => null),
     pairs: new FakePairs(options.pairs),
     recent: new FakeSequenceTable(options.recentLength),
   };

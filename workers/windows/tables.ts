@@ -1,3 +1,6 @@
+import type { ScopeName } from "../../models/definition/define.ts";
+import type { AggregateUpdates } from "../../native/index.ts";
+
 /** What the windows role needs of shared memory; the native tables have these shapes. */
 
 /** Columns of counter updates; the table must not keep them. */
@@ -9,6 +12,13 @@ export interface CounterUpdates {
   readonly offsets: Float64Array;
   readonly count: number;
   readonly watermarkMs: number;
+}
+
+/** Columns that suit counters and aggregates alike. */
+export type Columns = CounterUpdates & AggregateUpdates;
+
+export interface UpdateTable {
+  apply(updates: Columns, lateOut: Uint32Array): unknown;
 }
 
 /** Rows of bytes that a checkpoint holds. */
@@ -39,6 +49,13 @@ export interface PackedRows {
   load(firstRow: number, data: Uint8Array): number;
 }
 
+/** What sums of panes cannot say (models/features/aggregates.ts). */
+export interface AggregateTable extends PackedRows {
+  readonly width: number;
+  apply(updates: AggregateUpdates, lateOut: Uint32Array): unknown;
+  clear(): void;
+}
+
 /** Records by the float64 at `timeAt`; those at or below a row's offset are skipped. */
 export interface RecordOrder {
   readonly timeAt: number;
@@ -64,11 +81,17 @@ export interface PairRows {
   pairs(firstRow: number, count: number, out: Uint32Array): void;
 }
 
+export type AggregateTables<Table> = { readonly [Scope in ScopeName]: Table | null };
+
 export interface WindowTables {
   readonly user: CounterTable;
   readonly item: CounterTable;
   readonly category: CounterTable;
   readonly userCategory: CounterTable;
+  /** One row for all. */
+  readonly global: CounterTable;
+  /** Of the scopes whose features ask for any. */
+  readonly aggregates: AggregateTables<AggregateTable>;
   /** Rows of user x category; only the windows role interns them. */
   readonly pairs: PairRows;
   /** Recent interactions by user row; null: none are kept. */

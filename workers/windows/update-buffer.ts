@@ -1,5 +1,5 @@
 import { noRow } from "../../models/core/bytes.ts";
-import type { CounterTable, CounterUpdates, PairRows } from "./tables.ts";
+import type { Columns, PairRows, UpdateTable } from "./tables.ts";
 
 /** What an update adds, and when. */
 export interface Addition {
@@ -11,28 +11,32 @@ export interface Addition {
 }
 
 /** Updates of one table, gathered so that a native call carries thousands. */
-export class UpdateBuffer implements CounterUpdates {
+export class UpdateBuffer<Table extends UpdateTable> implements Columns {
   readonly rows: Uint32Array;
   readonly counters: Uint8Array;
   readonly deltas: Uint32Array;
+  /** Of aggregates: what kind of value each is; 0 where `tag` says nothing else. */
+  readonly sources: Uint8Array;
   readonly times: Float64Array;
   readonly offsets: Float64Array;
   count = 0;
   watermarkMs = 0;
   /** Rows that were ever touched: 0 .. rowsUsed - 1. */
   rowsUsed = 0;
-  readonly table: CounterTable;
+  readonly table: Table;
   readonly #lateOut: Uint32Array;
 
-  constructor(table: CounterTable, options: { capacity: number; windows: number }) {
+  /** `late`: how many counts of what came too late the table gives. */
+  constructor(table: Table, options: { capacity: number; late: number }) {
     const { capacity } = options;
     this.rows = new Uint32Array(capacity);
     this.counters = new Uint8Array(capacity);
     this.deltas = new Uint32Array(capacity);
+    this.sources = new Uint8Array(capacity);
     this.times = new Float64Array(capacity);
     this.offsets = new Float64Array(capacity);
     this.table = table;
-    this.#lateOut = new Uint32Array(options.windows);
+    this.#lateOut = new Uint32Array(options.late);
   }
 
   get isFull(): boolean {
@@ -50,6 +54,17 @@ export class UpdateBuffer implements CounterUpdates {
     if (row >= this.rowsUsed) this.rowsUsed = row + 1;
   }
 
+  /** The values of an aggregate's updates are its amounts, or rows. */
+  get values(): Uint32Array {
+    return this.deltas;
+  }
+
+  /** The last update is a value of this source. */
+  tag(source: number, value: number): void {
+    this.sources[this.count - 1] = source;
+    this.deltas[this.count - 1] = value;
+  }
+
   flush(watermarkMs: number): void {
     if (this.count === 0) return;
     this.watermarkMs = watermarkMs;
@@ -59,18 +74,14 @@ export class UpdateBuffer implements CounterUpdates {
 }
 
 /** Updates of pairs, whose rows are looked up when they are flushed, all at once. */
-export class PairUpdateBuffer extends UpdateBuffer {
+export class PairUpdateBuffer<Table extends UpdateTable> extends UpdateBuffer<Table> {
   /** Updates that found no room for a new pair. */
   refused = 0;
   readonly pairs: PairRows;
   readonly #users: Uint32Array;
   readonly #categories: Uint32Array;
 
-  constructor(
-    table: CounterTable,
-    pairs: PairRows,
-    options: { capacity: number; windows: number },
-  ) {
+  constructor(table: Table, pairs: PairRows, options: { capacity: number; late: number }) {
     super(table, options);
     this.pairs = pairs;
     this.#users = new Uint32Array(options.capacity);
@@ -101,6 +112,7 @@ export class PairUpdateBuffer extends UpdateBuffer {
       this.rows[kept] = this.rows[i];
       this.counters[kept] = this.counters[i];
       this.deltas[kept] = this.deltas[i];
+      this.sources[kept] = this.sources[i];
       this.times[kept] = this.times[i];
       this.offsets[kept] = this.offsets[i];
       kept++;

@@ -1,15 +1,17 @@
+import { assert } from "../../models/core/assert.ts";
 import { noRow, viewOf } from "../../models/core/bytes.ts";
 import { eventAt, readEventCategories } from "../../models/core/event.ts";
 import { RecentIds } from "../../models/core/recent-ids.ts";
 import type { Watermark } from "../../models/core/watermark.ts";
-import type { RecommenderDefinition } from "../../models/definition/define.ts";
+import { featuresOf, type RecommenderDefinition } from "../../models/definition/define.ts";
+import { updatesPerItem } from "../../models/features/aggregates.ts";
+import { impressionIndex, interactionIndex, secondsScale } from "../../models/features/catalog.ts";
 import {
-  featuresOf,
-  impressionIndex,
-  interactionIndex,
-  secondsScale,
-} from "../../models/features/catalog.ts";
-import { commonPaneMs, isLate, updateOffset } from "../../models/features/window.ts";
+  commonPaneMs,
+  isLate,
+  updateOffset,
+  updatesPerRecord,
+} from "../../models/features/window.ts";
 import { limits } from "../../models/limits.ts";
 import {
   servedCategories,
@@ -20,10 +22,11 @@ import {
 } from "../../models/training/served-view.ts";
 import type { LogBatch } from "../stores/event-log.ts";
 import { type InputPartitions, type LogSource, makeSources } from "../stores/log-source.ts";
+import { Aggregates } from "./aggregates.ts";
 import { emptyCounts, type WindowCounts } from "./counts.ts";
 import { RecentSequences } from "./recent-sequences.ts";
 import { SeenItems, type SeenTable } from "./seen-items.ts";
-import type { PairRows, WindowTables } from "./tables.ts";
+import type { CounterTable, PairRows, WindowTables } from "./tables.ts";
 import { PairUpdateBuffer, UpdateBuffer } from "./update-buffer.ts";
 
 export interface WindowsOptions {
@@ -39,10 +42,11 @@ export interface WindowsOptions {
 }
 
 export interface WindowScopes {
-  readonly user: UpdateBuffer;
-  readonly item: UpdateBuffer;
-  readonly category: UpdateBuffer;
-  readonly userCategory: PairUpdateBuffer;
+  readonly user: UpdateBuffer<CounterTable>;
+  readonly item: UpdateBuffer<CounterTable>;
+  readonly category: UpdateBuffer<CounterTable>;
+  readonly userCategory: PairUpdateBuffer<CounterTable>;
+  readonly global: UpdateBuffer<CounterTable>;
 }
 
 /** Told of what makes an item trend. Times are event times. */
@@ -79,6 +83,8 @@ export class WindowsCore {
   readonly seen: SeenItems | null;
   readonly ids: RecentIds;
   readonly scopes: WindowScopes;
+  /** Null where no feature asks for any. */
+  readonly aggregates: Aggregates | null;
   /** Records taken in, over all sources. */
   sequence = 0;
   /** Offset of the next commit of the role (commit.ts). */
@@ -100,6 +106,7 @@ export class WindowsCore {
   /** What the updates of the record in hand add. */
   readonly #adding = { counter: 0, delta: 0, timeMs: 0, updateOffset: 0 };
   readonly #countsPairs: boolean;
+  readonly #countsGlobal: boolean;
 
   constructor(options: WindowsOptions) {
     const { definition, tables, partitions } = options;
@@ -114,6 +121,13 @@ export class WindowsCore {
     this.ids = new RecentIds(options.dedupIdsMax ?? limits.dedupIdsMax);
     this.recent = tables.recent === null ? null : new RecentSequences(tables.recent, bufferRows);
     this.#countsPairs = featuresOf(definition, "userCategory").length > 0;
+    this.#countsGlobal = featuresOf(definition, "global").length > 0;
+    const { pairs, aggregates } = tables;
+    const asked = { definition, tables: aggregates, pairs, capacity: bufferRows };
+    const any = Object.values(aggregates).some((table) => table !== null);
+    this.aggregates = any ? new Aggregates(asked) : null;
+    const most = limits.slateItemsMax * updatesPerItem(definition, this.#impression);
+    assert(most < updatesPerRecord, "the features ask for more updates than a slate has numbers");
     this.seen = options.seen === undefined ? null : new SeenItems(options.seen);
     this.scopes = scopeBuffers(tables, definition.windows.length);
     const marks = {
@@ -133,6 +147,7 @@ export class WindowsCore {
     const first = Math.max(0, source.offset - batch.firstOffset);
     const view = viewOf(batch.data);
     this.#watermarkMs = source.watermark.valueMs;
+    if (this.aggregates !== null) this.aggregates.watermarkMs = this.#watermarkMs;
     for (let i = first; i < batch.count; i++) {
       this.#adding.updateOffset = updateOffset(this.sequence, 0);
       if (source.topic === "events") {
@@ -157,6 +172,8 @@ export class WindowsCore {
     this.scopes.item.flush(this.#watermarkMs);
     this.scopes.category.flush(this.#watermarkMs);
     this.scopes.userCategory.flush(this.#watermarkMs);
+    this.scopes.global.flush(this.#watermarkMs);
+    this.aggregates?.flush(this.#watermarkMs);
     this.counts.pairsRefused += this.scopes.userCategory.refused;
     this.scopes.userCategory.refused = 0;
   }
@@ -205,6 +222,7 @@ export class WindowsCore {
       this.#flushCounters();
     }
     this.#watermarkMs = valueMs;
+    if (this.aggregates !== null) this.aggregates.watermarkMs = valueMs;
     if (timeMs < valueMs) this.#countLate(timeMs);
     return timeMs;
   }
@@ -262,7 +280,7 @@ export class WindowsCore {
     const userRow = servedUserRow(view, at);
     const count = servedCount(view, at);
     this.#begin(this.#impression, count, timeMs);
-    if (count > 0 && userRow !== noRow) this.#add(this.scopes.user, userRow);
+    if (count > 0) this.#countOwners(userRow);
     this.#adding.delta = 1;
     for (let i = 0; i < count; i++) {
       const itemRow = servedItemRow(view, at, count, i);
@@ -283,12 +301,19 @@ export class WindowsCore {
   }
 
   #count(userRow: number, itemRow: number): void {
-    if (userRow !== noRow) this.#add(this.scopes.user, userRow);
+    this.#countOwners(userRow);
     this.#countItem(userRow, itemRow);
+  }
+
+  #countOwners(userRow: number): void {
+    if (userRow !== noRow) this.#add(this.scopes.user, userRow);
+    if (this.#countsGlobal) this.#add(this.scopes.global, 0);
+    this.aggregates?.addOwners(userRow, this.#adding);
   }
 
   #countItem(userRow: number, itemRow: number): void {
     this.#add(this.scopes.item, itemRow);
+    if (this.aggregates !== null) this.#aggregateItem(this.aggregates, userRow, itemRow);
     for (let i = 0; i < this.#categoryCount; i++) {
       const category = this.#categories[i];
       this.#add(this.scopes.category, category);
@@ -299,7 +324,16 @@ export class WindowsCore {
     }
   }
 
-  #add(buffer: UpdateBuffer, row: number): void {
+  #aggregateItem(aggregates: Aggregates, userRow: number, itemRow: number): void {
+    const [categories, categoryCount] = [this.#categories, this.#categoryCount];
+    const fact = { userRow, itemRow, categories, categoryCount };
+    aggregates.addItem(fact, this.#adding);
+    for (let i = 0; i < categoryCount; i++) {
+      aggregates.addCategory(fact, categories[i], this.#adding);
+    }
+  }
+
+  #add(buffer: UpdateBuffer<CounterTable>, row: number): void {
     if (buffer.isFull) buffer.flush(this.#watermarkMs);
     buffer.add(row, this.#adding);
   }
@@ -322,11 +356,12 @@ function isImported(view: DataView, at: number): boolean {
 }
 
 function scopeBuffers(tables: WindowTables, windows: number): WindowScopes {
-  const options = { capacity: bufferRows, windows };
+  const options = { capacity: bufferRows, late: windows };
   return {
     user: new UpdateBuffer(tables.user, options),
     item: new UpdateBuffer(tables.item, options),
     category: new UpdateBuffer(tables.category, options),
     userCategory: new PairUpdateBuffer(tables.userCategory, tables.pairs, options),
+    global: new UpdateBuffer(tables.global, options),
   };
 }

@@ -16,6 +16,7 @@ const priorWeights: Readonly<Record<ScopeName, number>> = {
   item: 10,
   category: 10,
   userCategory: 5,
+  global: 100,
 };
 
 function rates(scope: ScopeName, window: string): WindowFeature[] {

@@ -1,13 +1,10 @@
 import { noRow } from "../../../models/core/bytes.ts";
-import definition from "../../../models/definition/default.ts";
+import type { RecommenderDefinition } from "../../../models/definition/define.ts";
 import { rankerShapeOf } from "../../../models/ranking/definition-shape.ts";
-import { createRanker } from "../../../models/ranking/ranker.ts";
-import { decodeServed } from "../../../models/training/served.ts";
+import { createRanker, type Ranker, type RankerShape } from "../../../models/ranking/ranker.ts";
+import { decodeServed, type ServedRecord } from "../../../models/training/served.ts";
 import type { SharedState } from "../../../workers/shared-state.ts";
 
-const shape = rankerShapeOf(definition);
-const heads = shape.heads.length;
-const ranker = createRanker(shape);
 /** Sums over candidates in blocks of another size. */
 const tolerance = 1e-5;
 
@@ -15,8 +12,22 @@ const tolerance = 1e-5;
  * Scores a slate again with the version and the features that its record names, while the request
  * still pins that version; what differs, empty where nothing does.
  */
-export function rescore(state: SharedState, bytes: Uint8Array): string {
-  const record = decodeServed(bytes);
+export function rescorer(
+  definition: RecommenderDefinition,
+  state: SharedState,
+): (record: Uint8Array) => string {
+  const shape = rankerShapeOf(definition);
+  const ranker = createRanker(shape);
+  return (bytes) => rescore({ shape, ranker, state }, decodeServed(bytes));
+}
+
+interface Parts {
+  readonly shape: RankerShape;
+  readonly ranker: Ranker;
+  readonly state: SharedState;
+}
+
+function rescore({ shape, ranker, state }: Parts, record: ServedRecord): string {
   const { modelVersion, items, userDense, itemDense, userRow } = record;
   if (modelVersion === 0) return "";
   const { slots, userEmbeddings, itemEmbeddings } = state;
@@ -34,6 +45,7 @@ export function rescore(state: SharedState, bytes: Uint8Array): string {
     userVector,
   );
   itemEmbeddings.gather(items, count, modelVersion, itemVectors);
+  const heads = shape.heads.length;
   const out = new Float32Array(heads * count);
   const weights = slots.weights(slot);
   ranker.scoreSlot({ weights, userDense, itemDense, userVector, itemVectors, count }, out);

@@ -1,6 +1,8 @@
 import { ManualClock } from "../../../models/core/clock.ts";
 import { messageOf, RecError } from "../../../models/core/errors.ts";
 import { Random } from "../../../models/core/random.ts";
+import feed from "../../../models/definition/default.ts";
+import aggregates from "../../../models/definition/examples/aggregates.ts";
 import { FaultyFileSystem } from "../../../workers/stores/faulty-file-system.ts";
 import { Differences } from "../differences.ts";
 import { SimulatedClients } from "./clients.ts";
@@ -16,6 +18,7 @@ import {
 import { verifySimulation } from "./verify.ts";
 
 export interface SimulationOptions {
+  /** Every fifth runs the example with all aggregates, the others the video feed. */
   readonly seed: number;
   /** Acknowledged events after which the run ends. */
   readonly events: number;
@@ -68,7 +71,7 @@ class Simulation {
   readonly #differences: Differences;
   readonly #settings: Pick<
     SimulatedOptions,
-    "publishEvery" | "emitAfterMs" | "segmentBytes" | "durability"
+    "definition" | "publishEvery" | "emitAfterMs" | "segmentBytes" | "durability"
   >;
   readonly #running = new Map<Actor, Promise<void>>();
   #lives = 0;
@@ -82,6 +85,7 @@ class Simulation {
     this.#clients = new SimulatedClients(random.fork(), this.#ledger);
     this.#differences = new Differences(options.shownMax ?? 10);
     this.#settings = {
+      definition: options.seed % 5 === 0 ? aggregates : feed,
       publishEvery: 10 + random.int(90),
       emitAfterMs: 1_000 + random.int(150_000),
       segmentBytes: 1 << (12 + random.int(10)),

@@ -2,7 +2,7 @@ import { assert } from "../../../models/core/assert.ts";
 import { id128ToHex, readId128, viewOf } from "../../../models/core/bytes.ts";
 import type { ManualClock } from "../../../models/core/clock.ts";
 import { Random } from "../../../models/core/random.ts";
-import definition from "../../../models/definition/default.ts";
+import type { RecommenderDefinition } from "../../../models/definition/define.ts";
 import { rankerShapeOf } from "../../../models/ranking/definition-shape.ts";
 import { createRanker } from "../../../models/ranking/ranker.ts";
 import { GenerationHolder } from "../../../models/recall/generation.ts";
@@ -10,7 +10,7 @@ import { servedAt } from "../../../models/training/served-view.ts";
 import { JoinerCore } from "../../../workers/joiner/joiner.ts";
 import { JoinerRole } from "../../../workers/joiner/worker.ts";
 import { createRankingEngine } from "../../../workers/ranking/build.ts";
-import { createSharedState } from "../../../workers/shared-state.ts";
+import { createSharedState, type SharedState } from "../../../workers/shared-state.ts";
 import type { Topic } from "../../../workers/stores/event-log.ts";
 import type { FaultyFileSystem } from "../../../workers/stores/faulty-file-system.ts";
 import {
@@ -23,7 +23,7 @@ import { makeTrainerRole } from "../../../workers/trainer/make.ts";
 import { makeWindowsRole } from "../../../workers/windows/make.ts";
 import { createIngest } from "../../ingest/create-ingest.ts";
 import { MortalFiles } from "./mortal-files.ts";
-import { rescore } from "./rescore.ts";
+import { rescorer } from "./rescore.ts";
 
 type SegmentLog = ReturnType<typeof openEventLog>;
 
@@ -37,7 +37,6 @@ const capacities = {
 } as const;
 const dedupIdsMax = 200_000;
 const joinerRowsMax = 100_000;
-const modelFloats = createRanker(rankerShapeOf(definition)).slotFloats;
 
 export const roleNames = ["windows", "joiner", "trainer"] as const;
 export type SimulatedRole = (typeof roleNames)[number];
@@ -47,6 +46,7 @@ const written: Readonly<Partial<Record<SimulatedRole, Topic>>> = {
 };
 
 export interface SimulatedOptions {
+  readonly definition: RecommenderDefinition;
   readonly disk: FaultyFileSystem;
   readonly clock: ManualClock;
   readonly seed: number;
@@ -106,7 +106,8 @@ class ServedWriter {
 }
 
 /** Memory that all threads share, of a size for a simulation. */
-export function smallState() {
+export function smallState(definition: RecommenderDefinition): SharedState {
+  const modelFloats = createRanker(rankerShapeOf(definition)).slotFloats;
   return createSharedState(definition, { dataDir: null, modelFloats, limits: capacities });
 }
 
@@ -116,7 +117,7 @@ export function smallState() {
  * on this thread; a kill ends what a thread had begun.
  */
 export class SimulatedServer {
-  readonly state = smallState();
+  readonly state: SharedState;
   readonly options: SimulatedOptions;
   readonly #files: MortalFiles;
   readonly #logs: SegmentLog[] = [];
@@ -132,8 +133,9 @@ export class SimulatedServer {
   trainer: Awaited<ReturnType<typeof makeTrainerRole>> | null = null;
 
   private constructor(options: SimulatedOptions) {
-    const { clock, seed } = options;
+    const { clock, seed, definition } = options;
     this.options = options;
+    this.state = smallState(definition);
     this.#files = new MortalFiles(options.disk);
     this.log = this.#openLog(this.#files);
     const { state, log } = this;
@@ -146,8 +148,9 @@ export class SimulatedServer {
       report: options.warn,
     });
     const served = this.#openLog(this.#files, log.control);
+    const rescore = rescorer(definition, state);
     this.#served = new ServedWriter(served, new Random(seed + 1), (record) => {
-      const wrong = rescore(state, record);
+      const wrong = rescore(record);
       if (wrong !== "") options.differ(wrong);
     });
     this.engine = createRankingEngine({
@@ -182,7 +185,7 @@ export class SimulatedServer {
   }
 
   async startRole(name: SimulatedRole): Promise<void> {
-    const { clock, warn, publishEvery } = this.options;
+    const { clock, warn, publishEvery, definition } = this.options;
     const files = new MortalFiles(this.options.disk);
     const log = this.#openLog(files, this.log.control);
     const common = { definition, state: this.state, log, dataDir, clock, warn, files };

@@ -1,6 +1,5 @@
 import { hash128, id128ToHex, noRow } from "../../../models/core/bytes.ts";
 import { decodeDocument, decodeEvent } from "../../../models/core/event.ts";
-import definition from "../../../models/definition/default.ts";
 import { recordOf } from "../../../workers/stores/event-log.ts";
 import { readAll } from "../../../workers/stores/read-all.ts";
 import { makeTrainerRole } from "../../../workers/trainer/make.ts";
@@ -25,6 +24,7 @@ export async function verifySimulation(
   await verifyAcknowledged(server, ledger, differ);
   await verifyDocuments(server, ledger, differ);
   const { log, state, store } = server;
+  const { definition } = server.options;
   const compared = await compareState(
     { definition, state, log, store },
     { shownMax: 5, twice: true },
@@ -39,7 +39,7 @@ export async function verifySimulation(
 }
 
 async function verifyAcknowledged(
-  { log }: SimulatedServer,
+  { log, options: { definition } }: SimulatedServer,
   { acknowledged }: SimulationLedger,
   differ: Differ,
 ): Promise<void> {
@@ -97,8 +97,8 @@ async function verifyWeights(
   differ: Differ,
 ): Promise<void> {
   const { log, options, trainer } = server;
-  const { publishEvery, clock } = options;
-  const state = smallState();
+  const { publishEvery, clock, definition } = options;
+  const state = smallState(definition);
   try {
     const plain = await makeTrainerRole({
       ...{ definition, state, log, dataDir: null, publishEvery, seed: 1, clock },

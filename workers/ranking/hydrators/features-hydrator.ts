@@ -17,10 +17,8 @@ export function featuresHydrator(
     name: "features",
     hydrate(context) {
       if (context.degraded.includes("windows")) return undefined;
-      const { user, ranked, nowMs } = context;
-      const { counts, recent, recentCount, recentAttributes: recentItems } = user;
-      const inputs = { asOfMs: nowMs, counts, recent, recentCount, recentItems };
-      encoder.encodeUser(inputs, ranked.userDense);
+      const { ranked, nowMs } = context;
+      encoder.encodeUser(userInputs(context), ranked.userDense);
       encoder.encodeItems(candidateInputs(context, routes), nowMs, ranked.itemDense);
       ranked.encoded = true;
       return undefined;
@@ -28,15 +26,26 @@ export function featuresHydrator(
   };
 }
 
-function candidateInputs({ candidates, attributes, ranked }: FeedContext, routes: ScoredRoutes) {
+function userInputs({ user, aggregates, nowMs }: FeedContext) {
+  const { counts, globalCounts, recent, recentCount, recentAttributes: recentItems } = user;
+  const ofUser = { counts, aggregates: aggregates.user.values };
+  const ofAll = { globalCounts, globalAggregates: aggregates.global.values };
+  return { asOfMs: nowMs, ...ofUser, ...ofAll, recent, recentCount, recentItems };
+}
+
+function candidateInputs(context: FeedContext, routes: ScoredRoutes) {
+  const { candidates, attributes, ranked, aggregates } = context;
   return {
     count: candidates.count,
     itemCounts: ranked.itemCounts,
+    itemAggregates: aggregates.item.values,
     items: attributes,
     distinct: ranked.distinct.distinct,
     distinctRows: ranked.distinct.rows,
     categoryCounts: ranked.categoryCounts,
+    categoryAggregates: aggregates.category.values,
     pairCounts: ranked.pairCounts,
+    pairAggregates: aggregates.userCategory.values,
     slots: ranked.distinct.slots,
     itemToItem: candidates.scores[routes.itemToItem] ?? ranked.noScores,
     vector: candidates.scores[routes.vector] ?? ranked.noScores,

@@ -1,5 +1,6 @@
 import { noRow } from "../../../models/core/bytes.ts";
 import type { Clock } from "../../../models/core/clock.ts";
+import { scopeNames } from "../../../models/definition/define.ts";
 import { sequenceWords } from "../../../models/features/sequence-record.ts";
 import { limits } from "../../../models/limits.ts";
 import {
@@ -107,7 +108,7 @@ function partOffsets(
 
 /** Offsets of what was read beside the items' and the user's counters. */
 function readsOf(context: FeedContext, partials: number): ServedReads {
-  const { candidates, ranked, user } = context;
+  const { candidates, ranked, aggregates, user } = context;
   const { slots, rows } = ranked.distinct;
   const found = new Set<number>();
   for (let i = 0; i < candidates.selectedCount; i++) {
@@ -115,6 +116,14 @@ function readsOf(context: FeedContext, partials: number): ServedReads {
     for (let at = from; at < from + perItem && slots[at] >= 0; at++) found.add(slots[at]);
   }
   const distinct = [...found];
+  const items = [...candidates.selected.subarray(0, candidates.selectedCount)];
+  const picked = {
+    user: [0],
+    item: items,
+    category: distinct,
+    userCategory: distinct,
+    global: [0],
+  };
   const { recent, recentCount, sessionCount } = user;
   const session = recent.slice(
     (recentCount - sessionCount) * sequenceWords,
@@ -130,6 +139,12 @@ function readsOf(context: FeedContext, partials: number): ServedReads {
       ...{ partials, stride: ranked.distinct.distinct, picked: distinct },
     }),
     pairOffsets: Float64Array.from(distinct, (slot) => ranked.pairOffsets[slot]),
+    globalOffsets: user.globalOffsets.slice(0, partials),
+    aggregateOffsets: scopeNames.map((scope) => {
+      const { offsets, count: stride, partials: parts } = aggregates[scope];
+      if (offsets.length === 0) return offsets;
+      return partOffsets(offsets, { partials: parts, stride, picked: picked[scope] });
+    }),
   };
 }
 
