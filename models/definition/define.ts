@@ -46,8 +46,9 @@ export type ScopeName = (typeof scopeNames)[number];
 
 /**
  * `logCount`: log(1 + how often). `rateLogit`: a smoothed rate per impression. `meanValue`: seconds
- * per impression. `maxValue`: the most seconds of one interaction. `logDistinct`: how many different
- * users, items or categories (`of`). `logDecayed`: how often, each halved every `halfLifeMs`.
+ * per impression. `maxValue`: the most seconds of one interaction. `logDistinct`: how many
+ * different users, items or categories (`of`). `logDecayed`: how often, each halved every
+ * `halfLifeMs`.
  */
 export type FeatureKind =
   | "logCount"

@@ -179,7 +179,8 @@ function extraEntry(owner: "user" | "item", name: string): CatalogEntry {
 
 /**
  * The dense layout of a definition. userDense: user-scope window features in the definition's
- * order, the global ones, then the user extras. itemDense: item, category, user x category features, then extras.
+ * order, the global ones, then the user extras. itemDense: item, category, user x category
+ * features, then extras.
  */
 export function featureCatalog(definition: RecommenderDefinition): FeatureCatalog {
   const entries = (scope: ScopeName) => featuresOf(definition, scope).map(windowEntry);

@@ -157,7 +157,7 @@ describe("windows on the native tables", () => {
   });
 
   // 20 % out of order, 5 % second deliveries, 2 % late, one event from next year (stream.fake.ts).
-  test("equal the oracle at every pane end: every scope, size and aggregate; the late counted", () => {
+  test("equal the oracle at every pane end: every scope, size and aggregate; all late", () => {
     const random = new Random(31);
     const perImpression = { ...definition, negatives: "impression" as const };
     const oracle = new WindowsOracle({ definition: perImpression, ...marks });
