@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { ManualClock } from "../../../models/core/clock.ts";
 import { Random } from "../../../models/core/random.ts";
+import definition from "../../../models/definition/default.ts";
 import type { LogReader, Topic } from "../../../workers/stores/event-log.ts";
 import { FaultyFileSystem } from "../../../workers/stores/faulty-file-system.ts";
 import { saveWindows } from "../../../workers/windows/checkpoint.ts";
@@ -60,7 +61,7 @@ test("old segments go, and a start stands where the process stood", async () => 
   const warnings: string[] = [];
   const options = {
     ...{ disk, clock, seed: 1, segmentBytes: 2_048, publishEvery: 20, emitAfterMs: 5_000 },
-    ...{ durability: "fsync" as const, retention, differ: () => {} },
+    ...{ definition, durability: "fsync" as const, retention, differ: () => {} },
     warn: (text: string) => void warnings.push(text),
   };
   const clients = new SimulatedClients(new Random(2), new SimulationLedger());
