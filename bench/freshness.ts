@@ -70,13 +70,10 @@ async function loaded(port: number, context: BenchContext): Promise<Record<strin
   const client = new LoadClient({ port, keepBodies: true });
   await client.open(2);
   const learnedBefore = await readMetric(port, "rec_model_samples_total");
+  const count = options.number("probes");
   const running = load.run(seconds, rate);
-  const name = "loaded";
-  const probes = await probeAll(client, context, {
-    count: options.number("probes"),
-    name,
-    running,
-  });
+  const pace = { running, everyMs: (1_000 * seconds) / count };
+  const probes = await probeAll(client, context, { count, name: "loaded", ...pace });
   const report = await running;
   const learned = (await readMetric(port, "rec_model_samples_total")) - learnedBefore;
   client.close();
@@ -112,18 +109,24 @@ interface Probe {
   readonly asked: number;
 }
 
-/** Up to `count` events one after another; only those that end while the load runs. */
+/**
+ * Up to `count` events one after another, at most one each `everyMs`; only those that end while the
+ * load runs.
+ */
 async function probeAll(
   client: LoadClient,
   { seed }: BenchContext,
-  of: { count: number; name: string; running?: Promise<unknown> },
+  of: { count: number; name: string; running?: Promise<unknown>; everyMs?: number },
 ) {
   const probes: Probe[] = [];
   let over = false;
   void of.running?.finally(() => {
     over = true;
   });
+  const startMs = performance.now();
   for (let i = 0; i < of.count; i++) {
+    const waitMs = startMs + i * (of.everyMs ?? 0) - performance.now();
+    if (waitMs > 0) await Bun.sleep(waitMs);
     const one = await probe(client, `fresh-${of.name}-${seed}-${i}`, `i${i % 100}`);
     if (over) break;
     probes.push(one);
