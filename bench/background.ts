@@ -5,11 +5,11 @@ import { type Load, type Run, Subject, type Traffic } from "./swap/subject.ts";
 
 /**
  * Method: two servers that get the same requests in turns. One learns from every slate a second
- * later and rebuilds its index all the time (`RECALL_REBUILD_PERCENT=100`). The other's slates wait
- * for a day, and its users only look where those of the first click, so that it neither trains nor
- * rebuilds; its door, its windows and its ranking do the same work. Slates are asked for at fixed
- * moments, at 70 % of what the one at rest can do, and are as long as makes the wanted samples a
- * second. Before a run both servers have come to rest.
+ * later and always has a rebuild of its index under way, since clicks never stop. The other's
+ * slates wait for a day, and its users only look where those of the first click, so that it neither
+ * trains nor rebuilds; its door, its windows and its ranking do the same work. Slates are asked for
+ * at fixed moments, at 70 % of what the one at rest can do, and are as long as makes the wanted
+ * samples a second. Before a run the other server has come to rest.
  */
 
 interface Sizes extends Traffic {
@@ -76,22 +76,21 @@ async function onePair(
   order: { seconds: number; i: number },
 ) {
   const { seconds, i } = order;
-  const run = async (subject: Subject) => {
-    await rest(idle);
+  const runIdle = async () => {
     await rest(busy);
-    return subject.run(seconds, load);
+    return idle.run(seconds, load);
   };
-  const first = i % 2 === 0 ? await run(idle) : null;
-  await rest(busy);
+  const first = i % 2 === 0 ? await runIdle() : null;
+  await rest(idle);
   const before = await backgroundOf(busy);
-  const during = await run(busy);
+  const during = await busy.run(seconds, load);
   const after = await backgroundOf(busy);
   const done = {
     samples: after.samples - before.samples,
     generations: after.generations - before.generations,
     rebuildMs: after.rebuildMs - before.rebuildMs,
   };
-  return { idle: first ?? (await run(idle)), busy: during, done };
+  return { idle: first ?? (await runIdle()), busy: during, done };
 }
 
 const p99 = ({ latenciesMs }: Run) => percentile(latenciesMs, 0.99);
@@ -150,7 +149,7 @@ function figuresOf(pairs: readonly Pair[], load: Load, sizes: Sizes): Record<str
 async function startSubjects(traffic: Traffic): Promise<Subjects> {
   const busy = await Subject.start({
     ...{ traffic, act: "click" as const },
-    env: { JOINER_EMIT_AFTER_MS: "1000", RECALL_REBUILD_PERCENT: "100" },
+    env: { JOINER_EMIT_AFTER_MS: "1000" },
   });
   const day = "86400000";
   const idle = await Subject.start({
@@ -162,7 +161,7 @@ async function startSubjects(traffic: Traffic): Promise<Subjects> {
 
 export const bench: Bench = {
   name: "background",
-  about: "What training and an index build all the time cost the requests.",
+  about: "What training and an index build, under way all the time, cost the requests.",
   options: {
     items: { kind: "number", help: "items", default: 10_000, min: 100 },
     users: { kind: "number", help: "users", default: 5_000, min: 100 },

@@ -144,7 +144,7 @@ function roleSettings(machine: Machine) {
     }),
     recallRebuildPercent: count("RECALL_REBUILD_PERCENT", [1, 100], {
       fallback: "20",
-      help: "Percent of the time that rebuilding the recall index may take; 100: all of it.",
+      help: "Percent of the time that a rebuild of the recall index takes while it goes on.",
     }),
     logRetention: retention(),
     durability: word("DURABILITY", ["fsync", "async"], {

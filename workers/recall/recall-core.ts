@@ -27,12 +27,15 @@ export interface RecallCoreOptions {
   readonly items: ItemCatalog;
   readonly seed: number;
   /**
-   * Share of the time that rebuilding may take, in (0, 1]. A rebuild is due `periodMs` after the
-   * last at least, or at once with a share of 1, and at most `periodMsMax` after it.
+   * Share of the time that rebuilding takes while it goes on, in (0, 1]: a rest follows each slice,
+   * but for the first generation, which is waited for. Rests of `restMsMax` a rebuild at most.
    */
   readonly rebuildShare?: number;
+  readonly restMsMax?: number;
+  /** From the start of one rebuild to that of the next at least. */
   readonly periodMs?: number;
-  readonly periodMsMax?: number;
+  /** So long after one is due the log is read to its end first, where there is much to read. */
+  readonly catchUpMsMax?: number;
   /** Positive interactions before the first generation. */
   readonly interactionsLeast?: number;
   readonly training?: Partial<FactorisationOptions>;
@@ -45,8 +48,9 @@ export interface RecallCoreOptions {
 
 const defaults = {
   rebuildShare: 0.2,
+  restMsMax: 600_000,
   periodMs: 5_000,
-  periodMsMax: 600_000,
+  catchUpMsMax: 600_000,
   interactionsLeast: 20,
   training: {},
   epochs: 4,
@@ -84,7 +88,10 @@ export class RecallCore {
   #current: IndexGeneration | null = null;
   #work: Generator<void, Rebuilt | null> | null = null;
   #workMs = 0;
+  #restedMs = 0;
+  /** When the next slice, or the next rebuild, is due. */
   #dueMs = Number.NEGATIVE_INFINITY;
+  #startedMs = 0;
   #builtTotal = 0;
   /** Batches that the interactions so far still deserve. */
   #owedBatches = 0;
@@ -129,21 +136,40 @@ export class RecallCore {
     if (this.#work === null) {
       if (!this.#isDue(nowMs, caughtUp)) return false;
       this.#work = this.#begin(nowMs);
-      this.#workMs = 0;
-    }
+      this.#startedMs = nowMs;
+      this.#workMs = this.#restedMs = 0;
+    } else if (nowMs < this.#dueMs) return false;
     const slice = this.#work.next();
     const endMs = clock.nowMs();
     this.#workMs += endMs - nowMs;
-    if (slice.done && slice.value) this.#finish(slice.value, endMs);
+    if (slice.done && slice.value) this.#finish(slice.value);
+    else this.#rest(endMs, endMs - nowMs);
     return true;
+  }
+
+  /**
+   * Requests lose less to a thread that works a little all the time than to one that works for a
+   * second and then rests for four.
+   */
+  #rest(nowMs: number, sliceMs: number): void {
+    const { rebuildShare, restMsMax } = this.#options;
+    const wantedMs = this.#current === null ? 0 : sliceMs * (1 / rebuildShare - 1);
+    const restMs = Math.min(wantedMs, restMsMax - this.#restedMs);
+    this.#restedMs += restMs;
+    this.#dueMs = nowMs + restMs;
+  }
+
+  /** Milliseconds until the next slice of a rebuild under way, 0 where none is. */
+  restMs(nowMs: number): number {
+    return this.#work === null ? 0 : Math.max(0, this.#dueMs - nowMs);
   }
 
   /** Something is new, enough is there, and the time has come; a long replay is waited for. */
   #isDue(nowMs: number, caughtUp: boolean): boolean {
-    const { interactionsLeast, items, periodMsMax } = this.#options;
+    const { interactionsLeast, items, catchUpMsMax } = this.#options;
     if (this.#dueMs === Number.NEGATIVE_INFINITY) this.#dueMs = nowMs;
     if (nowMs < this.#dueMs || this.#window.size < interactionsLeast) return false;
-    if (!caughtUp && nowMs < this.#dueMs + periodMsMax) return false;
+    if (!caughtUp && nowMs < this.#dueMs + catchUpMsMax) return false;
     if (this.#owedBatches >= 1 || this.#window.total > this.#builtTotal) return true;
     return this.#rowsOf(items) > this.#builtRows;
   }
@@ -181,19 +207,12 @@ export class RecallCore {
     return batches;
   }
 
-  #finish({ generation, graph, loss }: Rebuilt, nowMs: number): void {
+  #finish({ generation, graph, loss }: Rebuilt): void {
     this.#work = null;
     this.loss = loss;
     this.rebuildMs = this.#workMs;
-    this.#dueMs = nowMs + this.#restMs();
+    this.#dueMs = this.#startedMs + this.#options.periodMs;
     this.#adopt(generation, graph);
-  }
-
-  #restMs(): number {
-    const { rebuildShare, periodMs, periodMsMax } = this.#options;
-    if (rebuildShare === 1) return 0;
-    const restMs = this.#workMs * (1 / rebuildShare - 1);
-    return Math.min(periodMsMax, Math.max(periodMs, restMs));
   }
 
   #adopt(generation: IndexGeneration, graph: GraphIndex | null): void {

@@ -14,7 +14,7 @@ import { itemColumns } from "../stores/item-attributes.ts";
 import { memoryFileSystem } from "../stores/memory-file-system.ts";
 import { InteractionWindow } from "./interaction-window.ts";
 import { sharedItemCatalog } from "./item-catalog.ts";
-import type { ItemCatalog, RecallCoreOptions } from "./recall-core.ts";
+import { type ItemCatalog, RecallCore, type RecallCoreOptions } from "./recall-core.ts";
 import { RecallRole } from "./worker.ts";
 
 const click = 1;
@@ -232,19 +232,36 @@ describe("recall role", () => {
     await after.role.close();
   });
 
-  test("rebuilds rest in between, or with all of the time as their share not at all", async () => {
-    const builtWith = async (rebuildShare: number) => {
-      const setup = fresh();
-      const { role, published, run } = await open(setup, { rebuildShare });
-      for (let round = 0; round < 3; round++) {
-        await setup.log.append("events", 0, clicks(new Random(round), 200));
-        await run(300);
-      }
-      await role.close();
-      return published.length;
+  test("a rebuild takes its share of the time, but for the first", () => {
+    const workedWith = (rebuildShare: number) => {
+      let nowMs = startMs;
+      // Ten milliseconds pass with each look: a slice takes as many, and so does each idle turn.
+      const clock = { nowMs: () => (nowMs += 10) };
+      const core = new RecallCore(
+        { items: catalog(), seed: 1, training: { dim: 8, batch: 32 }, rebuildShare, periodMs: 0 },
+        1,
+      );
+      const random = new Random(1);
+      for (let i = 0; i < 100; i++) core.take(random.int(60), random.int(40), 1);
+      const work = (untilGeneration: boolean, turns: number) => {
+        let worked = 0;
+        const fromMs = nowMs;
+        for (let i = 0; i < turns && !(untilGeneration && core.current !== null); i++) {
+          core.take(random.int(60), random.int(40), 1);
+          if (core.advance(clock, true)) worked += 10;
+        }
+        return worked / (nowMs - fromMs);
+      };
+      const first = work(true, 500);
+      const later = work(false, 500);
+      core.close();
+      return { first, later };
     };
-    expect(await builtWith(1)).toBe(3);
-    expect(await builtWith(0.2)).toBe(1);
+    const [whole, fifth] = [workedWith(1), workedWith(0.2)];
+    expect(fifth.first).toBeGreaterThan(0.4);
+    expect(whole.later).toBeGreaterThan(0.4);
+    expect(fifth.later).toBeGreaterThan(0.15);
+    expect(fifth.later).toBeLessThan(0.25);
   });
 
   test("a restart in the middle of a rebuild loses and doubles no history", async () => {

@@ -41,7 +41,8 @@ export class RecallRole {
 
   private constructor(options: RecallRoleOptions) {
     this.#options = options;
-    this.core = new RecallCore(options.core, options.log.partitions("events"));
+    const core = options.rebuildAtOnce ? { ...options.core, rebuildShare: 1 } : options.core;
+    this.core = new RecallCore(core, options.log.partitions("events"));
   }
 
   /** Takes the newest checkpoint in and publishes its generation at once. */
@@ -147,6 +148,11 @@ export class RecallRole {
     return this.core.offsets.map((offset, partition) => ({ topic: "events", partition, offset }));
   }
 
+  /** Milliseconds until the rebuild under way goes on; 0 where none is. */
+  get restMs(): number {
+    return this.core.restMs(this.#options.clock.nowMs());
+  }
+
   async waitForMore(timeoutMs: number): Promise<void> {
     await this.#options.log.waitForAny(this.#points(), timeoutMs);
   }
@@ -166,7 +172,7 @@ const idleMs = 200;
 export async function runRecall(role: RecallRole, stop: StopSignal): Promise<void> {
   while (!stop.stopped) {
     const done = await role.step();
-    if (done === 0) await role.waitForMore(idleMs);
+    if (done === 0) await role.waitForMore(role.restMs || idleMs);
     else await new Promise((resolve) => setImmediate(resolve));
   }
   await role.close();
