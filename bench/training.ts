@@ -25,7 +25,7 @@ function trainerOptions(batch: number, count: number): Partial<TrainerOptions> {
     batchMax: batch,
     metricsWindow: count,
     lossWeights: wideShape.heads.map(() => 1),
-    schedule: { warmupSteps: 0, halfLifeSteps: Infinity, floor: 1 },
+    schedule: { warmupSteps: 0, halfLifeSamples: Infinity, floor: 1 },
     userEmbedding: embedding,
     itemEmbedding: embedding,
   };

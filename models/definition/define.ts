@@ -123,6 +123,32 @@ export interface RankingDefinition {
   readonly positions: number;
 }
 
+/** How the vectors of ids are learned. */
+export interface IdLearningDefinition {
+  /** Occurrences before an id is learned (default: 2 of a user, 10 of an item); 255: never. */
+  readonly admission?: number;
+  /** Days after which an id that did not occur is forgotten (default 30). */
+  readonly expiryDays?: number;
+  /**
+   * What is kept of an id's Adagrad accumulator at each of its steps, 0 to 1 (default 1, all):
+   * below 1 an old id can still turn.
+   */
+  readonly decay?: number;
+}
+
+/** How fast a server learns, and which ids. It changes what weights become, not what they mean. */
+export interface LearningDefinition {
+  /** Adam's learning rate for all but the vectors of ids (default .001). */
+  readonly rate?: number;
+  /** Samples in which the rate halves, down to `floor` of it. Default: it stays as it is. */
+  readonly halfLifeSamples?: number;
+  /** Share of the rate that halving does not go below (default .1): tastes go on changing. */
+  readonly floor?: number;
+  /** A snapshot keeps the admission count that it was trained with. */
+  readonly userIds?: IdLearningDefinition;
+  readonly itemIds?: IdLearningDefinition;
+}
+
 export interface RecommenderDefinition {
   readonly name: string;
   readonly interactions: readonly InteractionDefinition[];
@@ -133,6 +159,8 @@ export interface RecommenderDefinition {
   /** Value model: score = sum of weight x head (seconds heads through log1p). */
   readonly valueWeights: Readonly<Record<string, number>>;
   readonly ranking: RankingDefinition;
+  /** Not part of the hash: a snapshot may be learned on in another way. */
+  readonly learning?: LearningDefinition;
   /** Which record makes a negative: the slate as served, or the client's impression. */
   readonly negatives: "served" | "impression";
   /**

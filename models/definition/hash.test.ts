@@ -7,5 +7,6 @@ test("a definition's hash follows what it says, not how it is written", () => {
   expect(hash).toMatch(/^[0-9a-f]{32}$/);
   const reversed = Object.fromEntries(Object.entries(feed).reverse());
   expect(definitionHash({ ...feed, ...reversed })).toBe(hash);
+  expect(definitionHash({ ...feed, learning: { rate: 0.01 } })).toBe(hash);
   expect(definitionHash({ ...feed, slateDefault: feed.slateDefault + 1 })).not.toBe(hash);
 });

@@ -1,9 +1,9 @@
 import { hash128, id128ToHex } from "../core/bytes.ts";
 import type { RecommenderDefinition } from "./define.ts";
 
-/** 32 hex digits of what a definition says: stands in every snapshot. */
-export function definitionHash(definition: RecommenderDefinition): string {
-  return id128ToHex(hash128(JSON.stringify(sorted(definition))));
+/** 32 hex digits of what a definition says, but how it learns: stands in every snapshot. */
+export function definitionHash({ learning: _, ...rest }: RecommenderDefinition): string {
+  return id128ToHex(hash128(JSON.stringify(sorted(rest))));
 }
 
 /** Keys in order: two spellings of the same definition have one hash. */

@@ -36,6 +36,8 @@ export interface EmbeddingBatch {
 }
 
 const hourMs = 3_600_000;
+/** Occurrences are counted up to so many; an admission count of it admits nothing. */
+export const seenMax = 255;
 /** Rows looked at for expiry with each batch: all of a million in a few thousand batches. */
 const sweptRows = 512;
 
@@ -157,7 +159,7 @@ export class EmbeddingUpdates {
     return slot;
   }
 
-  /** How often the row stood in a batch, this time included, saturating at 255. */
+  /** How often the row stood in a batch, this time included, saturating. */
   #count(row: number, hour: number): number {
     if (row >= this.#seen.length) {
       const length = 2 ** Math.ceil(Math.log2(row + 1));
@@ -169,7 +171,7 @@ export class EmbeddingUpdates {
       this.#seenAt = seenAt;
     }
     this.#seenAt[row] = hour;
-    const count = Math.min(255, this.#seen[row]! + 1);
+    const count = Math.min(seenMax, this.#seen[row]! + 1);
     this.#seen[row] = count;
     return count;
   }

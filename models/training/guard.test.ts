@@ -1,7 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { Random } from "../core/random.ts";
 import { type GuardOptions, type JudgedBatch, PublishGuard } from "./guard.ts";
-import { constantSchedule, rateScaleAt } from "./schedule.ts";
 import { modelScores } from "./scores.ts";
 
 const rows = 100;
@@ -212,17 +211,5 @@ describe("publish guard", () => {
       expect(guard.judge(batch(random, { candidate: 5 })).accepted).toBe(true);
     }
     expect(refusedAfter(guard, () => batch(random, { candidate: 5 }))?.batches).toBe(1);
-  });
-});
-
-describe("learning-rate schedule", () => {
-  test("warms up, halves, and stays at its floor", () => {
-    const options = { warmupSteps: 10, halfLifeSteps: 100, floor: 0.2 };
-    expect(rateScaleAt(options, 0)).toBeCloseTo(0.1);
-    expect(rateScaleAt(options, 9)).toBe(1);
-    expect(rateScaleAt(options, 10)).toBe(1);
-    expect(rateScaleAt(options, 110)).toBeCloseTo(0.5);
-    expect(rateScaleAt(options, 100_000)).toBe(0.2);
-    expect(rateScaleAt(constantSchedule, 1e9)).toBe(1);
   });
 });

@@ -1,21 +1,26 @@
-/** How a learning rate moves with steps: warms up linearly, then decays to a floor and stays. */
+/** How a learning rate moves: warms up linearly with steps, decays with samples, to a floor. */
 export interface ScheduleOptions {
   readonly warmupSteps: number;
-  /** Steps in which the rate halves; Infinity keeps it. */
-  readonly halfLifeSteps: number;
+  /** Samples in which the rate halves; Infinity keeps it. */
+  readonly halfLifeSamples: number;
   /** Share of the full rate that is never gone below: an online model must keep learning. */
   readonly floor: number;
 }
 
 export const constantSchedule: ScheduleOptions = {
   warmupSteps: 20,
-  halfLifeSteps: Infinity,
+  halfLifeSamples: Infinity,
   floor: 1,
 };
 
-/** Factor on the learning rate at a step (0 is the first). */
-export function rateScaleAt(options: ScheduleOptions, step: number): number {
-  if (step < options.warmupSteps) return (step + 1) / options.warmupSteps;
-  const decayed = 2 ** (-(step - options.warmupSteps) / options.halfLifeSteps);
-  return Math.max(options.floor, decayed);
+/**
+ * Factor on the learning rate at an optimizer's step (0 is its first), after `samples` in all: a
+ * fresh optimizer warms up again, what was learned before it still counts.
+ */
+export function rateScaleAt(
+  options: ScheduleOptions,
+  at: { readonly step: number; readonly samples: number },
+): number {
+  const warm = Math.min(1, (at.step + 1) / options.warmupSteps);
+  return warm * Math.max(options.floor, 2 ** (-at.samples / options.halfLifeSamples));
 }

@@ -190,9 +190,9 @@ export class RankTrainer {
 
   /**
    * Ends the training on a history: goes on from `weights` (such as the mean of several epochs') at
-   * `rateShare` of the learning rate, from here on and after a restore too, since single batches
-   * would pull away what many epochs have fitted. Takes what an optimizer owns and keeps what it
-   * knows of the gradients, the input moments and the rows.
+   * `rateShare` of the learning rate at most, from here on and after a restore too, since single
+   * batches would pull away what many epochs have fitted. Takes what an optimizer owns, and keeps
+   * what it knows of the gradients, the input moments and the rows.
    */
   settle(weights: Float32Array, rateShare: number): void {
     const { trainedFrom, floats } = this.#ranker.layout;
@@ -317,10 +317,16 @@ export class RankTrainer {
       weights: this.weights.subarray(layout.trainedFrom),
       gradients: trained,
       gradientScale,
-      rateScale: this.#counters[4]! * rateScaleAt(this.#options.schedule, this.#optimizer.steps),
+      rateScale: this.#rateScale(),
     });
     this.#applyEmbeddings(rows, gradientScale);
     return true;
+  }
+
+  #rateScale(): number {
+    const [, samples = 0, , , rateShare = 1] = this.#counters;
+    const at = { step: this.#optimizer.steps, samples };
+    return Math.min(rateShare, rateScaleAt(this.#options.schedule, at));
   }
 
   #setCoefficients(): void {

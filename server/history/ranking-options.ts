@@ -2,7 +2,7 @@ import { RecError } from "../../models/core/errors.ts";
 import { parseRfc3339 } from "../../models/core/schema-text.ts";
 import type { RecommenderDefinition } from "../../models/definition/define.ts";
 import { type ComparedModel, comparedModels } from "../../models/ranking/model-types.ts";
-import { trainerDefaults } from "../../models/training/trainer.ts";
+import { seenMax } from "../../models/training/embedding-updates.ts";
 import type { OptionSpec, ParsedOptions } from "../commands/options.ts";
 import { namedSource } from "../import/named-source.ts";
 import type { HistoryPart } from "./read-history.ts";
@@ -33,13 +33,13 @@ export const rankingSpecs: Readonly<Record<string, OptionSpec>> = {
   },
   "user-ids": {
     kind: "number",
-    help: "occurrences of a user in an epoch before the id is learned; 255: never",
-    ...{ default: trainerDefaults.userEmbedding.admission, min: 0, max: 255 },
+    help: "occurrences of a user in an epoch before the id is learned; else the definition's",
+    ...{ min: 0, max: seenMax },
   },
   "item-ids": {
     kind: "number",
     help: "the same of an item",
-    ...{ default: trainerDefaults.itemEmbedding.admission, min: 0, max: 255 },
+    ...{ min: 0, max: seenMax },
   },
   "online-rate": {
     kind: "number",
@@ -120,6 +120,9 @@ export function trainOptionsOf(options: ParsedOptions) {
     decay: options.number("decay"),
     onlineRate: options.number("online-rate"),
     ...{ seed: options.number("seed"), average: options.number("average") },
-    admission: { users: options.number("user-ids"), items: options.number("item-ids") },
+    admission: {
+      users: options.optionalNumber("user-ids"),
+      items: options.optionalNumber("item-ids"),
+    },
   };
 }

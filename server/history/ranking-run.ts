@@ -8,12 +8,13 @@ import {
   reportHeads,
 } from "../../models/evaluation/head-report.ts";
 import { scoreSamples } from "../../models/evaluation/score-samples.ts";
-import { lossWeightsOf, rankerShapeOf } from "../../models/ranking/definition-shape.ts";
+import { rankerShapeOf } from "../../models/ranking/definition-shape.ts";
 import { createRanker, type Ranker } from "../../models/ranking/ranker.ts";
+import { learningOf } from "../../models/training/learning.ts";
 import { epoch, offlineBatchMax, type Tie } from "../../models/training/offline.ts";
 import { adamDefault } from "../../models/training/optimizer.ts";
 import type { Sample } from "../../models/training/sample.ts";
-import { RankTrainer, trainerDefaults } from "../../models/training/trainer.ts";
+import { RankTrainer } from "../../models/training/trainer.ts";
 import type { EmbeddingTable } from "../../native/index.ts";
 import { PointInTime, type PointInTimeOptions } from "./point-in-time.ts";
 import type { History } from "./read-history.ts";
@@ -72,8 +73,8 @@ export interface TrainOptions {
   readonly seed: number;
   /** The model is the mean of the weights after so many last epochs; 1: the last ones. */
   readonly average: number;
-  /** Occurrences in an epoch before an id's embedding is learned. */
-  readonly admission: { readonly users: number; readonly items: number };
+  /** Occurrences in an epoch before an id's embedding is learned; default: the definition's. */
+  readonly admission: { readonly users: number | undefined; readonly items: number | undefined };
   /** Share of the learning rate at which a server learns on from the snapshot. */
   readonly onlineRate: number;
   /** Told after each epoch. */
@@ -99,15 +100,18 @@ export function trainRanking(data: RankingData, options: TrainOptions): TrainedR
   const ranker = createRanker(rankerShapeOf(definition));
   const initial = new Float32Array(ranker.floats);
   ranker.initialise(new Random(seed), initial);
-  const { userEmbedding, itemEmbedding } = trainerDefaults;
+  const learning = learningOf(definition);
+  const { userEmbedding, itemEmbedding } = learning;
+  const { users: ofUsers = userEmbedding.admission, items: ofItems = itemEmbedding.admission } =
+    options.admission;
   const rows = data.train.reduce((sum, tie) => sum + tie.length, 0);
   const weightDecay = options.decay / Math.sqrt(epochs * Math.max(1, Math.ceil(rows / batch)));
   const trainer = new RankTrainer(ranker, { users, items }, initial, {
     batchMax: offlineBatchMax(data.train, batch),
     optimizer: { ...adamDefault, learningRate: options.learningRate, weightDecay },
-    lossWeights: lossWeightsOf(definition.heads, definition.ranking.lossWeights),
-    userEmbedding: { ...userEmbedding, admission: options.admission.users },
-    itemEmbedding: { ...itemEmbedding, admission: options.admission.items },
+    lossWeights: learning.lossWeights,
+    userEmbedding: { ...userEmbedding, admission: ofUsers },
+    itemEmbedding: { ...itemEmbedding, admission: ofItems },
   });
   const random = new Random(seed).fork();
   const average = Math.min(options.average, epochs);

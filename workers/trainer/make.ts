@@ -2,9 +2,10 @@ import type { Clock } from "../../models/core/clock.ts";
 import { Random } from "../../models/core/random.ts";
 import type { RecommenderDefinition } from "../../models/definition/define.ts";
 import { definitionHash } from "../../models/definition/hash.ts";
-import { lossWeightsOf, rankerShapeOf } from "../../models/ranking/definition-shape.ts";
+import { rankerShapeOf } from "../../models/ranking/definition-shape.ts";
 import { createRanker } from "../../models/ranking/ranker.ts";
 import type { SnapshotFiles } from "../../models/snapshot/format.ts";
+import { learningOf } from "../../models/training/learning.ts";
 import { RankTrainer } from "../../models/training/trainer.ts";
 import type { SharedState } from "../shared-state.ts";
 import { realFileSystem } from "../stores/file-system.ts";
@@ -44,7 +45,7 @@ export async function makeTrainerRole(parts: TrainerParts): Promise<TrainerRole>
   ranker.initialise(new Random(seed), initial);
   const core = new RankTrainer(ranker, { users, items }, initial, {
     batchMax: batchSizeOf(publishEvery),
-    lossWeights: lossWeightsOf(definition.heads, definition.ranking.lossWeights),
+    ...learningOf(definition),
   });
   const { guarded = true, matureMs } = parts;
   const trainer = new OnlineTrainer({

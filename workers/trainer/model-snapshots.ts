@@ -52,9 +52,10 @@ export class ModelSnapshots {
   save(trainer: OnlineTrainer, createdMs: number): Manifest {
     const { users, items, definitionHash } = this.#options;
     const version = trainer.version;
-    const losses = trainer.metrics().flatMap(({ head, loss, auc, calibration }) => [
+    const losses = trainer.metrics().flatMap(({ head, loss, auc, gauc, calibration }) => [
       [`${head}.loss`, loss],
       [`${head}.auc`, auc],
+      [`${head}.gauc`, gauc],
       [`${head}.calibration`, calibration],
     ]);
     const metrics: Record<string, number> = Object.fromEntries(

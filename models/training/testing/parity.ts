@@ -190,7 +190,7 @@ export function ourAnswer(task: ParityTask): ParityAnswer {
     optimizer: { kind: "adam", ...task.adam },
     lossWeights: task.lossWeights,
     ...{ userEmbedding: rows, itemEmbedding: rows, clipNorm, batchMax: batch },
-    schedule: { warmupSteps: task.warmupSteps, halfLifeSteps: Infinity, floor: 1 },
+    schedule: { warmupSteps: task.warmupSteps, halfLifeSamples: Infinity, floor: 1 },
   };
   const trainer = new RankTrainer(ranker, tables, weights, options);
   const out = modelScores(ranker.layout.heads, batch);

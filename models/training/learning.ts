@@ -1,0 +1,69 @@
+import { RecError } from "../core/errors.ts";
+import type {
+  IdLearningDefinition,
+  LearningDefinition,
+  RecommenderDefinition,
+} from "../definition/define.ts";
+import { lossWeightsOf } from "../ranking/definition-shape.ts";
+import { type EmbeddingOptions, seenMax } from "./embedding-updates.ts";
+import { constantSchedule } from "./schedule.ts";
+import { type TrainerOptions, trainerDefaults } from "./trainer.ts";
+
+const dayMs = 24 * 3_600_000;
+
+interface Range {
+  readonly low: number;
+  readonly high: number;
+}
+
+/** Refuses what lies outside, naming its place in the definition. */
+function within(path: string, value: number, { low, high }: Range): number {
+  if (value >= low && value <= high) return value;
+  const fix = `a number from ${low} to ${high}`;
+  throw new RecError("REC_CONFIG_DEFINITION", `${path} is ${value}`, { path, fix });
+}
+
+/** How a definition wants to learn, as a trainer takes it. Throws REC_CONFIG_DEFINITION. */
+export function learningOf(
+  definition: RecommenderDefinition,
+): Pick<
+  TrainerOptions,
+  "lossWeights" | "optimizer" | "schedule" | "userEmbedding" | "itemEmbedding"
+> {
+  const { heads, ranking, learning = {} } = definition;
+  const { optimizer, userEmbedding, itemEmbedding } = trainerDefaults;
+  const { rate = optimizer.learningRate } = learning;
+  return {
+    lossWeights: lossWeightsOf(heads, ranking.lossWeights),
+    optimizer: {
+      ...optimizer,
+      learningRate: within("learning.rate", rate, { low: 1e-6, high: 1 }),
+    },
+    schedule: scheduleOf(learning),
+    userEmbedding: idsOf("learning.userIds", learning.userIds ?? {}, userEmbedding),
+    itemEmbedding: idsOf("learning.itemIds", learning.itemIds ?? {}, itemEmbedding),
+  };
+}
+
+function scheduleOf({ halfLifeSamples, floor = 0.1 }: LearningDefinition) {
+  const share = within("learning.floor", floor, { low: 1e-6, high: 1 });
+  if (halfLifeSamples === undefined) return constantSchedule;
+  const samples = { low: 1, high: Number.MAX_SAFE_INTEGER };
+  within("learning.halfLifeSamples", halfLifeSamples, samples);
+  return { ...constantSchedule, halfLifeSamples, floor: share };
+}
+
+function idsOf(
+  path: string,
+  ids: IdLearningDefinition,
+  defaults: EmbeddingOptions,
+): EmbeddingOptions {
+  const { admission = defaults.admission, decay = defaults.decay } = ids;
+  const { expiryDays = defaults.expiryMs / dayMs } = ids;
+  return {
+    ...defaults,
+    admission: within(`${path}.admission`, admission, { low: 0, high: seenMax }),
+    decay: within(`${path}.decay`, decay, { low: 0, high: 1 }),
+    expiryMs: dayMs * within(`${path}.expiryDays`, expiryDays, { low: 1 / 24, high: 36_500 }),
+  };
+}
