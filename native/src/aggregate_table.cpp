@@ -203,7 +203,8 @@ double read_decayed(const Aggregate& aggregate, const Copies& copies, double tim
 }
 
 double read_distinct(const Aggregate& aggregate, const Copies& copies, double time) {
-  DistinctUnion distinct;
+  thread_local DistinctScratch scratch;
+  DistinctUnion distinct(scratch);
   for (size_t t = 0; t < copies.tables; t++) {
     for_cells(aggregate, copies.row(t), time, [&](const uint64_t* cell) { distinct.add(cell); });
   }
@@ -396,7 +397,8 @@ int32_t rec_aggregate_table_read(const int32_t* handles, size_t tables, const in
       !(std::abs(as_of_ms) <= rec::kTimeMax) || !rec::rows_in(rows, count, shape.rows)) {
     return REC_BAD_ARGUMENT;
   }
-  std::vector<uint64_t> words(tables * shape.row_words);
+  thread_local std::vector<uint64_t> words;
+  words.resize(tables * shape.row_words);
   const rec::Copies copies = {words.data(), tables, shape.row_words};
   for (size_t i = 0; i < count; i++) {
     if (i + kAhead < count && rows[i + kAhead] >= 0) {

@@ -64,9 +64,20 @@ inline void add_value(uint64_t* cell, uint32_t value) {
   raise_register(cell, value);
 }
 
+// What a thread gathers into: it grows to the most that was ever needed, then stays.
+struct DistinctScratch {
+  std::vector<uint32_t> values;
+  std::vector<uint32_t> places;
+};
+
 // Gathers copies of the cells of a window: of one row, or of one in several tables.
 class DistinctUnion {
  public:
+  explicit DistinctUnion(DistinctScratch& scratch)
+      : values_(scratch.values), places_(scratch.places) {
+    values_.clear();
+  }
+
   void add(const uint64_t* cell) {
     if (*cell == 0) return;
     cells_++;
@@ -101,13 +112,13 @@ class DistinctUnion {
   size_t distinct_values() {
     size_t places = 64;
     while (places < 2 * values_.size()) places *= 2;
-    std::vector<uint32_t> table(places);
+    places_.assign(places, 0);
     size_t found = 0;
     for (const uint32_t value : values_) {
       size_t at = mixed(value) & (places - 1);
-      while (table[at] != 0 && table[at] != value + 1) at = (at + 1) & (places - 1);
-      if (table[at] == 0) found++;
-      table[at] = value + 1;
+      while (places_[at] != 0 && places_[at] != value + 1) at = (at + 1) & (places - 1);
+      if (places_[at] == 0) found++;
+      places_[at] = value + 1;
     }
     return found;
   }
@@ -126,7 +137,8 @@ class DistinctUnion {
     return std::floor((small ? m * std::log(m / zeros) : raw) + 0.5);
   }
 
-  std::vector<uint32_t> values_;
+  std::vector<uint32_t>& values_;
+  std::vector<uint32_t>& places_;
   uint8_t registers_[kRegisters] = {};
   uint32_t cells_ = 0;
   bool wide_ = false;
