@@ -27,7 +27,8 @@ function sizesOf({ options, smoke, seed }: BenchContext): Sizes {
     items: of("items", 500),
     users: of("users", 500),
     samplesPerSecond: of("samples", 800),
-    seconds: of("seconds", 3),
+    // A rebuild is due five seconds after the start of the last.
+    seconds: of("seconds", 8),
     pairs: of("pairs", 1),
     seed,
   };

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { freshnessNames } from "../../workers/freshness.ts";
-import { counterNames, histogramNames } from "../../workers/metrics.ts";
+import { counterNames, gaugeNames, histogramNames } from "../../workers/metrics.ts";
 
 const deployment = join(import.meta.dir, "../../deployment");
 const rules = readFileSync(join(deployment, "prometheus/rules.yml"), "utf8");
@@ -19,7 +19,10 @@ function isAskedBy(wanted: string, name: string): boolean {
   });
 }
 
-const exposed = [...counterNames, ...histogramNames];
+/** What the main thread reads when it is asked has its names where it is read. */
+const figures = readFileSync(join(import.meta.dir, "../assembly/figures.ts"), "utf8");
+const read = [...figures.matchAll(/"(rec_[a-z_]+)"/g)].map(([, name = ""]) => name);
+const exposed = [...counterNames, ...histogramNames, ...gaugeNames, ...read];
 const isThere = (wanted: string) => exposed.some((name) => isAskedBy(wanted, name));
 
 test("alerts ask for metrics, and labels, that there are", () => {
