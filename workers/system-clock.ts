@@ -4,3 +4,9 @@ import type { Clock } from "../models/core/clock.ts";
 export const systemClock: Clock = {
   nowMs: () => performance.timeOrigin + performance.now(),
 };
+
+/** Milliseconds of processor that the calling thread has taken. */
+export function threadProcessorMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1_000;
+}

@@ -5,7 +5,7 @@ import { GraphIndex, graphMaker } from "../../native/index.ts";
 import { serveRole } from "../role-thread.ts";
 import { SnapshotCheckpoints } from "../stores/embedded/snapshot-checkpoints.ts";
 import { realFileSystem } from "../stores/file-system.ts";
-import { systemClock } from "../system-clock.ts";
+import { systemClock, threadProcessorMs } from "../system-clock.ts";
 import { sharedItemCatalog } from "./item-catalog.ts";
 import { RecallRole, runRecall } from "./worker.ts";
 
@@ -26,7 +26,10 @@ serveRole(async ({ state, log, definition, init, stop, post, warn }) => {
     warn,
     clock: systemClock,
     weights: new InteractionWeights(definition.interactions),
-    core: { items: sharedItemCatalog(state), seed: init.seed, rebuildShare: init.rebuildShare },
+    core: {
+      ...{ items: sharedItemCatalog(state), seed: init.seed },
+      ...{ rebuildShare: init.rebuildShare, processorMs: threadProcessorMs },
+    },
     publish: (generation) => post({ kind: "generation", generation }),
     metrics: state.metrics,
   });

@@ -32,6 +32,11 @@ export interface RecallCoreOptions {
    */
   readonly rebuildShare?: number;
   readonly restMsMax?: number;
+  /**
+   * Milliseconds of processor that this thread has taken: work is measured by it, so that waiting
+   * for a busy machine is not taken for work. Default: the clock.
+   */
+  readonly processorMs?: (() => number) | null;
   /** From the start of one rebuild to that of the next at least. */
   readonly periodMs?: number;
   /** So long after one is due the log is read to its end first, where there is much to read. */
@@ -49,6 +54,7 @@ export interface RecallCoreOptions {
 const defaults = {
   rebuildShare: 0.2,
   restMsMax: 600_000,
+  processorMs: null,
   periodMs: 5_000,
   catchUpMsMax: 600_000,
   interactionsLeast: 20,
@@ -139,11 +145,13 @@ export class RecallCore {
       this.#startedMs = nowMs;
       this.#workMs = this.#restedMs = 0;
     } else if (nowMs < this.#dueMs) return false;
+    const workedMs = this.#options.processorMs ?? (() => clock.nowMs());
+    const fromMs = workedMs();
     const slice = this.#work.next();
-    const endMs = clock.nowMs();
-    this.#workMs += endMs - nowMs;
+    const sliceMs = workedMs() - fromMs;
+    this.#workMs += sliceMs;
     if (slice.done && slice.value) this.#finish(slice.value);
-    else this.#rest(endMs, endMs - nowMs);
+    else this.#rest(clock.nowMs(), sliceMs);
     return true;
   }
 

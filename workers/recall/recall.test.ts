@@ -234,11 +234,16 @@ describe("recall role", () => {
 
   test("a rebuild takes its share of the time, but for the first", () => {
     const workedWith = (rebuildShare: number) => {
-      let nowMs = startMs;
-      // Ten milliseconds pass with each look: a slice takes as many, and so does each idle turn.
+      let [nowMs, processorMs] = [startMs, 0];
+      // Ten milliseconds pass with each look at the clock: the machine waits, or others have it.
       const clock = { nowMs: () => (nowMs += 10) };
+      const training = { dim: 8, batch: 32 };
       const core = new RecallCore(
-        { items: catalog(), seed: 1, training: { dim: 8, batch: 32 }, rebuildShare, periodMs: 0 },
+        {
+          ...{ items: catalog(), seed: 1, training, rebuildShare, periodMs: 0 },
+          // Looked at before and after a slice: each takes ten milliseconds of processor.
+          processorMs: () => (processorMs += 10),
+        },
         1,
       );
       const random = new Random(1);
