@@ -157,7 +157,7 @@ export async function restore(options: RestoreOptions): Promise<RestoreReport> {
   }
   const documents = await takeDocuments(options, names);
   options.applied.end(log.endOffset("items", documentPartition));
-  const served = await servedRows(log);
+  const served = await servedRows(log, options.report);
   const users = names.users.intern(served.users);
   const items = names.items.intern(served.items);
   return { events, documents, users, items };

@@ -1,4 +1,5 @@
 import { noRow, viewOf } from "../../models/core/bytes.ts";
+import { RecError } from "../../models/core/errors.ts";
 import {
   servedCount,
   servedItemRow,
@@ -25,26 +26,39 @@ const chunkRecords = 256;
  * and the event not. Such a row must not become somebody else's, so the end of `served` is read,
  * backwards, for as long as an event can be on its way.
  */
-export async function servedRows(log: ReadableLog): Promise<RowCounts> {
+export async function servedRows(
+  log: ReadableLog,
+  report: (message: string) => void,
+): Promise<RowCounts> {
   const rows: RowCounts = { users: 0, items: 0 };
   for (let partition = 0; partition < log.partitions("served"); partition++) {
-    const startOffset = log.startOffset("served", partition);
-    let newestMs = Number.NEGATIVE_INFINITY;
-    let oldestMs = Number.POSITIVE_INFINITY;
-    let to = log.endOffset("served", partition);
-    while (to > startOffset && !(oldestMs < newestMs - inFlightMsMax)) {
-      const from = Math.max(startOffset, to - chunkRecords);
-      for (let offset = from; offset < to; ) {
-        const batch = await log.read("served", partition, offset, 1 << 20);
-        const times = takeRows(batch, rows);
-        newestMs = Math.max(newestMs, times.newestMs);
-        oldestMs = Math.min(oldestMs, times.oldestMs);
-        offset = batch.firstOffset + Math.max(1, batch.count);
-      }
-      to = from;
+    try {
+      await readBack(log, partition, rows);
+    } catch (error) {
+      // No reason to refuse a start: within seconds an event names the row as well.
+      if (!(error instanceof RecError) || error.code !== "REC_LOG_CORRUPT") throw error;
+      report(`${error.message}: rows that only these slates name may be given to others`);
     }
   }
   return rows;
+}
+
+async function readBack(log: ReadableLog, partition: number, rows: RowCounts): Promise<void> {
+  const startOffset = log.startOffset("served", partition);
+  let newestMs = Number.NEGATIVE_INFINITY;
+  let oldestMs = Number.POSITIVE_INFINITY;
+  let to = log.endOffset("served", partition);
+  while (to > startOffset && !(oldestMs < newestMs - inFlightMsMax)) {
+    const from = Math.max(startOffset, to - chunkRecords);
+    for (let offset = from; offset < to; ) {
+      const batch = await log.read("served", partition, offset, 1 << 20);
+      const times = takeRows(batch, rows);
+      newestMs = Math.max(newestMs, times.newestMs);
+      oldestMs = Math.min(oldestMs, times.oldestMs);
+      offset = batch.firstOffset + Math.max(1, batch.count);
+    }
+    to = from;
+  }
 }
 
 function takeRows(batch: LogBatch, rows: RowCounts): { newestMs: number; oldestMs: number } {

@@ -4,10 +4,10 @@ import { Random } from "../../../models/core/random.ts";
 import definition from "../../../models/definition/default.ts";
 import type { LogReader, Topic } from "../../../workers/stores/event-log.ts";
 import { FaultyFileSystem } from "../../../workers/stores/faulty-file-system.ts";
-import { saveWindows } from "../../../workers/windows/checkpoint.ts";
 import { SimulatedClients } from "./clients.ts";
 import { SimulationLedger } from "./ledger.ts";
 import { SimulatedServer } from "./simulated-server.ts";
+import { live, stateOf } from "./testing/lived-in.ts";
 
 /** The shortest retention there is; `items` stays, as the documents here are made from it. */
 const least = (...heldBy: LogReader[]) => ({ sizeBytesMax: 1, heldBy });
@@ -17,43 +17,6 @@ const retention = {
   samples: least("trainer"),
   commits: least("windows"),
 };
-
-/** Steps everything and keeps a checkpoint of everything, so often that segments become old. */
-async function live(server: SimulatedServer, clients: SimulatedClients, clock: ManualClock) {
-  for (let round = 0; round < 60; round++) {
-    clock.advanceTo(clock.nowMs() + 20_000);
-    await clients.sendEvents(server);
-    await clients.askSlate(server);
-    for (let i = 0; i < 3; i++) await clients.putDocument(server);
-    await server.windows?.step();
-    await server.joiner?.step();
-    await server.trainer?.step();
-    if (round % 5 !== 4) continue;
-    await server.windows?.checkpoint();
-    await server.ingest.checkpoint();
-    server.trainer?.snapshot();
-  }
-}
-
-/** What must be the same after a restart. */
-function stateOf({ state, windows }: SimulatedServer) {
-  const tables = [state.users, state.items, state.categories];
-  const rows = Int32Array.from({ length: state.items.size }, (_, row) => row);
-  const attributes = new Uint8Array(rows.length * state.itemAttributes.table.rowBytes);
-  state.itemAttributes.table.read(rows, rows.length, attributes);
-  const sections = windows === null ? [] : saveWindows(windows.core);
-  return {
-    names: tables.map((table) => Buffer.from(table.save(0, table.size)).toString("hex")),
-    attributes: Buffer.from(attributes).toString("hex"),
-    windows: sections.map(({ name, bytes }) => [name, textOf(name, bytes)]),
-  };
-}
-
-/** Ids stand in an order that hangs on when their table grew. */
-function textOf(name: string, bytes: Uint8Array): string {
-  const text = Buffer.from(bytes).toString("hex");
-  return name.startsWith("ids.") ? (text.match(/.{32}/g) ?? []).toSorted().join() : text;
-}
 
 test("old segments go, and a start stands where the process stood", async () => {
   const disk = new FaultyFileSystem(new Random(1));
@@ -67,7 +30,7 @@ test("old segments go, and a start stands where the process stood", async () => 
   const clients = new SimulatedClients(new Random(2), new SimulationLedger());
   let server = await SimulatedServer.open(options);
   for (let life = 0; life < 3; life++) {
-    await live(server, clients, clock);
+    await live(server, { clients, clock, rounds: 60 });
     while (server.windows?.caughtUp === false) await server.windows.step();
     const before = stateOf(server);
     const starts = startsOf(server);

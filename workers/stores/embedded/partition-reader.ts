@@ -112,7 +112,7 @@ export class PartitionReader {
       }
       const { fields } = this.#window;
       const wrong = state === "bad" || fields.firstOffset !== place.offset;
-      if (wrong) throw this.#corrupt(segment, place.position);
+      if (wrong) throw this.#corrupt(segment, place);
       if (fields.nextOffset > offset) return { segment, position: place.position };
       place = { offset: fields.nextOffset, position: place.position + fields.bytes };
       const known = segment.index.at(-1);
@@ -215,13 +215,13 @@ export class PartitionReader {
   #segmentAfter(segment: KnownSegment, place: Place): KnownSegment {
     if (place.offset === segment.firstOffset) {
       // Frames without a record were replaced by a new file of the same name (see the writer).
-      if (place.position === 0) throw this.#corrupt(segment, 0);
+      if (place.position === 0) throw this.#corrupt(segment, place);
       this.close();
       return segment;
     }
     this.#refresh();
     const next = this.#segments.find((one) => one.firstOffset === place.offset);
-    if (next === undefined) throw this.#corrupt(segment, place.position);
+    if (next === undefined) throw this.#corrupt(segment, place);
     return next;
   }
 
@@ -241,9 +241,13 @@ export class PartitionReader {
     );
   }
 
-  #corrupt(segment: KnownSegment, position: number): RecError {
+  /** `place`: where the next group should stand. What may be lost with it ends with the segment. */
+  #corrupt(segment: KnownSegment, place: Place): RecError {
     const path = segmentPath(this.#options.directory, segment.firstOffset);
-    const message = `${path}: no whole, correct group at byte ${position}`;
+    const limit = this.#limitOf(segment);
+    const to = Number.isFinite(limit) ? `to ${limit - 1}` : "on";
+    const lost = `records from offset ${place.offset} ${to} are lost at most`;
+    const message = `${path}: no whole, correct group at byte ${place.position}; ${lost}`;
     return new RecError("REC_LOG_CORRUPT", message, { path });
   }
 
