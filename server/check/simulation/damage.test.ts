@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { ManualClock } from "../../../models/core/clock.ts";
 import { RecError } from "../../../models/core/errors.ts";
 import { Random } from "../../../models/core/random.ts";
+import definition from "../../../models/definition/default.ts";
 import type { Topic } from "../../../workers/stores/event-log.ts";
 import { FaultyFileSystem } from "../../../workers/stores/faulty-file-system.ts";
 import { readAll } from "../../../workers/stores/read-all.ts";
@@ -16,7 +17,15 @@ async function killed() {
   const clock = new ManualClock(Date.UTC(2026, 0, 5, 8));
   const said: string[] = [];
   const options: SimulatedOptions = {
-    ...{ disk, clock, seed: 1, segmentBytes: 4_096, publishEvery: 20, emitAfterMs: 5_000 },
+    ...{
+      definition,
+      disk,
+      clock,
+      seed: 1,
+      segmentBytes: 4_096,
+      publishEvery: 20,
+      emitAfterMs: 5_000,
+    },
     ...{ durability: "fsync", differ: () => {} },
     warn: (text) => void said.push(text),
   };
@@ -82,7 +91,71 @@ test.each([
       expect(whole(again)).toEqual(state);
       const version = `${directory}/${name?.slice(0, 10)}`;
       const told = said.filter((text) => text.includes(version));
-    expect([how, told.length > 0]).toEqual([how, true]);
+      expect([how, told.length > 0]).toEqual([how, true]);
+      await again.close();
+    }
+  },
+  60_000,
+);
+
+const segmentsOf = (disk: FaultyFileSystem, topic: Topic) =>
+  disk.list(`data/log/${topic}/0`).map((name) => `data/log/${topic}/0/${name}`);
+
+const topics: readonly Topic[] = ["events", "served", "samples", "items", "commits"];
+
+/** What reading a topic from its first record throws. */
+async function readingOf({ log }: SimulatedServer, topic: Topic): Promise<unknown> {
+  try {
+    await readAll(log, { topic, partition: 0, offset: 0 }, () => {});
+  } catch (thrown) {
+    return thrown;
+  }
+  return null;
+}
+
+// Of `items` the documents here are made anew at each start: it is read from its first record.
+test.each(topics.filter((topic) => topic !== "items").map((topic) => [topic]))(
+  "an old segment of %s damaged: a start does without it, and a reader is told what is lost",
+  async (topic) => {
+    for (const how of harms) {
+      const { disk, state, open } = await killed();
+      const [path = "", next = ""] = segmentsOf(disk, topic);
+      harm(disk, path, how);
+      const again = await open();
+      await settle(again);
+      expect(whole(again)).toEqual(state);
+      const error = await readingOf(again, topic);
+      expect(error).toBeInstanceOf(RecError);
+      expect(error).toHaveProperty("code", "REC_LOG_CORRUPT");
+      const to = Number(next.match(/(\d+)\.log$/)?.[1]) - 1;
+      const lost = `records from offset \\d+ to ${to} are lost at most`;
+      const found = `${path}: no whole, correct group at byte \\d+; ${lost}`;
+      expect(String(error)).toMatch(new RegExp(found));
+      await again.close();
+    }
+  },
+  60_000,
+);
+
+test.each(topics.map((topic) => [topic]))(
+  "the last segment of %s torn: cut at the last whole group, told, and the server goes on",
+  async (topic) => {
+    const { disk, said, open } = await killed();
+    const path = segmentsOf(disk, topic).at(-1) ?? "";
+    const file = disk.open(path, "write");
+    file.truncate(file.size() - 9);
+    said.length = 0;
+    const again = await open();
+    const cuts = said.filter((text) => text.startsWith(`${path}: cut `));
+    expect(cuts).toHaveLength(1);
+    expect(cuts[0]).toContain(`at offset ${again.log.endOffset(topic, 0)}`);
+    await settle(again);
+    // What is written now is read by everybody.
+    const accepted = await again.ingest.events.ingest(
+      [{ value: { type: "click", user: "after", item: "after", id: "after" } }],
+      null,
+    );
+    expect(accepted).toMatchObject({ accepted: 1 });
     await again.ingest.documents.put("item", [{ id: "after", document: { title: "after" } }]);
     await settle(again);
     expect(again.windows?.caughtUp).toBe(true);

@@ -23,7 +23,15 @@ test("old segments go, and a start stands where the process stood", async () => 
   const clock = new ManualClock(Date.UTC(2026, 0, 5, 8));
   const warnings: string[] = [];
   const options = {
-    ...{ disk, clock, seed: 1, segmentBytes: 2_048, publishEvery: 20, emitAfterMs: 5_000 },
+    ...{
+      definition,
+      disk,
+      clock,
+      seed: 1,
+      segmentBytes: 2_048,
+      publishEvery: 20,
+      emitAfterMs: 5_000,
+    },
     ...{ definition, durability: "fsync" as const, retention, differ: () => {} },
     warn: (text: string) => void warnings.push(text),
   };
