@@ -17,6 +17,8 @@ interface Drawn {
   /** Share of the labels that are turned round. */
   readonly inverted?: number;
   readonly norm?: number;
+  /** Standard deviation of the logits; default 1. */
+  readonly spread?: number;
 }
 
 const logistic = (z: number) => 1 / (1 + Math.exp(-z));
@@ -28,7 +30,7 @@ function batch(random: Random, drawn: Drawn = {}): JudgedBatch {
   });
   const labels = new Float32Array(heads.length * rows);
   for (let r = 0; r < rows; r++) {
-    const z = -2 + random.normal();
+    const z = -2 + (drawn.spread ?? 1) * random.normal();
     const happened = random.next() < logistic(z);
     labels[r] = random.next() < (drawn.inverted ?? 0) !== happened ? 1 : 0;
     labels[rows + r] = 0.5;
@@ -131,6 +133,14 @@ describe("publish guard", () => {
       expect(found?.verdict.reason).toBe("labels contradict the anchor");
     });
   }
+
+  test("slates that become alike contradict nobody: the anchor's scores promise as much", () => {
+    const random = new Random(16);
+    const guard = anchoredGuard(random);
+    expect(refusedAfter(guard, () => batch(random, { spread: 0.1 }))).toBeNull();
+    const found = refusedAfter(guard, () => batch(random, { inverted: 0.2, candidate: 2.5 }));
+    expect(found?.verdict.reason).toBe("labels contradict the anchor");
+  });
 
   test("an anchor that is not mature says nothing about labels", () => {
     const random = new Random(9);

@@ -46,7 +46,7 @@ export interface GuardOptions {
   readonly normMax: number;
   /** Factor by which predictions may be off the labels in sum. */
   readonly calibrationMax: number;
-  /** Fall of the anchor's AUC that only other labels explain. */
+  /** Fall of the anchor's AUC, beyond the one that its scores promise, that labels explain. */
   readonly aucFallMax: number;
   /** Factor on the labels' odds beyond which their order must be shown before it is believed. */
   readonly oddsMax: number;
@@ -256,7 +256,9 @@ export class PublishGuard {
       const now = this.#order(head, pairs);
       if (now === null) continue;
       const sure = certainty * Math.hypot(now.error, then.error);
-      if (then.auc - now.auc - sure <= aucFallMax) continue;
+      // Slates that have become alike are harder to order, and their scores say so.
+      const harder = Math.max(0, then.promised - now.promised);
+      if (then.auc - now.auc - harder - sure <= aucFallMax) continue;
       return `AUC ${then.auc.toFixed(3)}, now ${now.auc.toFixed(3)}`;
     }
     return null;
@@ -319,7 +321,9 @@ export class PublishGuard {
   /** All state, so that the same samples bring the same verdicts after a restart. */
   save(): Float64Array[] {
     const agreed = this.#agreed.map((one) =>
-      one === null ? [-1, 0, 0, 0] : [one.auc, one.error, one.positives, one.negatives],
+      one === null
+        ? [-1, 0, 0, 0, 0]
+        : [one.auc, one.error, one.positives, one.negatives, one.promised],
     );
     const flat = Float64Array.from(agreed.flat());
     return [this.#counts.slice(), flat, this.#pairs.save(), this.#labels.save()];
@@ -327,9 +331,12 @@ export class PublishGuard {
 
   restore([counts, agreed, pairs, labels]: readonly Float64Array[]): void {
     this.#counts.set(counts!);
+    // Older states have no promise: then it was kept.
+    const width = agreed!.length / this.#heads.length;
     this.#agreed = this.#heads.map((_, h) => {
-      const [auc = -1, error = 0, positives = 0, negatives = 0] = agreed!.slice(4 * h);
-      return auc < 0 ? null : { auc, error, positives, negatives };
+      const columns = agreed!.subarray(width * h, width * (h + 1));
+      const [auc = -1, error = 0, positives = 0, negatives = 0, promised = auc] = columns;
+      return auc < 0 ? null : { auc, error, positives, negatives, promised };
     });
     this.#pairs.restore(pairs!);
     this.#labels.restore(labels!);
