@@ -155,10 +155,9 @@ export class ReferenceAggregateTable implements AggregateRows {
     }
   }
 
-  /** What a row keeps, as it is now; null where it has taken in nothing. */
+  /** What a row keeps, which changes with it; null where it has taken in nothing. */
   state(index: number): AggregateState | null {
-    const row = this.#rows.get(index);
-    return row === undefined ? null : structuredClone(row);
+    return this.#rows.get(index) ?? null;
   }
 
   clear(): void {

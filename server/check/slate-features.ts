@@ -4,7 +4,7 @@ import {
   type RecommenderDefinition,
   type ScopeName,
 } from "../../models/definition/define.ts";
-import { aggregateColumns, aggregatesOf } from "../../models/features/aggregates.ts";
+import { aggregateColumns } from "../../models/features/aggregates.ts";
 import { featureCatalog, secondsScale } from "../../models/features/catalog.ts";
 import {
   encodePlainly,
@@ -113,7 +113,7 @@ function rowOf(
   place: number,
 ): PlainRow {
   if (place < 0) return { counts: {}, aggregates: {} };
-  const values = slate.aggregates(scope, place, aggregatesOf(definition, scope));
+  const values = slate.aggregates(scope, place);
   const columns = aggregateColumns(definition, scope);
   const named = featuresOf(definition, scope).flatMap((feature, i) => {
     const column = columns[i];
@@ -121,7 +121,7 @@ function rowOf(
     const { interaction, kind, name } = feature;
     const seconds = definition.interactions.find((one) => one.name === interaction)?.value;
     const scale = seconds === "seconds" && kind !== "logDistinct" ? secondsScale : 1;
-    return [[name, values[column]! / scale] as const];
+    return [[name, (values[column] ?? 0) / scale] as const];
   });
   return {
     counts: countsOf(definition, slate.counts[scope], place),

@@ -1,7 +1,11 @@
 import { noRow } from "../../models/core/bytes.ts";
 import { type ScopeName, scopeNames } from "../../models/definition/define.ts";
-import type { ServedReads, ServedRecord } from "../../models/training/served.ts";
-import { type Aggregate, type AggregateState, mergedAggregates } from "../../native/index.ts";
+import { partialsOf, type ServedReads, type ServedRecord } from "../../models/training/served.ts";
+import {
+  type AggregateState,
+  mergedAggregates,
+  type ReferenceAggregateTable,
+} from "../../native/index.ts";
 import { type ByScope, byScope } from "../../workers/by-scope.ts";
 import { type RecentOne, WindowsReplay } from "./replay.ts";
 
@@ -17,7 +21,8 @@ export class SlateReads {
   /** The partition that has the user. */
   readonly partition: number;
   readonly counts: ByScope<Uint32Array>;
-  /** Of each row, what the partitions' rows of aggregates kept. */
+  /** Of each row, the values of its aggregates, and what the partitions' rows kept of several. */
+  readonly #values: ByScope<number[][]>;
   readonly #states: ByScope<AggregateState[][]>;
   recent: readonly RecentOne[] = [];
   /** Reads that have not been made yet. */
@@ -29,18 +34,24 @@ export class SlateReads {
     this.record = record;
     this.partition = partition;
     this.counts = byScope((scope) => new Uint32Array(rowsOf(record, scope).length * width));
+    this.#values = byScope(() => []);
     this.#states = byScope(() => []);
   }
 
-  addState(scope: ScopeName, place: number, state: AggregateState): void {
-    const states = this.#states[scope];
-    states[place] = [...(states[place] ?? []), state];
+  /** Adds what a partition's row keeps now; it goes on changing, so what several keep is copied. */
+  addState(scope: ScopeName, place: number, table: ReferenceAggregateTable, row: number): void {
+    const state = table.state(row);
+    if (state === null) return;
+    const states = [...(this.#states[scope][place] ?? []), state];
+    const { asOfMs } = this.record;
+    this.#values[scope][place] = mergedAggregates(table.aggregates, states, asOfMs);
+    if (partialsOf(this.record) === 1) return;
+    this.#states[scope][place] = [...states.slice(0, -1), structuredClone(state)];
   }
 
-  /** Values of a row's aggregates, one each, over all partitions. */
-  aggregates(scope: ScopeName, place: number, aggregates: readonly Aggregate[]): number[] {
-    const states = this.#states[scope][place] ?? [];
-    return mergedAggregates(aggregates, states, this.record.asOfMs);
+  /** Values of a row's aggregates over all partitions; none where it has taken in nothing. */
+  aggregates(scope: ScopeName, place: number): readonly number[] {
+    return this.#values[scope][place] ?? [];
   }
 }
 
@@ -169,9 +180,10 @@ export class ReadPlan {
   }
 
   #readAggregates(read: PlannedRead): void {
-    const state = this.#replay.aggregates[read.scope].state(this.#rowOf(read));
-    if (state !== null) read.slate.addState(read.scope, read.place, state);
-    this.#compareOffset(read, state?.offset ?? -1);
+    const { slate, scope, place } = read;
+    const [table, row] = [this.#replay.aggregates[scope], this.#rowOf(read)];
+    slate.addState(scope, place, table, row);
+    this.#compareOffset(read, table.state(row)?.offset ?? -1);
   }
 
   #compareOffset({ slate, scope, from, row, offset }: PlannedRead, is: number): void {
