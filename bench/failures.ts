@@ -12,9 +12,9 @@ import { checkStateOf, verify } from "./survival/verify.ts";
 
 const rankWorkers = 2;
 const faults = ["throw", "hang", "exit"] as const;
-const roles = ["windows", "windows-1", "joiner", "trainer", "recall"] as const;
-/** Two windows threads share three partitions of users: one owns one, one two. */
-const shares = { LOG_PARTITIONS: "3", WINDOW_WORKERS: "2" };
+const roles = ["windows", "windows-1", "joiner", "joiner-1", "trainer", "recall"] as const;
+/** Two threads share three partitions of users: one owns two, one one. */
+const shares = { LOG_PARTITIONS: "3", WINDOW_WORKERS: "2", JOINER_WORKERS: "2" };
 const giveUpMs = 30_000;
 const definition = join(import.meta.dir, "survival", "short-attribution.ts");
 

@@ -113,7 +113,10 @@ function roleSettings(machine: Machine) {
       fallback: "1",
       help: "Window threads, at most LOG_PARTITIONS.",
     }),
-    joinerWorkers: count("JOINER_WORKERS", [1, 1], { fallback: "1", help: "Joiner threads." }),
+    joinerWorkers: count("JOINER_WORKERS", [1, workersMax], {
+      fallback: "1",
+      help: "Joiner threads, at most LOG_PARTITIONS.",
+    }),
     definition: pattern("REC_DEFINITION", /^$|\.(ts|js|mjs)$/, {
       fallback: "",
       allowed: "the path of a module whose default export is a definition",

@@ -16,7 +16,7 @@ const silent = () => undefined;
 const quiet = { debug: silent, info: silent, warn: silent, error: silent };
 const environment = {
   ...{ DATA_DIR: join(root, "data"), PORT: "0", RANK_WORKERS: "2" },
-  ...{ LOG_PARTITIONS: "3", WINDOW_WORKERS: "2", JOINER_EMIT_AFTER_MS: "100" },
+  ...{ LOG_PARTITIONS: "3", WINDOW_WORKERS: "2", JOINER_WORKERS: "3", JOINER_EMIT_AFTER_MS: "100" },
 };
 const start = (more = {}) =>
   startServer(readConfig({ environment: { ...environment, ...more } }), quiet);

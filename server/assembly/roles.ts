@@ -7,6 +7,7 @@ import {
   type RoleName,
   type RoleThread,
 } from "../../workers/role-messages.ts";
+import type { LogPoint } from "../../workers/stores/event-log.ts";
 import { Supervisor } from "../../workers/supervisor.ts";
 import type { Config } from "../config.ts";
 import type { Log } from "../log.ts";
@@ -21,11 +22,16 @@ const entries: Readonly<Record<RoleName, URL>> = {
 };
 
 export const roleNames: readonly RoleName[] = ["windows", "joiner", "trainer", "recall"];
-/** The topic that a role writes; no other thread does. */
-const writes: Readonly<Partial<Record<RoleName, "commits" | "samples">>> = {
-  windows: "commits",
-  joiner: "samples",
-};
+/** What a thread writes; no other one does. */
+function writtenBy({ role }: RoleThread, own: readonly number[], partitions: number): LogWriter[] {
+  if (role === "windows") return own.map((partition) => ({ topic: "commits", partition }));
+  if (role === "joiner") return own.map((partition) => ({ topic: "samples", partition }));
+  // The order in which it takes samples of several partitions.
+  if (role === "trainer" && partitions > 1) return [{ topic: "commits", partition: partitions }];
+  return [];
+}
+
+type LogWriter = Pick<LogPoint, "topic" | "partition">;
 /** One seed for all that is random in the background. */
 const seed = 1;
 
@@ -81,14 +87,15 @@ export function startRoles(options: RolesOptions): Supervisor {
       state.metrics.add("rec_roles_restarted_total", 1);
       log.error("a background thread died and is started again", { role: thread, reason });
     },
-    release({ role, worker }) {
-      const topic = writes[role];
-      if (topic === undefined) return;
-      try {
-        const own = partitionsOf({ worker, workers: workers[role] }, topics[topic]);
-        for (const partition of own) storage.log.releaseWriter(topic, partition);
-      } catch (error) {
-        log.warn("the writer of a topic was not released", { topic, reason: messageOf(error) });
+    release(of) {
+      const own = partitionsOf({ ...of, workers: workers[of.role] }, topics.events);
+      for (const { topic, partition } of writtenBy(of, own, topics.events)) {
+        try {
+          storage.log.releaseWriter(topic, partition);
+        } catch (error) {
+          const reason = messageOf(error);
+          log.warn("the writer of a topic was not released", { topic, partition, reason });
+        }
       }
     },
   });

@@ -57,12 +57,19 @@ export function userPartitions(of: Pick<StorageOptions, "dataDir" | "logPartitio
   throw new RecError("REC_DATA_DIR_PARTITIONS", message, { path: "LOG_PARTITIONS", fix });
 }
 
+/** Log partitions of each topic, for so many of users. */
+export function topicsFor(partitions: number, served = partitions) {
+  // Where samples come from several, the trainer commits in which order it takes them.
+  const commits = partitions === 1 ? 1 : partitions + 1;
+  return { events: partitions, served, samples: partitions, items: 1, commits } as const;
+}
+
 /** A slate that was written by one more thread than there are now must still be read. */
 function topicsOf(options: StorageOptions) {
   const partitions = userPartitions(options);
   const known = Math.ceil(knownPartitions(options.dataDir, "served") / partitions);
   const served = Math.max(options.rankWorkers, known) * partitions;
-  return { events: partitions, served, samples: 1, items: 1, commits: partitions } as const;
+  return topicsFor(partitions, served);
 }
 
 /** Names and attributes hang on no definition, so their checkpoints outlive a change of it. */
@@ -80,7 +87,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     });
     const store = openDocumentStore({ dataDir, report: warn });
     const modelFloats = createRanker(rankerShapeOf(definition)).slotFloats;
-    const partitions = topics.commits;
+    const partitions = topics.events;
     const state = createSharedState(definition, { dataDir, modelFloats, partitions });
     const about = { dataDir, definitionHash: ingestLayout, clock, report: warn };
     const checkpoints = openCheckpoints("ingest", about);

@@ -11,8 +11,8 @@ import { InteractionWeights } from "../../models/recall/interaction-weights.ts";
 import type { HeadMetrics } from "../../models/training/progressive.ts";
 import { decodeSample, encodeSample, type Sample } from "../../models/training/sample.ts";
 import { GraphIndex } from "../../native/index.ts";
-import { JoinerCore } from "../../workers/joiner/joiner.ts";
-import { JoinerRole } from "../../workers/joiner/worker.ts";
+import { makeJoinerRole } from "../../workers/joiner/make.ts";
+import type { JoinerRole } from "../../workers/joiner/worker.ts";
 import { counterNames } from "../../workers/metrics.ts";
 import { createRankingEngine } from "../../workers/ranking/build.ts";
 import type { RankingEngine } from "../../workers/ranking/engine.ts";
@@ -33,6 +33,7 @@ import type {
 import { recordOf, type TailedLog } from "../../workers/stores/event-log.ts";
 import { memoryFileSystem } from "../../workers/stores/memory-file-system.ts";
 import { openDocumentStore, openEventLog } from "../../workers/stores/open.ts";
+import { openSamples } from "../../workers/trainer/interleaved-samples.ts";
 import { makeTrainerRole } from "../../workers/trainer/make.ts";
 import type { SampleLog, TrainerRole } from "../../workers/trainer/worker.ts";
 import { windowsOver } from "../../workers/windows/make.ts";
@@ -40,6 +41,7 @@ import { WindowsRole } from "../../workers/windows/worker.ts";
 import type { DoorPorts } from "../http/ports.ts";
 import { createIngest, type IngestAssembly } from "../ingest/create-ingest.ts";
 import { itemBatch } from "../ingest/document-schemas.ts";
+import { topicsFor } from "./storage.ts";
 import { virtualPorts } from "./virtual-ports.ts";
 
 export interface VirtualServerOptions {
@@ -94,7 +96,7 @@ const reader = 0;
 interface Roles {
   /** By partition. */
   readonly windows: readonly WindowsRole[];
-  readonly joiner: JoinerRole;
+  readonly joiners: readonly JoinerRole[];
   readonly trainer: TrainerRole;
   readonly recall: RecallRole;
 }
@@ -157,12 +159,12 @@ export class VirtualServer implements RecommenderUnderTest {
 
   /** Gives each role the turns that are due by then. The clock stands there already. */
   async advanceTo(timeMs: number): Promise<void> {
-    const { windows, joiner, trainer, recall, recallEveryMs } = this.#parts;
+    const { windows, joiners, trainer, recall, recallEveryMs } = this.#parts;
     if (!this.#windowsFrozen) for (const role of windows) await catchUp(role);
     if (timeMs >= this.#joinerDueMs) {
       this.#joinerDueMs = timeMs + everyMs.joiner;
       if (!this.#weightsFrozen) {
-        await catchUp(joiner);
+        for (const role of joiners) await catchUp(role);
         await catchUp(trainer);
       }
     }
@@ -236,8 +238,7 @@ function requestIdFrom(random: Random): Id128 {
 async function openParts(options: VirtualServerOptions): Promise<Parts> {
   const { definition, clock, seed, recallEveryMs = everyMs.recall } = options;
   const { partitions = 1 } = options;
-  const byUser = { events: partitions, served: partitions, commits: partitions } as const;
-  const topics = { ...byUser, samples: 1, items: 1 } as const;
+  const topics = topicsFor(partitions);
   const log = openEventLog("embedded:", {
     ...{ dataDir: "/virtual", topics, durability: "async", clock, segmentBytes },
     ...{ fileSystem: memoryFileSystem(), lingerMs: 0 },
@@ -270,13 +271,14 @@ interface Stores {
 async function openRoles(options: VirtualServerOptions, stores: Stores) {
   const { definition, clock, seed, publishEvery = 100, warn = () => {} } = options;
   const { state, log, generations } = stores;
-  const joiner = new JoinerCore({
-    ...{ definition, clock },
-    partitions: { events: log.partitions("events"), served: log.partitions("served") },
-    ...{ rowsMax: joinerRowsMax, dedupIdsMax },
-  });
+  const joiners: JoinerRole[] = [];
+  for (const partition of state.partials.keys()) {
+    const bounds = { rowsMax: joinerRowsMax, dedupIdsMax };
+    joiners.push(await makeJoinerRole({ definition, clock, log, partition, ...bounds }));
+  }
   const { guarded = true, matureMs, samplesThrough } = options;
-  const samples = samplesThrough === undefined ? log : changed(log, samplesThrough);
+  const taken = await openSamples(log);
+  const samples = samplesThrough === undefined ? taken : changed(taken, samplesThrough);
   const trainer = await makeTrainerRole({
     ...{ definition, state, guarded, log: samples, publishEvery, seed, warn, clock },
     dataDir: options.modelsIn ?? null,
@@ -284,7 +286,7 @@ async function openRoles(options: VirtualServerOptions, stores: Stores) {
   });
   return {
     windows: await openWindows(options, stores),
-    joiner: await JoinerRole.open({ log, core: joiner }),
+    joiners,
     trainer,
     progressive: () => trainer.metrics(),
     recall: await RecallRole.open({
@@ -297,7 +299,7 @@ async function openRoles(options: VirtualServerOptions, stores: Stores) {
 }
 
 /** The log with each sample changed on its way to the trainer. */
-function changed(log: TailedLog, change: (sample: Sample, offset: number) => Sample): SampleLog {
+function changed(log: SampleLog, change: (sample: Sample, offset: number) => Sample): SampleLog {
   return {
     startOffset: (topic, partition) => log.startOffset(topic, partition),
     endOffset: (topic, partition) => log.endOffset(topic, partition),

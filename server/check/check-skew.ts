@@ -89,7 +89,7 @@ class SkewCheck {
   /** Reads a stretch of slates, then replays each partition past all that they read of it. */
   async #pass(logPartition: number, range: { from: number; to: number }): Promise<void> {
     const { definition, log } = this.#options;
-    const partitions = log.partitions("commits");
+    const partitions = log.partitions("events");
     const width = rowCells(definition);
     const slates: SlateReads[] = [];
     await this.#readSlates(logPartition, range, (record) => {

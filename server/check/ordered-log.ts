@@ -1,4 +1,5 @@
 import { RecError } from "../../models/core/errors.ts";
+import { type CommitRecord, decodeCommit } from "../../workers/stores/commit-record.ts";
 import {
   type EventLog,
   type LogBatch,
@@ -6,7 +7,6 @@ import {
   type Topic,
 } from "../../workers/stores/event-log.ts";
 import { readAll } from "../../workers/stores/read-all.ts";
-import { decodeCommit, type WindowsCommit } from "../../workers/windows/commit.ts";
 
 export type ReadableLog = Pick<EventLog, "partitions" | "read" | "startOffset" | "endOffset">;
 
@@ -14,7 +14,7 @@ const readBytes = 4 << 20;
 
 /** A record of a topic, where it stands, and its number in the order of the commits. */
 export type TakeRecord = (
-  commit: WindowsCommit,
+  commit: CommitRecord,
   record: { batch: LogBatch; index: number; sequence: number },
 ) => void;
 
@@ -40,7 +40,7 @@ export async function readInOrder(
   isDone: () => boolean,
 ): Promise<number> {
   const batches = new Map<string, LogBatch>();
-  const commits: WindowsCommit[] = [];
+  const commits: CommitRecord[] = [];
   await readAll(log, { topic: "commits", partition, offset: 0 }, (batch) => {
     for (let i = 0; i < batch.count; i++) commits.push(decodeCommit(recordOf(batch, i)));
   });

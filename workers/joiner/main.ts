@@ -1,27 +1,35 @@
 import { CountReporter } from "../count-reporter.ts";
 import { observeFreshness } from "../freshness.ts";
+import { partitionsOf } from "../role-messages.ts";
 import { type RoleContext, serveRole } from "../role-thread.ts";
 import { systemClock } from "../system-clock.ts";
-import { JoinerCore } from "./joiner.ts";
-import { JoinerRole, runJoiner } from "./worker.ts";
+import type { JoinerCore } from "./joiner.ts";
+import { makeJoinerRole } from "./make.ts";
+import { type JoinerRole, runJoiners } from "./worker.ts";
 
-/** Entry of the joiner's thread. */
+/** Entry of a joiner thread: it joins the partitions that are its own. */
 serveRole(async (context) => {
-  const { log, definition, stop, warn } = context;
-  const emitAfterMs = context.init.joinerEmitAfterMs;
-  const core = new JoinerCore({
-    definition,
-    clock: systemClock,
-    partitions: { events: log.partitions("events"), served: log.partitions("served") },
-    ...(emitAfterMs === null ? {} : { emitAfterMs }),
-  });
-  const role = await JoinerRole.open({ log, core });
-  const counts = countReporter(context, core);
+  const { log, definition, stop, warn, init } = context;
+  const { joinerEmitAfterMs: emitAfterMs } = init;
+  const clock = systemClock;
+  const reports = new Map<JoinerRole, () => void>();
+  for (const partition of partitionsOf(init, log.partitions("events"))) {
+    const late = emitAfterMs === null ? {} : { emitAfterMs };
+    const role = await makeJoinerRole({ log, definition, clock, partition, ...late });
+    reports.set(role, reporter(context, role.core));
+  }
   context.post({ kind: "ready" });
+  const afterStep = (role: JoinerRole) => reports.get(role)?.();
+  await runJoiners([...reports.keys()], stop, { afterStep, warn });
+});
+
+/** Tells of a core's steps, from now on. */
+function reporter(context: RoleContext, core: JoinerCore): () => void {
+  const counts = countReporter(context, core);
   const { metrics } = context.state;
   const readyMs = systemClock.nowMs();
   let observedMs = 0;
-  const afterStep = () => {
+  return () => {
     counts.report();
     tellSizes(metrics, core);
     const nowMs = systemClock.nowMs();
@@ -36,8 +44,7 @@ serveRole(async (context) => {
       observeFreshness(metrics, "sample", oldest, nowMs);
     }
   };
-  await runJoiner(role, stop, { afterStep, warn });
-});
+}
 
 function tellSizes(metrics: RoleContext["state"]["metrics"], { live }: JoinerCore): void {
   metrics.set("rec_joiner_live_items", live.items);

@@ -163,20 +163,26 @@ export class JoinerRole {
   }
 }
 
-/** Runs the role until it is told to stop. A refused commit is tried again a little later. */
-export async function runJoiner(
-  role: JoinerRole,
+/**
+ * Runs the roles of a thread, each of a partition of its own, until told to stop. A refused commit is
+ * tried again a little later.
+ */
+export async function runJoiners(
+  roles: readonly JoinerRole[],
   stop: StopSignal,
-  told: { afterStep: () => void; warn: (message: string) => void },
+  told: { afterStep: (role: JoinerRole) => void; warn: (message: string) => void },
 ): Promise<void> {
-  while (!stop.stopped) {
-    try {
-      if ((await role.step()) === 0) await role.waitForMore(100);
-      told.afterStep();
-    } catch (error) {
-      if (!(error instanceof RecError)) throw error;
-      told.warn(`joiner: ${error.message}`);
-      await stop.sleep(100);
+  const run = async (role: JoinerRole) => {
+    while (!stop.stopped) {
+      try {
+        if ((await role.step()) === 0) await role.waitForMore(100);
+        told.afterStep(role);
+      } catch (error) {
+        if (!(error instanceof RecError)) throw error;
+        told.warn(`joiner: ${error.message}`);
+        await stop.sleep(100);
+      }
     }
-  }
+  };
+  await Promise.all(roles.map(run));
 }

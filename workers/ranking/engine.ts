@@ -1,6 +1,7 @@
 import type { Clock } from "../../models/core/clock.ts";
 import { RecError } from "../../models/core/errors.ts";
 import { limits } from "../../models/limits.ts";
+import { requestIdFor } from "../stores/partitions.ts";
 import { answerOf } from "./answer.ts";
 import { ContextPool } from "./context-pool.ts";
 import { feedStages, popularStages, rankStages, similarStages } from "./feed.ts";
@@ -120,11 +121,18 @@ export class RankingEngine {
 
   /** The same; the answer itself where nothing had to be waited for. Throws or rejects. */
   answerNow(call: RankingCall, deadlineAtMs?: number): Answer | Promise<Answer> {
-    const request = feedRequest(call);
+    const request = this.#placed(feedRequest(call));
     this.#check(request);
     const free = this.#contexts.acquire();
     if (!(free instanceof Promise)) return this.#run(free, request, deadlineAtMs);
     return free.then((context) => this.#run(context, request, deadlineAtMs));
+  }
+
+  /** Where the request's slate will stand is part of its name. */
+  #placed(request: FeedRequest): FeedRequest {
+    const { partials } = this.#parts.state.windows.item;
+    const requestId = requestIdFor(request.requestId, request.user, partials);
+    return partials === 1 ? request : { ...request, requestId };
   }
 
   #run(context: FeedContext, request: FeedRequest, deadlineAtMs?: number) {

@@ -1,6 +1,9 @@
 /** The event log's port. Embedded: checksummed segment files. Past one machine: Kafka, by URL. */
 
-/** `commits`: what the windows role took in, in order (workers/windows/commit.ts). */
+/**
+ * `commits`: what the windows took in, in order, a partition for each of users; where samples have
+ * several partitions, one more for the trainer (commit-record.ts).
+ */
 export const topics = ["events", "served", "samples", "items", "commits"] as const;
 export type Topic = (typeof topics)[number];
 

@@ -1,3 +1,5 @@
+import type { Id128 } from "../../models/core/bytes.ts";
+
 /**
  * Events and slates are kept by user: all that concerns a user stands in one partition, so that
  * whoever owns a partition sees everything of its users. Topic `events` has one log partition for
@@ -15,6 +17,24 @@ export function partitionOfUser(user: string, partitions: number): number {
   for (let i = 0; i < user.length; i++) hash = Math.imul(hash ^ user.charCodeAt(i), 0x01000193);
   // The low bits of short ids hang on their last characters alone.
   return ((hash ^ (hash >>> 15)) >>> 0) % partitions;
+}
+
+/**
+ * A slate's partition stands in the id of its request: who follows the slate finds it by the name
+ * alone, also where nobody, or somebody else, was served it.
+ */
+export function partitionOfRequest([first]: Id128, partitions: number): number {
+  return first % partitions;
+}
+
+/** The id, changed to name the partition of the user; nobody's stays as it was drawn. */
+export function requestIdFor(id: Id128, user: string | null, partitions: number): Id128 {
+  if (user === null || partitions === 1) return id;
+  const [first, second, third, fourth] = id;
+  // One round less where the last one is not whole.
+  const base = Math.min(first - (first % partitions), 2 ** 32 - 2 * partitions);
+  const own = base - (base % partitions) + partitionOfUser(user, partitions);
+  return [own, second, third, fourth];
 }
 
 /** Some of the partitions of users: `partition` of `partitions`. */

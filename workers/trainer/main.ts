@@ -1,5 +1,6 @@
 import type { HeadMetrics } from "../../models/training/progressive.ts";
 import { serveRole } from "../role-thread.ts";
+import { openSamples } from "./interleaved-samples.ts";
 import { makeTrainerRole } from "./make.ts";
 import { restTrainer, runTrainer } from "./worker.ts";
 
@@ -7,7 +8,8 @@ serveRole(async (context) => {
   const { init, state, log, definition, warn } = context;
   const { dataDir, publishEvery, seed, trains } = init;
   const role = await makeTrainerRole({
-    ...{ definition, state, log, dataDir, publishEvery, seed, warn, trains },
+    ...{ definition, state, dataDir, publishEvery, seed, warn, trains },
+    log: await openSamples(log),
   });
   context.onCommand = (command) => role.command(command);
   context.post({ kind: "ready" });

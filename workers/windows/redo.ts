@@ -1,6 +1,6 @@
 import { type LogBatch, recordOf, type TailedLog } from "../stores/event-log.ts";
 import type { LogSource } from "../stores/log-source.ts";
-import { decodeCommit, isOf, type WindowsCommit } from "./commit.ts";
+import { decodeCommit, isOf, type CommitRecord } from "../stores/commit-record.ts";
 import type { WindowsCore } from "./windows.ts";
 
 const readBytes = 1 << 20;
@@ -48,7 +48,7 @@ export class Redo {
     if (this.done) this.#batches.clear();
   }
 
-  async #take(commit: WindowsCommit): Promise<void> {
+  async #take(commit: CommitRecord): Promise<void> {
     const { core, log, warn } = this.#options;
     const source = core.sources.find((one) => isOf(commit, one));
     const end = commit.first + commit.count;

@@ -5,7 +5,7 @@ import type { CheckpointStore } from "../stores/checkpoint-store.ts";
 import type { LogPoint, TailedLog } from "../stores/event-log.ts";
 import type { LogSource } from "../stores/log-source.ts";
 import { clearWindows, restoreWindows, saveWindows } from "./checkpoint.ts";
-import { encodeCommit } from "./commit.ts";
+import { encodeCommit } from "../stores/commit-record.ts";
 import { Redo } from "./redo.ts";
 import type { Trending } from "./trending.ts";
 import type { WindowsCore } from "./windows.ts";

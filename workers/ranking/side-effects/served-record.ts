@@ -8,8 +8,8 @@ import {
   type ServedReads,
   type ServedRecord,
 } from "../../../models/training/served.ts";
-import { partitionOfUser, servedLogPartition } from "../../stores/partitions.ts";
-import type { FeedContext, FeedRequest } from "../feed-context.ts";
+import { partitionOfRequest, servedLogPartition } from "../../stores/partitions.ts";
+import type { FeedContext } from "../feed-context.ts";
 import type { SideEffect } from "../pipeline/stages.ts";
 import type { Metrics, ServedLog } from "../state.ts";
 
@@ -43,7 +43,10 @@ export function servedRecord(parts: ServedParts): SideEffect<FeedContext> {
         return undefined;
       }
       const bytes = encodeServed(servedOf(context, clock.nowMs(), partitions));
-      const share = { partition: partitionOf(context.request, partitions), partitions };
+      const share = {
+        partition: partitionOfRequest(context.request.requestId, partitions),
+        partitions,
+      };
       const to = servedLogPartition(writer, share);
       const appended = log.append("served", to, [bytes], { durable: false }).then(
         () => metrics.add("rec_ranking_served_records_total", 1),
@@ -53,11 +56,6 @@ export function servedRecord(parts: ServedParts): SideEffect<FeedContext> {
       return waits ? appended : undefined;
     },
   };
-}
-
-/** With all that concerns the user; nobody's slate anywhere. */
-function partitionOf({ user, requestId }: FeedRequest, partitions: number): number {
-  return user === null ? requestId[0] % partitions : partitionOfUser(user, partitions);
 }
 
 /** Rows of `width` values of the selected candidates, in slate order. */

@@ -1,15 +1,15 @@
 import { viewOf } from "../../models/core/bytes.ts";
 import { RecError } from "../../models/core/errors.ts";
-import type { Topic } from "../stores/event-log.ts";
-import type { LogSource } from "../stores/log-source.ts";
+import type { Topic } from "./event-log.ts";
+import type { LogSource } from "./log-source.ts";
 
 /**
- * What the role took in next: records `first .. first + count` of one source, the first of them
+ * What a role took in next: records `first .. first + count` of one source, the first of them
  * under this sequence number. Appended before a table shows any of it, so that who meets a row's
  * offset can tell from the log alone which records the row has taken in; and read again at a start,
  * so that records get the numbers that they had.
  */
-export interface WindowsCommit {
+export interface CommitRecord {
   readonly topic: Topic;
   readonly partition: number;
   readonly first: number;
@@ -19,10 +19,10 @@ export interface WindowsCommit {
 
 const version = 1;
 const bytesOf = 24;
-const topics: readonly Topic[] = ["events", "served"];
+const topics: readonly Topic[] = ["events", "served", "samples"];
 
 /** Layout, little endian: u8 version, u8 topic, u16 partition, u32 count, f64 first, sequence. */
-export function encodeCommit(commit: WindowsCommit): Uint8Array {
+export function encodeCommit(commit: CommitRecord): Uint8Array {
   const bytes = new Uint8Array(bytesOf);
   const view = viewOf(bytes);
   view.setUint8(0, version);
@@ -35,7 +35,7 @@ export function encodeCommit(commit: WindowsCommit): Uint8Array {
 }
 
 /** Throws REC_COMMIT_VERSION for a record that a newer version wrote. */
-export function decodeCommit(bytes: Uint8Array): WindowsCommit {
+export function decodeCommit(bytes: Uint8Array): CommitRecord {
   const view = viewOf(bytes);
   const topic = topics[view.getUint8(1)];
   if (view.getUint8(0) !== version || topic === undefined) {
@@ -50,6 +50,6 @@ export function decodeCommit(bytes: Uint8Array): WindowsCommit {
   };
 }
 
-export function isOf({ topic, partition }: WindowsCommit, source: LogSource): boolean {
+export function isOf({ topic, partition }: CommitRecord, source: LogSource): boolean {
   return topic === source.topic && partition === source.partition;
 }

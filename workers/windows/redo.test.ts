@@ -6,7 +6,7 @@ import { limits } from "../../models/limits.ts";
 import { MemoryCheckpointStore } from "../stores/checkpoint-store.ts";
 import { FakeEventLog } from "../stores/event-log.fake.ts";
 import { recordOf } from "../stores/event-log.ts";
-import { decodeCommit } from "./commit.ts";
+import { decodeCommit } from "../stores/commit-record.ts";
 import { encodeAll, encodeSlates, fakeEvents, fakeServed } from "./stream.fake.ts";
 import { fakeTables } from "./tables.fake.ts";
 import { WindowsCore } from "./windows.ts";
