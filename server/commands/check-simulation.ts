@@ -7,6 +7,7 @@ const specs: Readonly<Record<string, OptionSpec>> = {
   events: { kind: "number", help: "events over all seeds", default: 1_000_000, min: 1 },
   "seed-events": { kind: "number", help: "events of one seed", default: 20_000, min: 1 },
   seed: { kind: "number", help: "the first seed", default: 1, min: 0 },
+  partitions: { kind: "number", help: "of users, two threads a role", default: 1, min: 1, max: 8 },
   processes: { kind: "number", help: "seeds at a time; default: one a processor", min: 1 },
   differences: { kind: "number", help: "of a seed, shown", default: 5, min: 0 },
   met: { kind: "flag", help: "say how often what happened" },
@@ -63,12 +64,13 @@ interface Work {
 async function runSeeds(options: ParsedOptions, { seeds, totals, write }: Work): Promise<void> {
   const events = options.number("seed-events");
   const shownMax = options.number("differences");
+  const partitions = options.number("partitions");
   for (let i = 0; i < seeds; i++) {
     const seed = options.number("seed") + i;
-    const report = await simulate({ seed, events, shownMax });
+    const report = await simulate({ seed, events, shownMax, partitions });
     add(totals, { seeds: 1, events: report.events, met: report.met });
     if (report.differences.total > 0) totals.differing++;
-    tell(report, events, write);
+    tell(report, { events, partitions }, write);
   }
 }
 
@@ -81,11 +83,16 @@ function add(
   for (const [what, times] of one.met) totals.met.set(what, (totals.met.get(what) ?? 0) + times);
 }
 
-function tell(report: SimulationReport, events: number, write: Write): void {
+function tell(
+  report: SimulationReport,
+  { events, partitions }: { events: number; partitions: number },
+  write: Write,
+): void {
   const { seed, differences } = report;
   if (differences.total === 0) return;
   write(`seed ${seed}: ${differences.total} differences; again with\n`);
-  write(`  bun run check simulation --seed ${seed} --events ${events} --seed-events ${events}\n`);
+  write(`  bun run check simulation --seed ${seed} --events ${events} --seed-events ${events}`);
+  write(partitions === 1 ? "\n" : ` --partitions ${partitions}\n`);
   for (const text of differences.shown) write(`  ${text}\n`);
 }
 
@@ -109,6 +116,7 @@ async function runChild(
   const numbers = {
     ...{ seed: options.number("seed") + of.seed, events: of.events, processes: 1 },
     ...{ "seed-events": options.number("seed-events"), differences: options.number("differences") },
+    partitions: options.number("partitions"),
   };
   const flags = Object.entries(numbers).flatMap(([name, value]) => [`--${name}`, `${value}`]);
   const child = Bun.spawn([process.execPath, main, "check", "simulation", ...flags, "--json"], {

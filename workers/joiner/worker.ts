@@ -153,7 +153,13 @@ export class JoinerRole {
   }
 
   #letGo(rebuildFrom: readonly LogPoint[]): void {
-    this.#options.log.letGo("joiner", this.#neededBefore);
+    const { log } = this.#options;
+    // Several partitions' joiners read the same events: what one is done with another may need.
+    const isAlone = log.partitions("samples") === 1;
+    log.letGo(
+      "joiner",
+      this.#neededBefore.filter(({ topic }) => isAlone || topic === "served"),
+    );
     this.#neededBefore = rebuildFrom;
   }
 

@@ -157,6 +157,9 @@ export class InterleavedSamples implements SampleLog {
     return commit;
   }
 
+  /** Nothing: a number does not say yet what each partition may drop, so all is kept. */
+  letGo(): void {}
+
   async waitForMore(
     _topic: "samples",
     _partition: number,

@@ -1,6 +1,6 @@
+import { type CommitRecord, decodeCommit, isOf } from "../stores/commit-record.ts";
 import { type LogBatch, recordOf, type TailedLog } from "../stores/event-log.ts";
 import type { LogSource } from "../stores/log-source.ts";
-import { decodeCommit, isOf, type CommitRecord } from "../stores/commit-record.ts";
 import type { WindowsCore } from "./windows.ts";
 
 const readBytes = 1 << 20;

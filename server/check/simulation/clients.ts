@@ -57,12 +57,13 @@ export class SimulatedClients {
   }
 
   /** A record that is in the log comes again, as a producer that lost an answer sends it. */
-  async deliverAgain({ log }: SimulatedServer): Promise<void> {
-    const end = log.endOffset("events", 0);
+  async deliverAgain({ log, partitions }: SimulatedServer): Promise<void> {
+    const partition = partitions === 1 ? 0 : this.#random.int(partitions);
+    const end = log.endOffset("events", partition);
     if (end === 0) return;
     const offset = this.#random.int(end);
-    const batch = await log.read("events", 0, offset, 1);
-    await log.append("events", 0, [recordOf(batch, 0).slice()]);
+    const batch = await log.read("events", partition, offset, 1);
+    await log.append("events", partition, [recordOf(batch, 0).slice()]);
     this.#ledger.meet("records twice in the log");
   }
 

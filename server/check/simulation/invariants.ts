@@ -1,3 +1,4 @@
+import type { LogSource } from "../../../workers/stores/log-source.ts";
 import type { SimulatedServer } from "./simulated-server.ts";
 
 /** What must hold at every moment of a life: things that only grow. */
@@ -12,18 +13,32 @@ export class Invariants {
   }
 
   check(server: SimulatedServer): void {
-    const { windows, joiner, log } = server;
+    const { log } = server;
     this.#live(server);
-    for (const core of [windows?.core, joiner?.core]) {
-      for (const { topic, partition, offset, watermark } of core?.sources ?? []) {
-        const name = `${core === windows?.core ? "windows" : "joiner"} ${topic}/${partition}`;
-        this.#grows(`watermark of ${name}`, core, watermark.valueMs);
-        this.#grows(`offset of ${name}`, core, offset);
-        const end = log.endOffset(topic, partition);
-        if (offset > end) this.#differ(`offset of ${name} is ${offset}, the log ends at ${end}`);
+    for (const share of [server.windows, server.windows1]) {
+      for (const { core } of share?.roles ?? []) {
+        this.#checkSources("windows", core, log);
+        this.#grows(`sequence of ${core.sources[0]?.partition}`, core, core.sequence);
       }
     }
-    if (windows !== null) this.#grows("sequence", windows.core, windows.core.sequence);
+    for (const share of [server.joiner, server.joiner1]) {
+      for (const { core } of share?.roles ?? []) this.#checkSources("joiner", core, log);
+    }
+  }
+
+  #checkSources(
+    role: string,
+    core: { readonly sources: readonly LogSource[] },
+    log: SimulatedServer["log"],
+  ): void {
+    const [first] = core.sources;
+    for (const { topic, partition, offset, watermark } of core.sources) {
+      const name = `${role} ${first?.partition}: ${topic}/${partition}`;
+      this.#grows(`watermark of ${name}`, core, watermark.valueMs);
+      this.#grows(`offset of ${name}`, core, offset);
+      const end = log.endOffset(topic, partition);
+      if (offset > end) this.#differ(`offset of ${name} is ${offset}, the log ends at ${end}`);
+    }
   }
 
   /** What is live only gets newer, and is finite. */

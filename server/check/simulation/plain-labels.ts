@@ -14,9 +14,11 @@ export type Labels = Map<string, number[]>;
 
 async function recordsOf(log: ReadableLog, topic: Topic): Promise<Uint8Array[]> {
   const records: Uint8Array[] = [];
-  await readAll(log, { topic, partition: 0, offset: 0 }, (batch) => {
-    for (let i = 0; i < batch.count; i++) records.push(recordOf(batch, i).slice());
-  });
+  for (let partition = 0; partition < log.partitions(topic); partition++) {
+    await readAll(log, { topic, partition, offset: 0 }, (batch) => {
+      for (let i = 0; i < batch.count; i++) records.push(recordOf(batch, i).slice());
+    });
+  }
   return records;
 }
 

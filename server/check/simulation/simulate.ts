@@ -10,7 +10,7 @@ import { Invariants } from "./invariants.ts";
 import { SimulationLedger } from "./ledger.ts";
 import {
   dataDir,
-  roleNames,
+  rolesFor,
   type SimulatedOptions,
   type SimulatedRole,
   SimulatedServer,
@@ -22,6 +22,8 @@ export interface SimulationOptions {
   readonly seed: number;
   /** Acknowledged events after which the run ends. */
   readonly events: number;
+  /** Partitions of users; with several, windows and joiner have two threads each. Default 1. */
+  readonly partitions?: number;
   /** Differences that are kept as text. */
   readonly shownMax?: number;
 }
@@ -47,14 +49,19 @@ const damageable = ["checkpoints/windows", "checkpoints/ingest", "models"].map(
 /** What may be begun, and how often it is. */
 const actors = {
   ...{ redelivery: 0.3, events: 8, slate: 3, document: 0.5, windows: 5, joiner: 2, trainer: 2 },
-  ...{ checkpoint: 0.15, snapshot: 0.15 },
+  ...{ checkpoint: 0.15, snapshot: 0.15, windows1: 5, joiner1: 2 },
 } as const;
 type Actor = keyof typeof actors;
-const actorNames: readonly Actor[] = [
-  ...(["events", "slate", "document", "windows", "joiner", "trainer"] as const),
-  ...(["checkpoint", "snapshot", "redelivery"] as const),
-];
-const weightOfAll = actorNames.reduce((sum, name) => sum + actors[name], 0);
+
+function actorsFor(partitions: number): readonly Actor[] {
+  const [windows, joiner, trainer, ...more] = rolesFor(partitions);
+  return [
+    ...(["events", "slate", "document"] as const),
+    ...[windows!, joiner!, trainer!],
+    ...(["checkpoint", "snapshot", "redelivery"] as const),
+    ...more,
+  ];
+}
 
 /** One run: a seed decides everything that happens. */
 export async function simulate(options: SimulationOptions): Promise<SimulationReport> {
@@ -71,21 +78,27 @@ class Simulation {
   readonly #differences: Differences;
   readonly #settings: Pick<
     SimulatedOptions,
-    "definition" | "publishEvery" | "emitAfterMs" | "segmentBytes" | "durability"
+    "definition" | "publishEvery" | "emitAfterMs" | "segmentBytes" | "durability" | "partitions"
   >;
   readonly #running = new Map<Actor, Promise<void>>();
+  readonly #roles: readonly SimulatedRole[];
+  readonly #actors: readonly Actor[];
   #lives = 0;
   #accepted = 0;
 
   constructor(options: SimulationOptions) {
     const random = new Random(options.seed);
+    const { partitions = 1 } = options;
     this.#options = options;
+    this.#roles = rolesFor(partitions);
+    this.#actors = actorsFor(partitions);
     this.#random = random;
     this.#disk = new FaultyFileSystem(random.fork());
     this.#clients = new SimulatedClients(random.fork(), this.#ledger);
     this.#differences = new Differences(options.shownMax ?? 10);
     this.#settings = {
       definition: options.seed % 5 === 0 ? aggregates : feed,
+      partitions,
       publishEvery: 10 + random.int(90),
       emitAfterMs: 1_000 + random.int(150_000),
       segmentBytes: 1 << (12 + random.int(10)),
@@ -114,20 +127,20 @@ class Simulation {
       for (let turns = random.int(4); turns > 0; turns--) await null;
       invariants.check(server);
       if (random.next() < deathChance) await this.#killRole(server, this.#anyRole());
-      for (const role of roleNames) {
+      for (const role of this.#roles) {
         // In the middle of a step most of all.
         const chance = this.#running.has(role) ? deathChance : 0;
         if (random.next() < chance) await this.#killRole(server, role);
       }
-      for (const role of roleNames) if (server[role] === null) await this.#revive(server, role);
+      for (const role of this.#roles) if (server[role] === null) await this.#revive(server, role);
       if (random.next() < crashChance) return await this.#crash(server);
     }
     return server;
   }
 
   #pick(): Actor {
-    let at = this.#random.next() * weightOfAll;
-    for (const name of actorNames) {
+    let at = this.#random.next() * this.#actors.reduce((sum, name) => sum + actors[name], 0);
+    for (const name of this.#actors) {
       at -= actors[name];
       if (at < 0) return name;
     }
@@ -144,21 +157,21 @@ class Simulation {
   }
 
   async #act(server: SimulatedServer, actor: Actor): Promise<void> {
-    const { windows, joiner, trainer } = server;
+    const { trainer } = server;
     if (actor === "events") this.#accepted += await this.#clients.sendEvents(server);
     else if (actor === "slate") await this.#clients.askSlate(server);
     else if (actor === "document") await this.#clients.putDocument(server);
     else if (actor === "redelivery") await this.#clients.deliverAgain(server);
-    else if (actor === "windows") await windows?.step();
-    else if (actor === "joiner") await joiner?.step();
-    else if (actor === "trainer") await trainer?.step();
     else if (actor === "checkpoint") await this.#checkpoint(server);
-    else trainer?.snapshot();
+    else if (actor === "snapshot") trainer?.snapshot();
+    else await server[actor]?.step();
   }
 
-  async #checkpoint({ windows, ingest }: SimulatedServer): Promise<void> {
-    if (this.#random.int(2) === 0) await windows?.checkpoint();
-    else await ingest.checkpoint();
+  async #checkpoint({ windows, windows1, ingest }: SimulatedServer): Promise<void> {
+    if (this.#random.int(2) === 0) {
+      await windows?.checkpoint();
+      await windows1?.checkpoint();
+    } else await ingest.checkpoint();
   }
 
   /** A refused operation is tried again later; anything else is a fault of the product. */
@@ -168,13 +181,13 @@ class Simulation {
   }
 
   #anyRole(): SimulatedRole {
-    return roleNames[this.#random.int(roleNames.length)]!;
+    return this.#roles[this.#random.int(this.#roles.length)]!;
   }
 
   async #killRole(server: SimulatedServer, role: SimulatedRole): Promise<void> {
     if (server[role] === null) return;
     this.#ledger.meet(`deaths of ${role}`);
-    const others = role === "windows" ? this.#running.get("checkpoint") : undefined;
+    const others = role.startsWith("windows") ? this.#running.get("checkpoint") : undefined;
     await server.killRole(role, [this.#running.get(role), others]);
   }
 
@@ -255,11 +268,16 @@ class Simulation {
 }
 
 /** Every role takes in all that there is. */
-async function settle({ windows, joiner, trainer }: SimulatedServer): Promise<void> {
-  while (windows?.caughtUp === false) await windows.step();
-  while (((await joiner?.step()) ?? 0) > 0);
-  // Samples of the step before may have let out more.
-  await joiner?.step();
+async function settle(server: SimulatedServer): Promise<void> {
+  const { windows, windows1, joiner, joiner1, trainer } = server;
+  for (const share of [windows, windows1]) {
+    while (share?.caughtUp === false) await share.step();
+  }
+  for (const share of [joiner, joiner1]) {
+    while (((await share?.step()) ?? 0) > 0);
+    // Samples of the step before may have let out more.
+    await share?.step();
+  }
   while (((await trainer?.step()) ?? 0) > 0);
 }
 

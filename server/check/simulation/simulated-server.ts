@@ -7,9 +7,10 @@ import { rankerShapeOf } from "../../../models/ranking/definition-shape.ts";
 import { createRanker } from "../../../models/ranking/ranker.ts";
 import { GenerationHolder } from "../../../models/recall/generation.ts";
 import { servedAt } from "../../../models/training/served-view.ts";
-import { JoinerCore } from "../../../workers/joiner/joiner.ts";
-import { JoinerRole } from "../../../workers/joiner/worker.ts";
+import { makeJoinerRole } from "../../../workers/joiner/make.ts";
+import type { JoinerRole } from "../../../workers/joiner/worker.ts";
 import { createRankingEngine } from "../../../workers/ranking/build.ts";
+import { partitionsOf } from "../../../workers/role-messages.ts";
 import { createSharedState, type SharedState } from "../../../workers/shared-state.ts";
 import type { Topic } from "../../../workers/stores/event-log.ts";
 import type { FaultyFileSystem } from "../../../workers/stores/faulty-file-system.ts";
@@ -19,16 +20,19 @@ import {
   openDocumentStore,
   openEventLog,
 } from "../../../workers/stores/open.ts";
+import { openSamples } from "../../../workers/trainer/interleaved-samples.ts";
 import { makeTrainerRole } from "../../../workers/trainer/make.ts";
 import { makeWindowsRole } from "../../../workers/windows/make.ts";
+import type { WindowsRole } from "../../../workers/windows/worker.ts";
+import { topicsFor } from "../../assembly/storage.ts";
 import { createIngest } from "../../ingest/create-ingest.ts";
 import { MortalFiles } from "./mortal-files.ts";
 import { rescorer } from "./rescore.ts";
+import { JoinerShare, WindowsShare } from "./share.ts";
 
 type SegmentLog = ReturnType<typeof openEventLog>;
 
 export const dataDir = "data";
-export const topics = { events: 1, served: 1, samples: 1, items: 1, commits: 1 } as const;
 
 /** Small, so that a life begins at once. */
 const capacities = {
@@ -38,12 +42,19 @@ const capacities = {
 const dedupIdsMax = 200_000;
 const joinerRowsMax = 100_000;
 
-export const roleNames = ["windows", "joiner", "trainer"] as const;
-export type SimulatedRole = (typeof roleNames)[number];
-const written: Readonly<Partial<Record<SimulatedRole, Topic>>> = {
-  windows: "commits",
-  joiner: "samples",
-};
+/** Threads; of several partitions of users the second ones of a role own every other. */
+const threads = ["windows", "joiner", "trainer", "windows1", "joiner1"] as const;
+export type SimulatedRole = (typeof threads)[number];
+
+export function rolesFor(partitions: number): readonly SimulatedRole[] {
+  return partitions === 1 ? threads.slice(0, 3) : threads;
+}
+
+/** Partitions of users that a thread owns. */
+function ownedBy(name: SimulatedRole, partitions: number): number[] {
+  const workers = Math.min(2, partitions);
+  return partitionsOf({ worker: name.endsWith("1") ? 1 : 0, workers }, partitions);
+}
 
 export interface SimulatedOptions {
   readonly definition: RecommenderDefinition;
@@ -54,6 +65,8 @@ export interface SimulatedOptions {
   readonly publishEvery: number;
   readonly emitAfterMs: number;
   readonly durability: "fsync" | "async";
+  /** Of users. Default 1. */
+  readonly partitions?: number;
   /** Default: keeps everything. */
   readonly retention?: LogRetention;
   readonly warn: (text: string) => void;
@@ -106,9 +119,11 @@ class ServedWriter {
 }
 
 /** Memory that all threads share, of a size for a simulation. */
-export function smallState(definition: RecommenderDefinition): SharedState {
+export function smallState(definition: RecommenderDefinition, partitions = 1): SharedState {
   const modelFloats = createRanker(rankerShapeOf(definition)).slotFloats;
-  return createSharedState(definition, { dataDir: null, modelFloats, limits: capacities });
+  return createSharedState(definition, {
+    ...{ dataDir: null, modelFloats, limits: capacities, partitions },
+  });
 }
 
 /**
@@ -119,6 +134,8 @@ export function smallState(definition: RecommenderDefinition): SharedState {
 export class SimulatedServer {
   readonly state: SharedState;
   readonly options: SimulatedOptions;
+  /** Of users. */
+  readonly partitions: number;
   readonly #files: MortalFiles;
   readonly #logs: SegmentLog[] = [];
   readonly log: SegmentLog;
@@ -128,14 +145,17 @@ export class SimulatedServer {
   readonly #threads = new Map<SimulatedRole, MortalFiles>();
   /** Synced now and then in a server; here it is made from the log at each start. */
   readonly store = openDocumentStore({ dataDir: null });
-  windows: Awaited<ReturnType<typeof makeWindowsRole>> | null = null;
-  joiner: JoinerRole | null = null;
+  windows: WindowsShare | null = null;
+  windows1: WindowsShare | null = null;
+  joiner: JoinerShare | null = null;
+  joiner1: JoinerShare | null = null;
   trainer: Awaited<ReturnType<typeof makeTrainerRole>> | null = null;
 
   private constructor(options: SimulatedOptions) {
     const { clock, seed, definition } = options;
     this.options = options;
-    this.state = smallState(definition);
+    this.partitions = options.partitions ?? 1;
+    this.state = smallState(definition, this.partitions);
     this.#files = new MortalFiles(options.disk);
     this.log = this.#openLog(this.#files);
     const { state, log } = this;
@@ -165,7 +185,7 @@ export class SimulatedServer {
     const server = new SimulatedServer(options);
     try {
       await server.ingest.restore();
-      for (const role of roleNames) await server.startRole(role);
+      for (const role of server.roleNames) await server.startRole(role);
       return server;
     } catch (error) {
       await server.abandon([]);
@@ -173,8 +193,13 @@ export class SimulatedServer {
     }
   }
 
+  get roleNames(): readonly SimulatedRole[] {
+    return rolesFor(this.partitions);
+  }
+
   #openLog(files: MortalFiles, control?: SharedArrayBuffer): SegmentLog {
     const { clock, segmentBytes, durability, warn, retention = {} } = this.options;
+    const topics = topicsFor(this.partitions);
     const log = openEventLog("embedded:", {
       ...{ dataDir, topics, fileSystem: files, clock, segmentBytes, lingerMs: 0, report: warn },
       ...{ durability, retention },
@@ -190,18 +215,29 @@ export class SimulatedServer {
     const log = this.#openLog(files, this.log.control);
     const common = { definition, state: this.state, log, dataDir, clock, warn, files };
     this.#threads.set(name, files);
-    if (name === "windows") this.windows = await makeWindowsRole(common);
-    else if (name === "trainer") {
-      this.trainer = await makeTrainerRole({ ...common, publishEvery, seed: 1 });
-    } else {
-      const { emitAfterMs } = this.options;
-      const partitions = { events: 1, served: 1 };
-      const core = new JoinerCore({
-        ...{ definition, clock, partitions, emitAfterMs },
-        ...{ dedupIdsMax, rowsMax: joinerRowsMax },
-      });
-      this.joiner = await JoinerRole.open({ log, core });
+    if (name === "trainer") {
+      const samples = await openSamples(log);
+      const options = { ...common, log: samples, publishEvery, seed: 1 };
+      this.trainer = await makeTrainerRole(options);
+      return;
     }
+    const own = ownedBy(name, this.partitions);
+    if (name === "joiner" || name === "joiner1") this[name] = await this.#openJoiner(log, own);
+    else {
+      const roles: WindowsRole[] = [];
+      for (const partition of own) roles.push(await makeWindowsRole({ ...common, partition }));
+      this[name] = new WindowsShare(roles);
+    }
+  }
+
+  async #openJoiner(log: SegmentLog, own: readonly number[]): Promise<JoinerShare> {
+    const { clock, emitAfterMs, definition } = this.options;
+    const bounds = { emitAfterMs, dedupIdsMax, rowsMax: joinerRowsMax };
+    const roles: JoinerRole[] = [];
+    for (const partition of own) {
+      roles.push(await makeJoinerRole({ definition, clock, log, partition, ...bounds }));
+    }
+    return new JoinerShare(roles);
   }
 
   /** Ends a role's thread; `running` is what it had begun. */
@@ -212,8 +248,16 @@ export class SimulatedServer {
     this.#threads.get(name)?.kill();
     this[name] = null;
     await Promise.allSettled(running);
-    const topic = written[name];
-    if (topic !== undefined) this.log.releaseWriter(topic, 0);
+    for (const [topic, partition] of this.#writtenBy(name)) {
+      this.log.releaseWriter(topic, partition);
+    }
+  }
+
+  #writtenBy(name: SimulatedRole): (readonly [Topic, number])[] {
+    const { partitions } = this;
+    if (name === "trainer") return partitions === 1 ? [] : [["commits", partitions]];
+    const topic = name.startsWith("windows") ? "commits" : "samples";
+    return ownedBy(name, partitions).map((partition) => [topic, partition] as const);
   }
 
   /** Every thread ends where it stands; `running` is what they had begun. */
@@ -237,6 +281,7 @@ export class SimulatedServer {
     await this.ingest.settle();
     await this.#served.settle();
     await this.windows?.close();
+    await this.windows1?.close();
     this.trainer?.close();
     for (const log of this.#logs) await log.close();
     this.store.close();

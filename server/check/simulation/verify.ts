@@ -2,6 +2,7 @@ import { hash128, id128ToHex, noRow } from "../../../models/core/bytes.ts";
 import { decodeDocument, decodeEvent } from "../../../models/core/event.ts";
 import { recordOf } from "../../../workers/stores/event-log.ts";
 import { readAll } from "../../../workers/stores/read-all.ts";
+import { InterleavedSamples } from "../../../workers/trainer/interleaved-samples.ts";
 import { makeTrainerRole } from "../../../workers/trainer/make.ts";
 import { checkSkew } from "../check-skew.ts";
 import { compareState } from "../check-state.ts";
@@ -44,14 +45,16 @@ async function verifyAcknowledged(
   differ: Differ,
 ): Promise<void> {
   const found = new Map<string, string>();
-  await readAll(log, { topic: "events", partition: 0, offset: 0 }, (batch) => {
-    for (let i = 0; i < batch.count; i++) {
-      const event = decodeEvent(recordOf(batch, i));
-      const type = definition.interactions[event.type]?.name;
-      const what = [event.user, event.item, type, event.timeMs, event.value].join(" ");
-      found.set(id128ToHex(event.id), what);
-    }
-  });
+  for (let partition = 0; partition < log.partitions("events"); partition++) {
+    await readAll(log, { topic: "events", partition, offset: 0 }, (batch) => {
+      for (let i = 0; i < batch.count; i++) {
+        const event = decodeEvent(recordOf(batch, i));
+        const type = definition.interactions[event.type]?.name;
+        const what = [event.user, event.item, type, event.timeMs, event.value].join(" ");
+        found.set(id128ToHex(event.id), what);
+      }
+    });
+  }
   for (const event of acknowledged.values()) {
     const is = found.get(id128ToHex(hash128(event.id)));
     const should = [event.user, event.item, event.type, event.time, event.value ?? 0].join(" ");
@@ -96,9 +99,11 @@ async function verifyWeights(
   ledger: SimulationLedger,
   differ: Differ,
 ): Promise<void> {
-  const { log, options, trainer } = server;
+  const { options, trainer, partitions } = server;
+  const log =
+    partitions === 1 ? server.log : await InterleavedSamples.open(server.log, { commits: false });
   const { publishEvery, clock, definition } = options;
-  const state = smallState(definition);
+  const state = smallState(definition, partitions);
   try {
     const plain = await makeTrainerRole({
       ...{ definition, state, log, dataDir: null, publishEvery, seed: 1, clock },
