@@ -20,6 +20,21 @@ test("crashes and a failing disk leave what a run without faults leaves", async 
   expect(times("samples learned")).toBeGreaterThan(300);
 }, 60_000);
 
+test("two threads a role share partitions of users, and one's death touches its own", async () => {
+  const met = new Map<string, number>();
+  for (let seed = 1; seed <= 3; seed++) {
+    const report = await simulate({ seed, events: 2_000, partitions: 3 });
+    expect({ seed, differences: report.differences.shown }).toEqual({ seed, differences: [] });
+    for (const [what, times] of report.met) met.set(what, (met.get(what) ?? 0) + times);
+  }
+  const times = (what: string) => met.get(what) ?? 0;
+  for (const role of ["windows1", "joiner1"]) {
+    expect(times(`deaths of ${role}`)).toBeGreaterThan(0);
+  }
+  expect(times("served rows checked")).toBeGreaterThan(100);
+  expect(times("samples learned")).toBeGreaterThan(100);
+}, 60_000);
+
 test("a seed repeats itself", async () => {
   const once = await simulate({ seed: 11, events: 1_000 });
   const again = await simulate({ seed: 11, events: 1_000 });
