@@ -7,7 +7,7 @@ import { labelMask } from "../../models/training/label-mask.ts";
 import { servedAt, servedTimeMs, servedUserRow } from "../../models/training/served-view.ts";
 import { type LogBatch, recordOf } from "../stores/event-log.ts";
 import { type LogSource, makeSources, savedOf, savedSource } from "../stores/log-source.ts";
-import { holdsShare, partitionOfRequest, wholeLog } from "../stores/partitions.ts";
+import { ownsEvent, wholeLog } from "../stores/partitions.ts";
 import { type AttributionRules, attributionRules } from "./attribution.ts";
 import { emptyJoinerCounts, type JoinerCounts } from "./counts.ts";
 import { frameVersion, type JoinerFrame, type ReplayRange } from "./frame.ts";
@@ -217,7 +217,9 @@ export class JoinerCore {
       const claimedMs = view.getFloat64(at + eventAt.timeMs, true);
       const timeMs = source.watermark.observe(claimedMs, receivedMs);
       const type = view.getUint8(at + eventAt.type);
-      if (!this.#matters(type) || !this.#isOwn(source, view, at)) continue;
+      if (!this.#matters(type)) continue;
+      const requestId = readId128(view, at + eventAt.requestId);
+      if (!ownsEvent(this.#options.partitions.share, source.partition, requestId)) continue;
       const id = readId128(view, at + eventAt.id);
       if (!this.#ids.add(id[0], id[1], id[2], id[3])) {
         if (!this.#replaying) this.counts.duplicates++;
@@ -227,7 +229,6 @@ export class JoinerCore {
       const userRow = view.getUint32(at + eventAt.userRow, true);
       const itemRow = view.getUint32(at + eventAt.itemRow, true);
       const value = view.getFloat32(at + eventAt.value, true);
-      const requestId = readId128(view, at + eventAt.requestId);
       const { partition } = source;
       const offset = batch.firstOffset + i;
       const what = { type, userRow, itemRow, timeMs, receivedMs, value, requestId };
@@ -235,18 +236,6 @@ export class JoinerCore {
       if (!this.#join(interaction)) this.#wait(interaction);
     }
     return range.last;
-  }
-
-  /**
-   * Whether the event belongs to this share: to the slate that it names, which may be of another
-   * partition than its user, or else to its user.
-   */
-  #isOwn({ partition }: LogSource, view: DataView, at: number): boolean {
-    const share = this.#options.partitions.share ?? wholeLog;
-    if (share.partitions === 1) return true;
-    const requestId = readId128(view, at + eventAt.requestId);
-    if (isNoId(requestId)) return holdsShare(partition, share);
-    return partitionOfRequest(requestId, share.partitions) === share.partition;
   }
 
   /** Whether a type labels anything or says that an item was shown. */

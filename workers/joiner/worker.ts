@@ -170,8 +170,8 @@ export class JoinerRole {
 }
 
 /**
- * Runs the roles of a thread, each of a partition of its own, until told to stop. A refused commit is
- * tried again a little later.
+ * Runs the roles of a thread, each of a partition of its own, until told to stop. A refused commit
+ * is tried again a little later.
  */
 export async function runJoiners(
   roles: readonly JoinerRole[],

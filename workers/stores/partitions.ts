@@ -1,4 +1,4 @@
-import type { Id128 } from "../../models/core/bytes.ts";
+import { type Id128, isNoId } from "../../models/core/bytes.ts";
 
 /**
  * Events and slates are kept by user: all that concerns a user stands in one partition, so that
@@ -55,3 +55,17 @@ export function holdsShare(logPartition: number, { partition, partitions }: Part
 
 /** Everything there is. */
 export const wholeLog: PartitionShare = { partition: 0, partitions: 1 };
+
+/**
+ * Whether an event belongs to this share: to the slate that it names, which may be of another
+ * partition than its user, or else to its user.
+ */
+export function ownsEvent(
+  share: PartitionShare | undefined,
+  logPartition: number,
+  requestId: Id128,
+): boolean {
+  if (share === undefined || share.partitions === 1) return true;
+  if (isNoId(requestId)) return holdsShare(logPartition, share);
+  return partitionOfRequest(requestId, share.partitions) === share.partition;
+}
