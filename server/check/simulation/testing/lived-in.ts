@@ -29,7 +29,7 @@ export function stateOf({ state, windows }: SimulatedServer) {
   const rows = Int32Array.from({ length: state.items.size }, (_, row) => row);
   const attributes = new Uint8Array(rows.length * state.itemAttributes.table.rowBytes);
   state.itemAttributes.table.read(rows, rows.length, attributes);
-  const sections = windows === null ? [] : saveWindows(windows.core);
+  const sections = windows?.roles.flatMap(({ core }) => saveWindows(core)) ?? [];
   return {
     names: tables.map((table) => Buffer.from(table.save(0, table.size)).toString("hex")),
     attributes: Buffer.from(attributes).toString("hex"),
