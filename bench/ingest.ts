@@ -2,10 +2,12 @@ import { RecError } from "../models/core/errors.ts";
 import { Random } from "../models/core/random.ts";
 import { isRecord } from "../models/core/schema.ts";
 import type { Bench, BenchContext, Figure } from "./harness.ts";
+import { wakeUpMs } from "./ingest/wake-up.ts";
 import { httpRequest, LoadClient } from "./open-loop.ts";
 import { cpuSecondsByThread } from "./process-figures.ts";
 import { readMetric } from "./read-metric.ts";
 import { type ServerProcess, startServer } from "./server-process.ts";
+import { percentile } from "./statistics.ts";
 import { Zipf } from "./streaming/event-stream.ts";
 
 interface Sizes {
@@ -136,9 +138,12 @@ async function run({ options, smoke, seed }: BenchContext): Promise<Record<strin
     ...{ events: of("events", 4_000), batch: of("batch", 200), seed },
     ...{ users: of("users", 500), items: of("items", 500), connections: of("connections", 4) },
   };
+  const wakeUps = await wakeUpMs(smoke ? 50 : 2_000);
+  const wakeUp = (q: number) => ({ value: percentile([...wakeUps], q), unit: "ms" });
   const server = await startServer({ env: { RANK_WORKERS: "1" } });
   try {
-    return await measure(server, sizes);
+    const figures = await measure(server, sizes);
+    return { ...figures, wakeUpMsP50: wakeUp(0.5), wakeUpMsP99: wakeUp(0.99) };
   } finally {
     await server.stop();
   }

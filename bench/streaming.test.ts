@@ -25,6 +25,7 @@ test("bench ingest, smoke: every event is durable and counts", async () => {
   const output = await runBench(ingest, ["--smoke", "--json"], () => {});
   const value = (name: string) => output?.figures[name]?.value ?? Number.NaN;
   expect(value("eventsPerSecondDurable")).toBeGreaterThan(0);
+  expect(value("wakeUpMsP50")).toBeGreaterThan(0);
   expect(value("eventsPerSecondAcknowledged")).toBeGreaterThan(0);
   expect(value("cpuUsPerEventMain")).toBeGreaterThan(0);
 }, 60_000);
