@@ -1,7 +1,15 @@
-import type { Bench, BenchContext, Figure } from "./harness.ts";
+import type { Bench, Figure } from "./harness.ts";
 import { readMetric } from "./read-metric.ts";
 import { median, pairedRatio, percentile } from "./statistics.ts";
-import { type Load, type Run, Subject, type Traffic } from "./swap/subject.ts";
+import {
+  type Load,
+  type PairSizes,
+  pairOptions,
+  pairSizesOf,
+  type Run,
+  Subject,
+  type Traffic,
+} from "./swap/subject.ts";
 
 /**
  * Method: two servers that get the same requests in turns. One learns from every slate a second
@@ -12,27 +20,11 @@ import { type Load, type Run, Subject, type Traffic } from "./swap/subject.ts";
  * samples a second. Before a run the other server has come to rest.
  */
 
-interface Sizes extends Traffic {
-  readonly seconds: number;
-  readonly pairs: number;
-}
-
+/** A rebuild is due five seconds after the start of the last. */
+const smokeSeconds = 8;
 /** Processor seconds a second that a server at rest may take. */
 const restCores = 0.1;
 const restMsMax = 60_000;
-
-function sizesOf({ options, smoke, seed }: BenchContext): Sizes {
-  const of = (name: string, tiny: number) => (smoke ? tiny : options.number(name));
-  return {
-    items: of("items", 500),
-    users: of("users", 500),
-    samplesPerSecond: of("samples", 800),
-    // A rebuild is due five seconds after the start of the last.
-    seconds: of("seconds", 8),
-    pairs: of("pairs", 1),
-    seed,
-  };
-}
 
 /** Waits until what the server does in the background is done. */
 async function rest({ server }: Subject): Promise<void> {
@@ -99,7 +91,7 @@ const p99 = ({ latenciesMs }: Run) => percentile(latenciesMs, 0.99);
 async function measure(
   subjects: Subjects,
   load: Load,
-  { sizes, say }: { sizes: Sizes; say: (text: string) => void },
+  { sizes, say }: { sizes: PairSizes; say: (text: string) => void },
 ): Promise<Pair[]> {
   const { seconds } = sizes;
   for (const subject of [subjects.idle, subjects.busy]) {
@@ -118,7 +110,7 @@ async function measure(
   return pairs;
 }
 
-function figuresOf(pairs: readonly Pair[], load: Load, sizes: Sizes): Record<string, Figure> {
+function figuresOf(pairs: readonly Pair[], load: Load, sizes: PairSizes): Record<string, Figure> {
   const count = (value: number, unit: string) => ({ value, unit });
   const seconds = sizes.pairs * sizes.seconds;
   const total = (of: (pair: Pair) => number) => pairs.reduce((sum, pair) => sum + of(pair), 0);
@@ -164,14 +156,12 @@ export const bench: Bench = {
   name: "background",
   about: "What training and an index build, under way all the time, cost the requests.",
   options: {
-    items: { kind: "number", help: "items", default: 10_000, min: 100 },
-    users: { kind: "number", help: "users", default: 5_000, min: 100 },
+    ...pairOptions,
     samples: { kind: "number", help: "samples a second that are wanted", default: 1_500, min: 100 },
     seconds: { kind: "number", help: "seconds a run", default: 8, min: 1 },
-    pairs: { kind: "number", help: "pairs of runs that alternate", default: 10, min: 1 },
   },
   async run(context) {
-    const sizes = sizesOf(context);
+    const sizes = pairSizesOf(context, smokeSeconds);
     const subjects = await startSubjects(sizes);
     try {
       const load = context.smoke ? { ratePerSecond: 40, slate: 20 } : await subjects.idle.load();

@@ -1,9 +1,16 @@
 import { RecError } from "../models/core/errors.ts";
-import type { Bench, BenchContext, Figure } from "./harness.ts";
+import type { Bench, Figure } from "./harness.ts";
 import { memoryMb } from "./process-figures.ts";
 import { median, pairedRatio, percentile } from "./statistics.ts";
 import { scoreAgain } from "./swap/scored-again.ts";
-import { type Load, type Run, Subject, type Traffic } from "./swap/subject.ts";
+import {
+  type Load,
+  type PairSizes,
+  pairOptions,
+  pairSizesOf,
+  type Run,
+  Subject,
+} from "./swap/subject.ts";
 
 /**
  * Method: two servers that get the same traffic in turns, one that swaps every 100 samples and one
@@ -13,11 +20,6 @@ import { type Load, type Run, Subject, type Traffic } from "./swap/subject.ts";
  * of them its labels. An answer must never name an older model than an answer that had arrived
  * before its request left. Slates of a third server are scored again with the version they name.
  */
-
-interface Sizes extends Traffic {
-  readonly seconds: number;
-  readonly pairs: number;
-}
 
 interface Counts {
   readonly samples: number;
@@ -42,18 +44,6 @@ async function countsOf(port: number): Promise<Counts> {
   };
 }
 
-function sizesOf({ options, smoke, seed }: BenchContext): Sizes {
-  const of = (name: string, tiny: number) => (smoke ? tiny : options.number(name));
-  return {
-    items: of("items", 500),
-    users: of("users", 500),
-    samplesPerSecond: of("samples", 800),
-    seconds: of("seconds", 3),
-    pairs: of("pairs", 1),
-    seed,
-  };
-}
-
 type Totals = Record<"failed" | "decreased" | keyof Counts, number>;
 
 interface Measured {
@@ -66,7 +56,7 @@ interface Measured {
 async function measurePairs(
   { swapping, still }: { swapping: Subject; still: Subject },
   load: Load,
-  { sizes, say }: { sizes: Sizes; say: (text: string) => void },
+  { sizes, say }: { sizes: PairSizes; say: (text: string) => void },
 ): Promise<Measured> {
   const { port, pid } = swapping.server;
   const p99 = ({ latenciesMs }: Run) => percentile(latenciesMs, 0.99);
@@ -95,7 +85,7 @@ async function measurePairs(
   return { pairs, total, memoryMb: memory };
 }
 
-function figuresOf(measured: Measured, load: Load, sizes: Sizes): Record<string, Figure> {
+function figuresOf(measured: Measured, load: Load, sizes: PairSizes): Record<string, Figure> {
   const { pairs, total, memoryMb: memory } = measured;
   const count = (value: number, unit: string) => ({ value, unit });
   const seconds = sizes.pairs * sizes.seconds;
@@ -118,7 +108,7 @@ function figuresOf(measured: Measured, load: Load, sizes: Sizes): Record<string,
   };
 }
 
-async function scoredAgainFigures(sizes: Sizes): Promise<Record<string, Figure>> {
+async function scoredAgainFigures(sizes: PairSizes): Promise<Record<string, Figure>> {
   // The client shares this process with the server's front: not at its limit.
   const ratePerSecond = 100;
   const { seconds, items, users, seed } = sizes;
@@ -135,14 +125,12 @@ export const bench: Bench = {
   name: "swap",
   about: "Model swaps under load: counted, with what they cost the requests.",
   options: {
-    items: { kind: "number", help: "items", default: 10_000, min: 100 },
-    users: { kind: "number", help: "users", default: 5_000, min: 100 },
+    ...pairOptions,
     samples: { kind: "number", help: "samples a second that are wanted", default: 5_000, min: 100 },
     seconds: { kind: "number", help: "seconds a run", default: 20, min: 1 },
-    pairs: { kind: "number", help: "pairs of runs that alternate", default: 10, min: 1 },
   },
   async run(context) {
-    const sizes = sizesOf(context);
+    const sizes = pairSizesOf(context, 3);
     const subjectOf = (publishEvery: string) => {
       const env = { PUBLISH_EVERY: publishEvery, JOINER_EMIT_AFTER_MS: "1000" };
       return Subject.start({ traffic: sizes, env, act: "click" });

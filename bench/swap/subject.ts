@@ -1,3 +1,4 @@
+import type { BenchContext } from "../harness.ts";
 import { type Answer, httpRequest, LoadClient } from "../open-loop.ts";
 import { seedServer } from "../seeding.ts";
 import { type ServerProcess, startServer } from "../server-process.ts";
@@ -9,6 +10,32 @@ export interface Traffic {
   readonly users: number;
   readonly samplesPerSecond: number;
   readonly seed: number;
+}
+
+/** Pairs of runs, so many seconds each. */
+export interface PairSizes extends Traffic {
+  readonly seconds: number;
+  readonly pairs: number;
+}
+
+/** Options of a bench of pairs; it adds `samples` and `seconds`, whose defaults are its own. */
+export const pairOptions = {
+  items: { kind: "number", help: "items", default: 10_000, min: 100 },
+  users: { kind: "number", help: "users", default: 5_000, min: 100 },
+  pairs: { kind: "number", help: "pairs of runs that alternate", default: 10, min: 1 },
+} as const;
+
+export function pairSizesOf(context: BenchContext, smokeSeconds: number): PairSizes {
+  const { options, smoke, seed } = context;
+  const of = (name: string, tiny: number) => (smoke ? tiny : options.number(name));
+  return {
+    items: of("items", 500),
+    users: of("users", 500),
+    samplesPerSecond: of("samples", 800),
+    seconds: of("seconds", smokeSeconds),
+    pairs: of("pairs", 1),
+    seed,
+  };
 }
 
 export interface Run {
