@@ -17,8 +17,8 @@ export interface HeadDefinition {
   /** `binary`: did it happen. `seconds`: how long, 0 when not. */
   readonly kind: "binary" | "seconds";
   /**
-   * Seconds heads: `mean` (the default) answers seconds that are right on average, `middle` what
-   * the network is fitted to, the middle of log1p seconds, which lies below.
+   * Seconds heads: `mean` (the default) answers seconds that are right on average, `middle` their
+   * median, nearly, which lies below and has the least absolute error of the logarithm.
    */
   readonly answer?: "mean" | "middle";
   /** ESMM: this head is a rate given `given`; its loss is on the product of both. */

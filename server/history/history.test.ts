@@ -182,6 +182,28 @@ test("training finds what a made-up history holds, the same for a seed", () => {
   }
 });
 
+test("occurrences of an id are counted within an epoch, and rows do not outlast one", () => {
+  const data = rankingData(syntheticHistory(definition, 2, 1_500), { definition });
+  try {
+    const rows = data.train.flat().map(({ userRow }) => userRow);
+    const times = Math.max(...rows.map((row) => rows.filter((one) => one === row).length));
+    const vectors = new Float32Array(
+      data.replay.state.users.size * definition.ranking.userEmbedding,
+    );
+    const learned = (users: number, epochs: number) => {
+      const admission = { users, items: 255 };
+      trainRanking(data, { ...training, definition, admission, epochs, average: 1 });
+      const all = Uint32Array.from({ length: data.replay.state.users.size }, (_, row) => row);
+      data.replay.state.userEmbeddings.gatherWorking(all, all.length, vectors);
+      return vectors.some((value) => value !== 0);
+    };
+    expect(learned(times - 1, 1)).toBe(true);
+    expect(learned(times, 3)).toBe(false);
+  } finally {
+    data.replay.close();
+  }
+});
+
 test("every model can be judged on the same data; single-task trains each head alone", () => {
   const data = rankingData(syntheticHistory(definition, 2), { definition });
   try {

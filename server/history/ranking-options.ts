@@ -28,7 +28,7 @@ export const rankingSpecs: Readonly<Record<string, OptionSpec>> = {
   average: { kind: "number", help: "last epochs whose weights are averaged", default: 17, min: 1 },
   decay: {
     kind: "number",
-    help: "weight decay, by the root of the steps; 0: none",
+    help: "weight decay times the root of the number of steps; 0: none",
     ...{ default: 0.05, min: 0, max: 1 },
   },
   "user-ids": {
