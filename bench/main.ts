@@ -58,6 +58,8 @@ async function main(args: readonly string[]): Promise<number> {
 
 try {
   process.exitCode = await main(process.argv.slice(2));
+  // A thread that has waited on shared memory would keep the process alive after its end.
+  process.stdout.write("", () => process.exit());
 } catch (error) {
   const fix = error instanceof RecError && error.fix !== undefined ? ` (${error.fix})` : "";
   process.stderr.write(`bench: ${messageOf(error)}${fix}\n`);
