@@ -60,6 +60,7 @@ describe("config", () => {
       "commits",
       "events",
       "items",
+      "late",
       "samples",
       "served",
     ]);

@@ -8,7 +8,11 @@ const heldBy: Readonly<Record<Topic, readonly LogReader[]>> = {
   samples: ["trainer"],
   items: ["ingest"],
   commits: ["windows"],
+  late: [],
 };
+
+/** Nobody reads `late` again, so it is bounded where the setting does not name it. */
+export const defaultRetention: LogRetention = { late: { sizeBytesMax: 256 << 20 } };
 
 /** `all=30d,served=20gb+7d`: sizes in mb or gb, ages in h or d. */
 const retentionPattern = /^([a-z]+=\d{1,6}(mb|gb|h|d)(\+\d{1,6}(mb|gb|h|d))?(,(?!$)|$))*$/;

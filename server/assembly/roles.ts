@@ -11,6 +11,7 @@ import type { LogPoint } from "../../workers/stores/event-log.ts";
 import { Supervisor } from "../../workers/supervisor.ts";
 import type { Config } from "../config.ts";
 import type { Log } from "../log.ts";
+import { defaultRetention } from "../log-retention.ts";
 import { type Storage, userPartitions } from "./storage.ts";
 
 /** Entry files, spelled out so that a bundler and the tidy test find them. */
@@ -24,8 +25,9 @@ const entries: Readonly<Record<RoleName, URL>> = {
 export const roleNames: readonly RoleName[] = ["windows", "joiner", "trainer", "recall"];
 /** What a thread writes; no other one does. */
 function writtenBy({ role }: RoleThread, own: readonly number[], partitions: number): LogWriter[] {
-  if (role === "windows") return own.map((partition) => ({ topic: "commits", partition }));
-  if (role === "joiner") return own.map((partition) => ({ topic: "samples", partition }));
+  const written = (topic: LogWriter["topic"]) => own.map((partition) => ({ topic, partition }));
+  if (role === "windows") return [...written("commits"), ...written("late")];
+  if (role === "joiner") return written("samples");
   // The order in which it takes samples of several partitions.
   if (role === "trainer" && partitions > 1) return [{ topic: "commits", partition: partitions }];
   return [];
@@ -68,7 +70,7 @@ export function startRoles(options: RolesOptions): Supervisor {
     dataDir: config.dataDir,
     eventLogUrl: config.eventLogUrl,
     durability: config.durability,
-    logRetention: config.logRetention,
+    logRetention: { ...defaultRetention, ...config.logRetention },
     definitionPath: config.definition === "" ? null : config.definition,
     publishEvery: config.publishEvery,
     trains: config.rankOnnx === "",

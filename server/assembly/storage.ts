@@ -61,7 +61,14 @@ export function userPartitions(of: Pick<StorageOptions, "dataDir" | "logPartitio
 export function topicsFor(partitions: number, served = partitions) {
   // Where samples come from several, the trainer commits in which order it takes them.
   const commits = partitions === 1 ? 1 : partitions + 1;
-  return { events: partitions, served, samples: partitions, items: 1, commits } as const;
+  return {
+    events: partitions,
+    served,
+    samples: partitions,
+    items: 1,
+    commits,
+    late: partitions,
+  } as const;
 }
 
 /** A slate that was written by one more thread than there are now must still be read. */

@@ -105,6 +105,7 @@ class StateCheck {
         ...{ events: events.rows, served: slates.rows, samples: samples.rows },
         items: this.#storage.log.endOffset("items", 0),
         commits: recordsIn(this.#storage.log, "commits"),
+        late: recordsIn(this.#storage.log, "late"),
       },
     };
   }

@@ -25,6 +25,7 @@ export class FakeEventLog implements TailedLog {
       samples: make("samples"),
       items: make("items"),
       commits: make("commits"),
+      late: make("late"),
     };
   }
 

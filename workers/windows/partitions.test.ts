@@ -3,13 +3,16 @@ import { ManualClock } from "../../models/core/clock.ts";
 import { encodeEvent } from "../../models/core/event.ts";
 import { Random } from "../../models/core/random.ts";
 import definition from "../../models/definition/default.ts";
+import { isLate } from "../../models/features/window.ts";
 import { limits } from "../../models/limits.ts";
 import { encodeServed } from "../../models/training/served.ts";
 import { createSharedState, type SharedState } from "../shared-state.ts";
-import type { TailedLog } from "../stores/event-log.ts";
+import { recordOf, type TailedLog } from "../stores/event-log.ts";
 import { memoryFileSystem } from "../stores/memory-file-system.ts";
 import { openEventLog } from "../stores/open.ts";
 import { partitionOfUser, servedLogPartition } from "../stores/partitions.ts";
+import { readAll } from "../stores/read-all.ts";
+import { decodeLate } from "./late-records.ts";
 import { makeWindowsRole } from "./make.ts";
 import { fakeEvents, fakeServed } from "./stream.fake.ts";
 import { WindowsOracle } from "./windows.oracle.ts";
@@ -30,7 +33,12 @@ afterEach(() => {
 async function fill(seed: number) {
   const random = new Random(seed);
   const fileSystem = memoryFileSystem();
-  const byUser = { events: partitions, served: partitions * writers, commits: partitions };
+  const byUser = {
+    events: partitions,
+    served: partitions * writers,
+    commits: partitions,
+    late: partitions,
+  };
   const log = openEventLog("embedded:", {
     ...{ dataDir: "data", fileSystem, topics: byUser, durability: "async", lingerMs: 0 },
   });
@@ -69,7 +77,12 @@ type Filled = Awaited<ReturnType<typeof fill>>;
 
 /** The role of a partition, in a thread of its own: with its own writers of the log. */
 async function openRole({ log, fileSystem }: Filled, state: SharedState, partition: number) {
-  const topics = { events: partitions, served: partitions * writers, commits: partitions };
+  const topics = {
+    events: partitions,
+    served: partitions * writers,
+    commits: partitions,
+    late: partitions,
+  };
   const own: TailedLog = openEventLog("embedded:", {
     ...{ dataDir: "data", fileSystem, topics, control: log.control },
     ...{ durability: "async", lingerMs: 0 },
@@ -152,11 +165,33 @@ describe("windows by partition", () => {
       const others = threads.filter((_, i) => i !== partition).map(({ role }) => role.core);
       const before = others.map(({ sequence }) => sequence);
       filled.log.releaseWriter("commits", partition);
+      filled.log.releaseWriter("late", partition);
       threads[partition] = await openRole(filled, state, partition);
       expect(others.map(({ sequence }) => sequence)).toEqual(before);
     }
     expect(deaths).toBeGreaterThan(5);
-    for (const { role } of threads) await catchUp(role);
+    let late = 0;
+    for (const [partition, { role, own }] of threads.entries()) {
+      await catchUp(role);
+      await role.close();
+      // Each once, in order, whatever was replayed.
+      const numbers: number[] = [];
+      await readAll(own, { topic: "late", partition, offset: 0 }, (batch) => {
+        for (let i = 0; i < batch.count; i++) {
+          const { sequence, windows, timeMs, watermarkMs } = decodeLate(recordOf(batch, i));
+          numbers.push(sequence);
+          const missed = definition.windows.map(({ paneMs }) =>
+            isLate(timeMs, paneMs, watermarkMs),
+          );
+          expect(definition.windows.map((_, w) => ((windows >> w) & 1) === 1)).toEqual(missed);
+          expect(missed).toContain(true);
+        }
+      });
+      expect(numbers).toEqual([...new Set(numbers)].toSorted((a, b) => a - b));
+      expect(numbers.length).toBe(role.core.counts.late);
+      late += numbers.length;
+    }
+    expect(late).toBeGreaterThan(10);
     expect(differences(filled, state)).toEqual([]);
   });
 

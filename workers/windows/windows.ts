@@ -24,6 +24,7 @@ import type { LogBatch } from "../stores/event-log.ts";
 import { type InputPartitions, type LogSource, makeSources } from "../stores/log-source.ts";
 import { Aggregates } from "./aggregates.ts";
 import { emptyCounts, type WindowCounts } from "./counts.ts";
+import type { LateRecord } from "./late-records.ts";
 import { RecentSequences } from "./recent-sequences.ts";
 import { SeenItems, type SeenTable } from "./seen-items.ts";
 import type { CounterTable, PairRows, WindowTables } from "./tables.ts";
@@ -87,6 +88,8 @@ export class WindowsCore {
   readonly aggregates: Aggregates | null;
   /** Records taken in, over all sources. */
   sequence = 0;
+  /** Told of what is late for some window; null: nobody is. */
+  late: { add(late: LateRecord): void } | null = null;
   /** Offset of the next commit of the role (commit.ts). */
   commits = 0;
   /** The first event that was taken in since this was null: when it happened and was accepted. */
@@ -103,6 +106,9 @@ export class WindowsCore {
   readonly #categories = new Int32Array(limits.itemCategoriesMax);
   #categoryCount = 0;
   #watermarkMs = 0;
+  /** Where the record in hand stands. */
+  #source: LogSource | null = null;
+  #offset = 0;
   /** What the updates of the record in hand add. */
   readonly #adding = { counter: 0, delta: 0, timeMs: 0, updateOffset: 0 };
   readonly #countsPairs: boolean;
@@ -147,9 +153,11 @@ export class WindowsCore {
     const first = Math.max(0, source.offset - batch.firstOffset);
     const view = viewOf(batch.data);
     this.#watermarkMs = source.watermark.valueMs;
+    this.#source = source;
     if (this.aggregates !== null) this.aggregates.watermarkMs = this.#watermarkMs;
     for (let i = first; i < batch.count; i++) {
       this.#adding.updateOffset = updateOffset(this.sequence, 0);
+      this.#offset = batch.firstOffset + i;
       if (source.topic === "events") {
         if ((i - first) % idsAhead === 0) this.#touchIds(view, batch, i);
         this.#event(view, batch.bounds[i], source.watermark);
@@ -229,13 +237,19 @@ export class WindowsCore {
 
   #countLate(timeMs: number): void {
     const { windows } = this.#definition;
-    let late = 0;
+    let missed = 0;
     for (let w = 0; w < windows.length; w++) {
       if (!isLate(timeMs, windows[w].paneMs, this.#watermarkMs)) continue;
       this.counts.lateByWindow[w]++;
-      late = 1;
+      missed |= 1 << w;
     }
-    this.counts.late += late;
+    if (missed === 0) return;
+    this.counts.late++;
+    if (this.late === null || this.#source === null) return;
+    const { topic, partition } = this.#source;
+    const [sequence, offset, watermarkMs] = [this.sequence, this.#offset, this.#watermarkMs];
+    const at = { sequence, topic, partition, offset };
+    this.late.add({ ...at, timeMs, watermarkMs, windows: missed });
   }
 
   #impressionEvent(view: DataView, at: number, timeMs: number): void {

@@ -6,6 +6,7 @@ import { encodeCommit } from "../stores/commit-record.ts";
 import type { LogPoint, TailedLog } from "../stores/event-log.ts";
 import type { LogSource } from "../stores/log-source.ts";
 import { clearWindows, restoreWindows, saveWindows } from "./checkpoint.ts";
+import { LateTopic } from "./late-topic.ts";
 import { Redo } from "./redo.ts";
 import type { Trending } from "./trending.ts";
 import type { WindowsCore } from "./windows.ts";
@@ -40,6 +41,7 @@ export class WindowsRole {
   #lastCheckpoint = 0;
   #lastTrendingMs = 0;
   #saving: Promise<void> | null = null;
+  #late: LateTopic | null = null;
 
   private constructor(options: WindowsRoleOptions) {
     this.core = options.core;
@@ -60,6 +62,7 @@ export class WindowsRole {
     // What a dead thread had written and not shown yet is shown: it is part of what to redo.
     options.log.openWriter("commits", options.partition ?? 0);
     const role = new WindowsRole(options);
+    await role.#openLate();
     const sections = await options.checkpoints?.load();
     options.log.letGo("windows", options.checkpoints?.needed() ?? []);
     clearWindows(options.core);
@@ -70,6 +73,14 @@ export class WindowsRole {
     }
     role.#lastCheckpoint = options.core.sequence;
     return role;
+  }
+
+  /** Where the log has no such topic nothing is told. */
+  async #openLate(): Promise<void> {
+    const { log, core, partition = 0 } = this.#options;
+    if (log.partitions("late") <= partition) return;
+    this.#late = await LateTopic.open(log, partition);
+    core.late = this.#late;
   }
 
   /** A log that lost its unsynced tail goes on below the checkpoint: new records must count. */
@@ -88,6 +99,8 @@ export class WindowsRole {
     const before = this.core.sequence;
     if (!this.#redo.done) await this.#redo.step();
     else for (const source of this.core.sources) await this.#read(source);
+    this.#late?.advance();
+    if (this.#late?.isFull) await this.#late.flush();
     this.#refreshTrending();
     this.#maybeCheckpoint();
     return this.core.sequence - before;
@@ -137,7 +150,8 @@ export class WindowsRole {
     this.#lastCheckpoint = this.core.sequence;
     const sections = [...saveWindows(this.core), ...(trending?.save() ?? [])];
     const needed = this.#points();
-    // What the checkpoint has applied must outlive it.
+    // What the checkpoint has applied must outlive it, and what was late not come again.
+    if (this.#late?.isBusy) await this.#late.flush();
     await log.flush();
     await checkpoints.save(sections, needed);
     log.letGo("windows", checkpoints.needed());

@@ -256,8 +256,9 @@ export class SimulatedServer {
   #writtenBy(name: SimulatedRole): (readonly [Topic, number])[] {
     const { partitions } = this;
     if (name === "trainer") return partitions === 1 ? [] : [["commits", partitions]];
-    const topic = name.startsWith("windows") ? "commits" : "samples";
-    return ownedBy(name, partitions).map((partition) => [topic, partition] as const);
+    const topics: Topic[] = name.startsWith("windows") ? ["commits", "late"] : ["samples"];
+    const own = ownedBy(name, partitions);
+    return topics.flatMap((topic) => own.map((partition) => [topic, partition] as const));
   }
 
   /** Every thread ends where it stands; `running` is what they had begun. */

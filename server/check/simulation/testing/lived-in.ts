@@ -12,6 +12,8 @@ export async function live(
     clock.advanceTo(clock.nowMs() + 20_000);
     await clients.sendEvents(server);
     await clients.askSlate(server);
+    // Its record lingers some turns: a checkpoint between would make a start note its items again.
+    for (let turns = 200; turns > 0; turns--) await null;
     for (let i = 0; i < 3; i++) await clients.putDocument(server);
     await server.windows?.step();
     await server.joiner?.step();
