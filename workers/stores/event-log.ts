@@ -2,8 +2,8 @@
 
 /**
  * `commits`: what the windows took in, in order, a partition for each of users; where samples have
- * several partitions, one more for the trainer (commit-record.ts). `late`: what came after panes had
- * closed, and the windows that it missed (workers/windows/late-records.ts).
+ * several partitions, one more for the trainer (commit-record.ts). `late`: what came after panes
+ * had closed, and the windows that it missed (workers/windows/late-records.ts).
  */
 export const topics = ["events", "served", "samples", "items", "commits", "late"] as const;
 export type Topic = (typeof topics)[number];
