@@ -74,6 +74,7 @@ function ring(workers: number): HandOver {
     inFlightMax: 1_024,
     fallback: () => new Uint8Array(0),
     clearReader() {},
+    releaseServed() {},
     metrics: noMetrics,
     clock: systemClock,
   });

@@ -13,6 +13,7 @@ import {
 import type { RankingPool } from "../../workers/ranking/pool.ts";
 import { startRankingPool } from "../../workers/ranking/start.ts";
 import type { RankingWork } from "../../workers/ranking/work.ts";
+import { servedLogPartition } from "../../workers/stores/partitions.ts";
 import { recordsIn } from "../../workers/stores/read-all.ts";
 import type { Supervisor } from "../../workers/supervisor.ts";
 import { systemClock } from "../../workers/system-clock.ts";
@@ -78,6 +79,14 @@ function rankingWork(config: Config, storage: Storage, engine: RankEngine): Rank
     detailsPrefetch: config.detailsPrefetch === "on",
     seed: 1,
   };
+}
+
+/** What a lost ranking thread wrote is the next one's to write. */
+function releaseServed({ log, topics }: Storage, worker: number): void {
+  const partitions = topics.events;
+  for (let partition = 0; partition < partitions; partition++) {
+    log.releaseWriter("served", servedLogPartition(worker, { partition, partitions }));
+  }
 }
 
 /** Documents through ingest; cached copies in the ranking threads are dropped. */
@@ -181,6 +190,7 @@ export async function startServer(config: Config, log: Log): Promise<RunningServ
     state: storage.state,
     work: rankingWork(config, storage, engine),
     clock: systemClock,
+    releaseServed: (worker) => releaseServed(storage, worker),
     onLoss: (worker, reason) => log.error("a ranking thread was replaced", { worker, reason }),
   });
   const told: Parts["told"] = { generation: 0, progressive: [] };

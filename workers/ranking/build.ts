@@ -25,7 +25,7 @@ export interface EngineOptions {
   /** Current index generation; `GenerationHolder` fits. */
   readonly generations: Generations;
   readonly log: ServedLog;
-  /** Its number among those that write `served`; -1: it writes none. Default 0. */
+  /** Its number among those that write `served`. Default 0. */
   readonly servedWriter?: number;
   readonly documents: Pick<DocumentStore, "getMany">;
   /** Fetch documents while the model runs. Default: yes. */

@@ -23,7 +23,7 @@ function bytesOf(answer: Answer): Uint8Array {
 }
 
 async function build(boot: BootMessage<RankingWork>): Promise<CallHandler> {
-  const { work, readerBase, readers, servedWriter, worker } = boot;
+  const { work, readerBase, readers, worker } = boot;
   setThreadName(`ranking-${worker}`);
   answerFirst();
   const { dataDir, topics, control, durability, eventLogUrl } = work;
@@ -34,7 +34,7 @@ async function build(boot: BootMessage<RankingWork>): Promise<CallHandler> {
   const documents = openDocumentStore({ dataDir, readOnly: true });
   const generations = new GenerationHolder(readerBase);
   const options = {
-    ...{ definition, state, generations, log, servedWriter, documents },
+    ...{ definition, state, generations, log, servedWriter: worker, documents },
     ranker: await openRanker(work.engine, definition),
     detailsPrefetch: work.detailsPrefetch,
     clock: systemClock,

@@ -173,10 +173,8 @@ export interface ThreadChannels {
 export interface BootMessage<Work> {
   readonly type: "boot";
   readonly channels: ThreadChannels;
-  /** Index of the worker. */
+  /** Index of the worker, and its number among those that write `served`. */
   readonly worker: number;
-  /** Its number among those that write `served`; -1 where a lost thread may still be that. */
-  readonly servedWriter: number;
   /** First of the reader numbers that the thread may pin model versions with. */
   readonly readerBase: number;
   readonly readers: number;

@@ -13,6 +13,7 @@ afterEach(async () => {
 
 async function started(options: Partial<RankingPoolOptions<null>> = {}) {
   const cleared: number[] = [];
+  const released: number[] = [];
   const losses: string[] = [];
   const pool = new RankingPool<null>({
     entry: new URL("./testing/fake-thread.ts", import.meta.url),
@@ -24,6 +25,7 @@ async function started(options: Partial<RankingPoolOptions<null>> = {}) {
     inFlightMax: 64,
     fallback: () => utf8('{"fallback":true}'),
     clearReader: (reader) => cleared.push(reader),
+    releaseServed: (worker) => released.push(worker),
     metrics: noMetrics,
     clock: systemClock,
     onLoss: (_worker, reason) => losses.push(reason),
@@ -35,7 +37,7 @@ async function started(options: Partial<RankingPoolOptions<null>> = {}) {
     const deadline = systemClock.nowMs() + withinMs;
     return JSON.parse(text(await pool.recommend(recommendOf({ user }), deadline)));
   };
-  return { pool, ask, cleared, losses };
+  return { pool, ask, cleared, released, losses };
 }
 
 describe("ranking pool", () => {
@@ -77,7 +79,7 @@ describe("ranking pool", () => {
 
   for (const fault of ["hang", "exit", "throw later"]) {
     test(`a thread that does "${fault}" is replaced, and nobody gets an error`, async () => {
-      const { pool, ask, cleared, losses } = await started();
+      const { pool, ask, cleared, released, losses } = await started();
       const answers = Promise.all([ask(fault), ...Array.from({ length: 20 }, () => ask("slow"))]);
       await until("the thread is replaced", 5_000, () => pool.replaced === 1 && pool.ready);
       for (const answer of await answers) {
@@ -86,6 +88,7 @@ describe("ranking pool", () => {
       expect(losses.length).toBe(1);
       await until("its pins are cleared", 5_000, () => cleared.length === 4);
       expect((cleared[0] ?? -1) % 4).toBe(0);
+      expect(released).toEqual([(cleared[0] ?? -1) / 4]);
       const after = await Promise.all(Array.from({ length: 20 }, () => ask("fine")));
       expect(after.every(({ user }) => user === "fine")).toBe(true);
     });

@@ -33,6 +33,8 @@ export interface RankingPoolOptions<Work> {
   readonly fallback: (call: RankingCall) => Uint8Array;
   /** Drops the pins of a thread that is surely gone. */
   readonly clearReader: (reader: number) => void;
+  /** Lets the next thread of that number write what one wrote that is surely gone. */
+  readonly releaseServed: (worker: number) => void;
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly onLoss?: (worker: number, reason: string) => void;
@@ -44,7 +46,7 @@ const checkMs = 50;
 /** How often deadlines are looked at, and how long after one the fallback answers. */
 const sweepMs = 5;
 const graceMs = 3;
-/** A lost thread that is not gone by then is replaced all the same, without its claims. */
+/** A lost thread that is not gone by then is replaced all the same; its claims stay its own. */
 const goneMsMax = 1_000;
 const backoffMs = [0, 50, 200, 1_000, 5_000] as const;
 /** A thread that lived so long was not born broken. */
@@ -161,7 +163,7 @@ export class RankingPool<Work> {
     Atomics.notify(this.#wakeWords, 0);
   }
 
-  #slot(index: number, failures: number, servedWriter = index): Slot<Work> {
+  #slot(index: number, failures: number): Slot<Work> {
     const { entry, clock, work, readersPerWorker } = this.#options;
     const readerBase = this.#freeReaders.shift();
     if (readerBase === undefined) {
@@ -169,7 +171,7 @@ export class RankingPool<Work> {
     }
     const nowMs = clock.nowMs();
     const readers = readersPerWorker;
-    const boot = { worker: index, servedWriter, readerBase, readers, work: work() };
+    const boot = { worker: index, readerBase, readers, work: work() };
     const wakeFrontEnd = this.#wake;
     const lane = new Lane<Work>({ entry, boot, wakeFrontEnd, nowMs, events: this.#events });
     return { lane, startedAtMs: nowMs, failures };
@@ -281,17 +283,16 @@ export class RankingPool<Work> {
     this.#options.onLoss?.(lane.index, reason);
     this.#fallBack(lane);
     let replacedAlready = false;
-    const replace = (partition: number) => {
-      if (!replacedAlready) this.#replace(slot, lane.index, partition);
+    const replace = () => {
+      if (!replacedAlready) this.#replace(slot, lane.index);
       replacedAlready = true;
     };
-    // Its partition and its reader numbers are free only once it is surely gone.
-    this.#leaving.set(lane, () => replace(lane.index));
-    setTimeout(() => replace(-1), goneMsMax);
+    this.#leaving.set(lane, replace);
+    setTimeout(replace, goneMsMax);
     lane.terminate();
   }
 
-  #replace(slot: Slot<Work>, index: number, servedWriter: number): void {
+  #replace(slot: Slot<Work>, index: number): void {
     if (this.#stopping) return;
     const { clock } = this.#options;
     const lived = clock.nowMs() - slot.startedAtMs;
@@ -300,7 +301,7 @@ export class RankingPool<Work> {
     const start = () => {
       if (this.#stopping) return;
       this.#replaced++;
-      this.#slots[index] = this.#slot(index, failures, servedWriter);
+      this.#slots[index] = this.#slot(index, failures);
     };
     if (waitMs === 0) start();
     else setTimeout(start, waitMs);
@@ -308,11 +309,15 @@ export class RankingPool<Work> {
 
   #closed(lane: Lane<Work>): void {
     if (!this.#leaving.has(lane)) this.#lose(lane, "the thread ended");
-    const { readersPerWorker, clearReader } = this.#options;
+    // Its partitions and its reader numbers are free only now that it is surely gone.
+    const { readersPerWorker, clearReader, releaseServed } = this.#options;
     for (let i = 0; i < readersPerWorker; i++) clearReader(lane.readerBase + i);
     this.#freeReaders.push(lane.readerBase);
     const then = this.#leaving.get(lane);
     this.#leaving.delete(lane);
+    // One of the same number that was lost earlier may still be there, and hold them.
+    const isLast = [...this.#leaving.keys()].every(({ index }) => index !== lane.index);
+    if (isLast && !this.#stopping) releaseServed(lane.index);
     then?.();
   }
 }

@@ -1,5 +1,5 @@
 import { afterAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "../../models/core/bytes.ts";
@@ -13,7 +13,12 @@ import { recommendOf } from "./testing/recommend-of.ts";
 import { clicked, generationOf, publishModel, smallState } from "./testing/small-world.ts";
 
 const dataDir = mkdtempSync(join(tmpdir(), "rec-ranking-"));
-afterAll(() => rmSync(dataDir, { recursive: true }));
+const faults = mkdtempSync(join(tmpdir(), "rec-faults-"));
+process.env.REC_TEST_FAULTS = faults;
+afterAll(() => {
+  delete process.env.REC_TEST_FAULTS;
+  for (const folder of [dataDir, faults]) rmSync(folder, { recursive: true });
+});
 
 test("real threads answer over shared state and record what they served", async () => {
   const items = 300;
@@ -33,6 +38,7 @@ test("real threads answer over shared state and record what they served", async 
       logRetention: {},
       engine: { kind: "native" },
     },
+    releaseServed: (worker) => log.releaseWriter("served", worker),
     clock: systemClock,
   });
   await until("the threads are ready", 20_000, () => pool.ready);
@@ -53,6 +59,15 @@ test("real threads answer over shared state and record what they served", async 
     expect(answer.items.length).toBe(3 + 2 * i);
     expect(answer.index).toBe(6);
   }
+  let asked = early + 4;
+  // The next thread of that number goes on with what a lost one wrote.
+  writeFileSync(join(faults, "ranking-0"), "hang");
+  await until("the thread is replaced", 20_000, () => pool.replaced === 1 && pool.ready);
+  const before = log.endOffset("served", 0);
+  for (; log.endOffset("served", 0) === before; asked += 2) {
+    await Promise.all([1, 1].map(ask));
+    await log.waitForMore("served", 0, before, 10);
+  }
   await pool.stop(5_000);
   let served = 0;
   for (const partition of [0, 1]) {
@@ -63,10 +78,10 @@ test("real threads answer over shared state and record what they served", async 
       served++;
     }
   }
-  expect(served).toBe(early + 4);
+  expect(served).toBe(asked);
   const { counters } = state.metrics.read();
   const names = state.metrics.names.counters;
-  expect(counters[names.indexOf("rec_ranking_served_records_total")]).toBe(early + 4);
+  expect(counters[names.indexOf("rec_ranking_served_records_total")]).toBe(asked);
   expect(counters[names.indexOf("rec_ranking_fallback_answers_total")]).toBe(0);
   expect(state.slots.oldestPinnedVersion()).toBe(4);
   documents.close();

@@ -15,9 +15,10 @@ export function startRankingPool(options: {
   readonly state: SharedState;
   readonly work: RankingWork;
   readonly clock: Clock;
+  readonly releaseServed: (worker: number) => void;
   readonly onLoss?: (worker: number, reason: string) => void;
 }): RankingPool<RankingWork> {
-  const { workers, state, work, clock, onLoss } = options;
+  const { workers, state, work, clock, releaseServed, onLoss } = options;
   return new RankingPool<RankingWork>({
     entry: new URL("./main.ts", import.meta.url),
     workers,
@@ -31,6 +32,7 @@ export function startRankingPool(options: {
       state.slots.clearReader(reader);
       GraphIndex.clearHolder(reader);
     },
+    releaseServed,
     metrics: state.metrics,
     clock,
     ...(onLoss === undefined ? {} : { onLoss }),

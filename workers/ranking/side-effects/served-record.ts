@@ -17,7 +17,7 @@ const perItem = limits.itemCategoriesMax;
 
 export interface ServedParts {
   readonly log: ServedLog;
-  /** This thread's number among those that write slates; -1: it writes none. */
+  /** This thread's number among those that write slates. */
   readonly writer: number;
   /** Partitions of users. */
   readonly partitions: number;
@@ -38,7 +38,7 @@ export function servedRecord(parts: ServedParts): SideEffect<FeedContext> {
     essential: true,
     applies: ({ candidates }) => candidates.selectedCount > 0,
     perform(context) {
-      if (!context.ranked.encoded || writer < 0) {
+      if (!context.ranked.encoded) {
         metrics.add("rec_ranking_served_lost_total", 1);
         return undefined;
       }
@@ -50,7 +50,8 @@ export function servedRecord(parts: ServedParts): SideEffect<FeedContext> {
       const to = servedLogPartition(writer, share);
       const appended = log.append("served", to, [bytes], { durable: false }).then(
         () => metrics.add("rec_ranking_served_records_total", 1),
-        // The answer stands without it; training has one slate less.
+        // The answer stands without it; training has one slate less. So it is while a lost thread
+        // of the same number is not surely gone: the partition is still its own.
         () => metrics.add("rec_ranking_served_lost_total", 1),
       );
       return waits ? appended : undefined;
