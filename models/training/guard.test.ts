@@ -46,6 +46,7 @@ function batch(random: Random, drawn: Drawn = {}): JudgedBatch {
   const [candidate, live, anchor] = models.map(({ scores }) => scores);
   return {
     ...{ rows, stride: rows, labels, weights: new Float32Array(rows).fill(1) },
+    users: Uint32Array.from({ length: rows }, (_, r) => r),
     ...{ candidateNorm: drawn.norm ?? 10, anchorNorm: 10 },
     ...{ candidate: candidate!, live: live!, anchor: anchor! },
   };
@@ -212,6 +213,20 @@ describe("publish guard", () => {
       return one;
     };
     expect(refusedAfter(guardOf(), loud)?.batches).toBe(1);
+  });
+
+  test("one user's labels are not taken for everybody's", () => {
+    const flooded = (random: Random, userOf: (row: number) => number) => () => {
+      const one = batch(random);
+      one.labels.fill(1, 0, 20);
+      one.users.set(Array.from({ length: 20 }, (_, r) => userOf(r)));
+      return one;
+    };
+    const ofMany = flooded(new Random(16), (r) => r);
+    const found = refusedAfter(anchoredGuard(new Random(17)), ofMany);
+    expect(found?.verdict.reason).toBe("labels contradict the anchor");
+    const ofOne = flooded(new Random(16), () => 7);
+    expect(refusedAfter(anchoredGuard(new Random(17)), ofOne)).toBeNull();
   });
 
   test("few pairs do not condemn", () => {

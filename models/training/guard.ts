@@ -1,12 +1,15 @@
 import { binOf, type Order, orderOf, scoreBins } from "./score-order.ts";
 import type { ModelScores } from "./scores.ts";
 import { SlidingSums } from "./sliding-sums.ts";
+import { positiveShares } from "./user-share.ts";
 
 /** One batch that none of the three models has learned from, and what each says of it. */
 export interface JudgedBatch {
   /** Primary rows of the batch; columns are `stride` apart. */
   readonly rows: number;
   readonly stride: number;
+  /** Whose the rows are; `noRow` for nobody's. */
+  readonly users: Uint32Array;
   /** heads x stride; NaN where unknown. */
   readonly labels: Float32Array;
   readonly weights: Float32Array;
@@ -367,11 +370,15 @@ function addLabels(
   const { pairs, labels } = sums;
   const inPairs = pairHead.from + head * pairHead.width;
   const inLabels = labelHead.from + head * labelHead.width;
-  for (let r = 0; r < batch.rows; r++) {
-    const at = head * batch.stride + r;
-    const label = batch.labels[at]!;
+  const { rows, users, stride } = batch;
+  const ofHead = batch.labels.subarray(head * stride, head * stride + rows);
+  const shares = positiveShares({ rows, users, labels: ofHead });
+  for (let r = 0; r < rows; r++) {
+    const at = head * stride + r;
+    const label = ofHead[r]!;
     if (Number.isNaN(label)) continue;
-    const weight = batch.weights[r]!;
+    const share = label > 0 ? (shares.get(users[r]!) ?? 1) : 1;
+    const weight = batch.weights[r]! * share;
     pairs[inPairs + pairHead.labels]! += weight * label;
     pairs[inPairs + pairHead.candidate]! += weight * batch.candidate.predictions[at]!;
     pairs[inPairs + pairHead.live]! += weight * batch.live.predictions[at]!;

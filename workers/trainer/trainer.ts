@@ -229,7 +229,8 @@ export class OnlineTrainer {
     trainer.score({ weights: anchor, rows }, old);
     this.#marks[1]! += batch.primaries;
     const verdict = this.#guard.judge({
-      ...{ rows: batch.primaries, stride: batch.rowsMax, labels: batch.labels },
+      ...{ rows: batch.primaries, stride: batch.rowsMax, users: batch.userRows },
+      labels: batch.labels,
       ...{ weights: batch.weights, candidate, live, anchor: old },
       candidateNorm: trainer.normOf(weights),
       anchorNorm: trainer.normOf(anchor),
