@@ -14,9 +14,8 @@ export interface LabelledRows {
 
 /**
  * How much each user's positives count where they speak for all: what one user has beyond four
- * times the average of the others counts no more, so that one place cannot say what labels are like.
- * Where labels turn for everybody the others have as many. Holds those whose share is less
- * than 1.
+ * times the average of the others counts no more, so that one place cannot say what labels are
+ * like. Where labels turn for everybody the others have as many. Holds shares below 1 only.
  */
 export function positiveShares({ rows, users, labels }: LabelledRows): Map<number, number> {
   const positives = new Map<number, number>();
