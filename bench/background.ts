@@ -13,11 +13,11 @@ import {
 
 /**
  * Method: two servers that get the same requests in turns. One learns from every slate a second
- * later and always has a rebuild of its index under way, since clicks never stop. The other's
- * slates wait for a day, and its users only look where those of the first click, so that it neither
- * trains nor rebuilds; its door, its windows and its ranking do the same work. Slates are asked for
- * at fixed moments, at 70 % of what the one at rest can do, and are as long as makes the wanted
- * samples a second. Before a run the other server has come to rest.
+ * later and always has a rebuild of its index under way, since clicks never stop. The slates and
+ * the next rebuild of the other wait for a day, so that it neither trains nor rebuilds; its door,
+ * its windows and its ranking do the same work. Slates are asked for at fixed moments, at 70 % of
+ * what the one at rest can do, and are as long as makes the wanted samples a second. Before a run
+ * the other server has come to rest.
  */
 
 /** A rebuild is due five seconds after the start of the last. */
@@ -140,16 +140,12 @@ function figuresOf(pairs: readonly Pair[], load: Load, sizes: PairSizes): Record
 }
 
 async function startSubjects(traffic: Traffic): Promise<Subjects> {
-  const busy = await Subject.start({
-    ...{ traffic, act: "click" as const },
-    env: { JOINER_EMIT_AFTER_MS: "1000" },
-  });
   const day = "86400000";
-  const idle = await Subject.start({
-    ...{ traffic, act: "impression" as const },
-    env: { JOINER_EMIT_AFTER_MS: day },
-  });
-  return { idle, busy };
+  const start = (env: Readonly<Record<string, string>>) => Subject.start({ traffic, env });
+  return {
+    busy: await start({ JOINER_EMIT_AFTER_MS: "1000" }),
+    idle: await start({ JOINER_EMIT_AFTER_MS: day, RECALL_EVERY_MS: day }),
+  };
 }
 
 export const bench: Bench = {

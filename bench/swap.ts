@@ -133,7 +133,7 @@ export const bench: Bench = {
     const sizes = pairSizesOf(context, 3);
     const subjectOf = (publishEvery: string) => {
       const env = { PUBLISH_EVERY: publishEvery, JOINER_EMIT_AFTER_MS: "1000" };
-      return Subject.start({ traffic: sizes, env, act: "click" });
+      return Subject.start({ traffic: sizes, env });
     };
     const swapping = await subjectOf("100");
     const still = await subjectOf("1000000");

@@ -149,6 +149,10 @@ function roleSettings(machine: Machine) {
       fallback: "20",
       help: "Percent of the time that a rebuild of the recall index takes while it goes on.",
     }),
+    recallEveryMs: count("RECALL_EVERY_MS", [1_000, 86_400_000], {
+      fallback: "5000",
+      help: "From the start of one rebuild of the recall index to that of the next, at least.",
+    }),
     logRetention: retention(),
     durability: word("DURABILITY", ["fsync", "async"], {
       fallback: "fsync",
@@ -282,6 +286,7 @@ export function readConfig(sources: ConfigSources): Config {
     publishEvery: take(settings.publishEvery),
     joinerEmitAfterMs: take(settings.joinerEmitAfterMs),
     recallRebuildPercent: take(settings.recallRebuildPercent),
+    recallEveryMs: take(settings.recallEveryMs),
     detailsPrefetch: take(settings.detailsPrefetch),
     logRetention: take(settings.logRetention),
     durability: take(settings.durability),

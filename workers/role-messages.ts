@@ -40,6 +40,8 @@ export interface RoleInit extends RoleThread {
   readonly joinerEmitAfterMs: number | null;
   /** Share of the time that recall may rebuild, in (0, 1]. */
   readonly rebuildShare: number;
+  /** From the start of one rebuild to that of the next, at least. */
+  readonly rebuildEveryMs: number;
   readonly seed: number;
 }
 

@@ -56,7 +56,7 @@ const drainMs = 3_000;
 /** Requests under way at once while the peak is measured. */
 const peakUsers = 4;
 /** Who sees every third slate acts on it. */
-const actEvery = 3;
+const clickEvery = 3;
 /** One item of so many is liked, by all. */
 const likedOf = 5;
 
@@ -86,8 +86,6 @@ export interface SubjectOptions {
   readonly traffic: Traffic;
   /** What the server is started with. */
   readonly env: Readonly<Record<string, string>>;
-  /** Type of the event that is sent for an item that is liked. */
-  readonly act: "click" | "impression";
 }
 
 /** One server and the newest model that it was seen to answer with. */
@@ -171,9 +169,9 @@ export class Subject {
     if (answer.status !== 200) fail(run, "slate", answer);
     if (model !== null && model < newest) run.decreased++;
     this.#newest = Math.max(this.#newest, model ?? 0);
-    if (liked === undefined || index % actEvery !== 0) return;
-    const act = { type: this.#options.act, user, item: `i${liked}`, requestId };
-    const taken = await this.#client.request(httpRequest("POST", "/v1/events", [act]));
+    if (liked === undefined || index % clickEvery !== 0) return;
+    const click = { type: "click", user, item: `i${liked}`, requestId };
+    const taken = await this.#client.request(httpRequest("POST", "/v1/events", [click]));
     if (taken.status !== 200) fail(run, "event", taken);
   }
 

@@ -75,6 +75,7 @@ export function startRoles(options: RolesOptions): Supervisor {
     publishEvery: config.publishEvery,
     trains: config.rankOnnx === "",
     rebuildShare: config.recallRebuildPercent / 100,
+    rebuildEveryMs: config.recallEveryMs,
     joinerEmitAfterMs: config.joinerEmitAfterMs === 0 ? null : config.joinerEmitAfterMs,
   });
   const supervisor = new Supervisor({

@@ -28,7 +28,8 @@ serveRole(async ({ state, log, definition, init, stop, post, warn }) => {
     weights: new InteractionWeights(definition.interactions),
     core: {
       ...{ items: sharedItemCatalog(state), seed: init.seed },
-      ...{ rebuildShare: init.rebuildShare, processorMs: threadProcessorMs },
+      ...{ rebuildShare: init.rebuildShare, periodMs: init.rebuildEveryMs },
+      processorMs: threadProcessorMs,
     },
     publish: (generation) => post({ kind: "generation", generation }),
     metrics: state.metrics,
