@@ -57,4 +57,4 @@ export {
 export { ReferencePaneTable } from "./reference/pane-table.ts";
 export { RowTable, type RowTableOptions } from "./row-table.ts";
 export { SequenceTable, type SequenceTableOptions } from "./sequence-table.ts";
-export { setThreadIdle, setThreadName, setThreadNice, setThreadSlice } from "./thread.ts";
+export { setThreadName, setThreadNice, setThreadSlice } from "./thread.ts";

@@ -141,23 +141,6 @@ test.if(process.platform === "linux")("a name is the thread's own, cut where it 
   setThreadName(before);
 });
 
-test.if(process.platform === "linux")("a thread that idles takes what nobody wants", async () => {
-  const source = `
-    import { setThreadIdle } from ${JSON.stringify(`${import.meta.dir}/thread.ts`)};
-    import { readFileSync } from "node:fs";
-    setThreadIdle();
-    const stat = readFileSync("/proc/thread-self/stat", "utf8");
-    postMessage(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[38]);`;
-  const url = URL.createObjectURL(new Blob([source], { type: "application/typescript" }));
-  const worker = new Worker(url);
-  const policy = await new Promise((resolve) => {
-    worker.onmessage = (event) => resolve(event.data);
-  });
-  worker.terminate();
-  // SCHED_IDLE, field 41 of stat.
-  expect(policy).toBe("5");
-});
-
 test.if(process.platform === "linux")(
   "a slice is the thread's own and keeps its nice value",
   () => {

@@ -14,15 +14,6 @@ export function setThreadName(name: string): void {
 }
 
 /**
- * The calling thread runs only where no other thread wants the core (SCHED_IDLE), for good: one
- * that wakes up takes such a core as if it were free, which it does not with one of the lowest
- * nice value. It still gets a few thousandths of a busy core.
- */
-export function setThreadIdle(): void {
-  loadNative<{ threadIdle(): void }>().threadIdle();
-}
-
-/**
  * Asks for time slices of so many microseconds (100 to 100,000) for the calling thread. It gets no
  * more of the processor by that, but sooner: a thread that wakes up with a shorter slice than the
  * one that runs takes its place at once (EEVDF, Linux 6.12: Stoica and Abdel-Wahab, 1995). False

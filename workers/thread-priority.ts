@@ -1,4 +1,4 @@
-import { setThreadIdle, setThreadNice, setThreadSlice } from "../native/index.ts";
+import { setThreadNice, setThreadSlice } from "../native/index.ts";
 import type { RoleInit } from "./role-messages.ts";
 
 /**
@@ -10,11 +10,11 @@ const backgroundSliceUs = 3_000;
 
 /**
  * Background threads yield to those that answer requests; counters that the next slate reads go
- * before samples, and what can wait takes what nobody wants (`idle`): a request's thread that wakes
- * up then takes such a core as if it were free, and does not queue behind its neighbour.
+ * before samples, and what can wait takes what is left. Not SCHED_IDLE: beside a neighbour that
+ * wants every core such a thread gets three thousandths of one, and holds up the end for minutes.
  */
-const niceOf: Readonly<Record<RoleInit["role"], number | "idle">> = {
-  ...{ windows: 10, joiner: 15, trainer: "idle", recall: "idle" },
+const niceOf: Readonly<Record<RoleInit["role"], number>> = {
+  ...{ windows: 10, joiner: 15, trainer: 19, recall: 19 },
 };
 
 /** The calling thread answers requests. */
@@ -24,8 +24,6 @@ export function answerFirst(): void {
 
 /** The calling thread works for a role in the background; a thread inherits its maker's slice. */
 export function giveWay(role: RoleInit["role"]): void {
-  const nice = niceOf[role];
-  if (nice === "idle") setThreadIdle();
-  else setThreadNice(nice);
+  setThreadNice(niceOf[role]);
   setThreadSlice(backgroundSliceUs);
 }

@@ -251,8 +251,6 @@ int32_t rec_release(int32_t handle);
 int32_t rec_thread_name(const char* name);
 /* Nice value of the calling thread; returns the value in force + 100, or a status. */
 int32_t rec_thread_nice(int32_t nice);
-/* The calling thread runs where nobody else wants to (SCHED_IDLE), for good. */
-int32_t rec_thread_idle(void);
 /* Time slice of the calling thread, 100 to 100,000 us; 1 where the kernel took it, 0 where not. */
 int32_t rec_thread_slice(uint32_t microseconds);
 /* Sockets of this process that listen on a TCP port refuse from now on; how many there were. */

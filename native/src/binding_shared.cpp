@@ -188,8 +188,6 @@ napi_value thread_nice(Call& call) {
   return call.result(static_cast<double>(checked(status, "setThreadNice") - 100));
 }
 
-napi_value thread_idle(Call& call) { return done(call, rec_thread_idle(), "setThreadIdle"); }
-
 napi_value thread_slice(Call& call) {
   const int64_t status = rec_thread_slice(call.u32(0, "microseconds"));
   return call.result(static_cast<double>(checked(status, "setThreadSlice")));
@@ -232,7 +230,6 @@ void register_shared(napi_env env, napi_value exports) {
   define<release>(env, exports, "sharedRelease");
   define<thread_name>(env, exports, "threadName");
   define<thread_nice>(env, exports, "threadNice");
-  define<thread_idle>(env, exports, "threadIdle");
   define<thread_slice>(env, exports, "threadSlice");
   define<object_count>(env, exports, "objectCount");
   define<refuse_connections>(env, exports, "refuseConnections");

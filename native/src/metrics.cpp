@@ -3,7 +3,6 @@
 // A histogram has 32 buckets an octave from 2^-20 to 2^40, taken from the exponent and the first
 // five bits of the mantissa of a double: at most 1.6 % error at the middle of a bucket. Bucket 0
 // holds what is smaller (zero too), the last one what is larger.
-#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -198,11 +197,6 @@ int32_t rec_thread_nice(int32_t nice) {
   const id_t thread = static_cast<id_t>(syscall(SYS_gettid));
   if (setpriority(PRIO_PROCESS, thread, nice) != 0) return REC_IO_FAILED;
   return 100 + getpriority(PRIO_PROCESS, thread);
-}
-
-int32_t rec_thread_idle() {
-  const sched_param none = {};
-  return sched_setscheduler(0, SCHED_IDLE, &none) == 0 ? REC_OK : REC_IO_FAILED;
 }
 
 int32_t rec_thread_slice(uint32_t microseconds) {
