@@ -18,7 +18,6 @@
 namespace rec {
 namespace {
 
-constexpr double kTimeMax = 4503599627370496.0;  // 2^52
 constexpr uint32_t kAggregatesMax = 64;
 constexpr uint32_t kRingPanesMax = 64;
 constexpr uint32_t kHeaderWords = 3;

@@ -11,7 +11,6 @@
 namespace rec {
 namespace {
 
-constexpr double kTimeMax = 4503599627370496.0;  // 2^52
 // Full rows that are looked at to find the one that was used least recently.
 constexpr uint32_t kLookedAt = 32;
 

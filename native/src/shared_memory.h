@@ -17,6 +17,9 @@
 
 namespace rec {
 
+// Event times are whole milliseconds from 0 to this, 2^52.
+constexpr double kTimeMax = 4503599627370496.0;
+
 // Address space for a table: zeros, no swap reserved, pages appear when they are touched.
 class Region {
  public:
