@@ -1,11 +1,12 @@
 import { viewOf } from "../../models/core/bytes.ts";
-import type { CommitRecord } from "../stores/commit-record.ts";
+import { RecError } from "../../models/core/errors.ts";
+import type { Topic } from "../stores/event-log.ts";
 
 /** A record that came after panes of some windows had closed: those do not count it. */
 export interface LateRecord {
   /** Its number in the order of the role's commits. */
   readonly sequence: number;
-  readonly topic: CommitRecord["topic"];
+  readonly topic: Topic;
   readonly partition: number;
   readonly offset: number;
   /** Event time that it counts under, and the watermark of its partition then; epoch ms. */
@@ -17,14 +18,14 @@ export interface LateRecord {
 
 const version = 1;
 const bytesOf = 40;
-const topics = ["events", "served"] as const;
+const topics: readonly Topic[] = ["events", "served"];
 
 /** Little endian: u8 version, topic, u16 partition, u32 windows, f64 sequence, offset, times. */
 export function encodeLate(late: LateRecord): Uint8Array {
   const bytes = new Uint8Array(bytesOf);
   const view = viewOf(bytes);
   view.setUint8(0, version);
-  view.setUint8(1, late.topic === "events" ? 0 : 1);
+  view.setUint8(1, topics.indexOf(late.topic));
   view.setUint16(2, late.partition, true);
   view.setUint32(4, late.windows, true);
   view.setFloat64(8, late.sequence, true);
@@ -34,10 +35,15 @@ export function encodeLate(late: LateRecord): Uint8Array {
   return bytes;
 }
 
+/** Throws REC_LATE_VERSION for a record that a newer version wrote. */
 export function decodeLate(bytes: Uint8Array): LateRecord {
   const view = viewOf(bytes);
+  const topic = topics[view.getUint8(1)];
+  if (view.getUint8(0) !== version || topic === undefined) {
+    throw new RecError("REC_LATE_VERSION", "topic late was written by a newer version");
+  }
   return {
-    topic: topics[view.getUint8(1)] ?? "events",
+    topic,
     partition: view.getUint16(2, true),
     windows: view.getUint32(4, true),
     sequence: view.getFloat64(8, true),

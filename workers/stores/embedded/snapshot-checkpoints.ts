@@ -35,7 +35,6 @@ function* slicesOf(bytes: Uint8Array | SlicedBytes): Generator<Uint8Array> {
   }
 }
 
-/** A role's checkpoints as snapshot files in a folder of their own. */
 const keyOf = ({ topic, partition }: LogPoint) => `${topic}/${partition}`;
 
 /** The earliest of the offsets at `topic/partition`; none for a topic of a newer version. */
@@ -46,6 +45,7 @@ function pointOf(key: string, offsets: readonly number[]): LogPoint[] {
   return topic === undefined ? [] : [{ topic, ...point }];
 }
 
+/** A role's checkpoints as snapshot files in a folder of their own. */
 export class SnapshotCheckpoints implements CheckpointStore {
   readonly #options: SnapshotCheckpointOptions;
   readonly #directory: SnapshotDirectory;
