@@ -160,8 +160,7 @@ export const bench: Bench = {
     const sizes = pairSizesOf(context, smokeSeconds);
     const subjects = await startSubjects(sizes);
     try {
-      const load = context.smoke ? { ratePerSecond: 40, slate: 20 } : await subjects.idle.load();
-      context.say(`  ${load.ratePerSecond.toFixed(0)} slates of ${load.slate} a second`);
+      const load = await subjects.idle.loadFor(context);
       const pairs = await measure(subjects, load, { sizes, say: context.say });
       return figuresOf(pairs, load, sizes);
     } finally {

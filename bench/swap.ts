@@ -139,8 +139,7 @@ export const bench: Bench = {
     const still = await subjectOf("1000000");
     const figures: Record<string, Figure> = {};
     try {
-      const load = context.smoke ? { ratePerSecond: 40, slate: 20 } : await still.load();
-      context.say(`  ${load.ratePerSecond.toFixed(0)} slates of ${load.slate} a second`);
+      const load = await still.loadFor(context);
       const measured = await measurePairs({ swapping, still }, load, { sizes, say: context.say });
       Object.assign(figures, figuresOf(measured, load, sizes));
     } finally {

@@ -124,8 +124,15 @@ export class Subject {
     return (1_000 * (run.latenciesMs.length - run.failed)) / (performance.now() - startMs);
   }
 
+  /** The load of a bench's runs: tiny in a smoke run. Says what it is. */
+  async loadFor({ smoke, say }: Pick<BenchContext, "smoke" | "say">): Promise<Load> {
+    const load = smoke ? { ratePerSecond: 40, slate: 20 } : await this.#load();
+    say(`  ${load.ratePerSecond.toFixed(0)} slates of ${load.slate} a second`);
+    return load;
+  }
+
   /** 70 % of the peak, with slates that make the samples wanted. */
-  async load(): Promise<Load> {
+  async #load(): Promise<Load> {
     const { samplesPerSecond } = this.#options.traffic;
     await this.#peak(2, 20);
     const first = 0.7 * (await this.#peak(3, 20));
