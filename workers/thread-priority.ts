@@ -11,7 +11,7 @@ const backgroundSliceUs = 3_000;
 /**
  * Background threads yield to those that answer requests; counters that the next slate reads go
  * before samples, and what can wait takes what is left. Not SCHED_IDLE: beside a neighbour that
- * wants every core such a thread gets three thousandths of one, and holds up the end for minutes.
+ * wants every core such a thread gets next to nothing, and a stop has to wait for it.
  */
 const niceOf: Readonly<Record<RoleInit["role"], number>> = {
   ...{ windows: 10, joiner: 15, trainer: 19, recall: 19 },
