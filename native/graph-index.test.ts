@@ -44,6 +44,15 @@ function find(graph: GraphIndex, query: Float32Array, tombstones: Uint32Array | 
   return [...rows.subarray(0, count)];
 }
 
+/** All bytes of a graph, in slices that do not fit evenly. */
+function bytesOf(graph: GraphIndex): Uint8Array {
+  const bytes = new Uint8Array(graph.sizeBytes);
+  for (let from = 0; from < bytes.length; from += 1_001) {
+    graph.save(from, bytes.subarray(from, from + 1_001));
+  }
+  return bytes;
+}
+
 describe("graph index", () => {
   test("a small set is searched exactly", () => {
     const set = sources(500);
@@ -61,7 +70,7 @@ describe("graph index", () => {
     const build = new GraphBuild(set);
     let sliced = build.step(700);
     while (sliced === null) sliced = build.step(700);
-    const loaded = GraphIndex.load(graph.save());
+    const loaded = GraphIndex.load(bytesOf(graph));
     let found = 0;
     for (let q = 0; q < 50; q++) {
       const query = unitVectors(1, 200 + q);
@@ -120,7 +129,10 @@ describe("graph index", () => {
     const graph = GraphIndex.build(set);
     expect(() => find(graph, new Float32Array(dim - 1))).toThrow("needs 16");
     expect(() => find(graph, new Float32Array(dim).fill(Number.NaN))).toThrow("finite");
-    const bytes = graph.save();
+    const bytes = bytesOf(graph);
+    expect(() => graph.save(1, bytes)).toThrow("beyond the graph");
+    expect(() => graph.save(bytes.length + 1, bytes.subarray(0, 0))).toThrow("beyond the graph");
+    expect(() => graph.save(-1, bytes)).toThrow("from");
     expect(() => GraphIndex.load(bytes.subarray(0, 100))).toThrow("shape says");
     bytes[0] = 0;
     expect(() => GraphIndex.load(bytes)).toThrow("start as a graph");

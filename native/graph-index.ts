@@ -6,7 +6,7 @@ interface GraphFunctions {
   graphFinish(handle: number): void;
   graphSearch(handle: number, ...rest: unknown[]): number;
   graphInfo(handle: number, out: Float64Array): void;
-  graphSave(handle: number, out: Uint8Array): void;
+  graphSave(handle: number, from: number, out: Uint8Array): void;
   graphLoad(bytes: Uint8Array): number;
   graphRetain(handle: number, holder: number): number;
   graphRelease(handle: number, holder: number): void;
@@ -109,7 +109,7 @@ export class GraphIndex {
     return held ? new GraphIndex(handle) : null;
   }
 
-  /** From the bytes of `save`; throws REC_NATIVE_GRAPH_DAMAGED when they are not sound. */
+  /** From all bytes of `save`; throws REC_NATIVE_GRAPH_DAMAGED when they are not sound. */
   static load(bytes: Uint8Array): GraphIndex {
     return new GraphIndex(loadNative<GraphFunctions>().graphLoad(bytes));
   }
@@ -138,11 +138,12 @@ export class GraphIndex {
     this.#native.graphRelease(this.handle, holder);
   }
 
-  /** The whole graph as bytes, to be loaded by the same version. */
-  save(): Uint8Array {
-    const bytes = new Uint8Array(this.sizeBytes);
-    this.#native.graphSave(this.handle, bytes);
-    return bytes;
+  /**
+   * Fills `out` with the graph's bytes from byte `from` on; all `sizeBytes` of them can be loaded
+   * by the same version. Throws where the graph has not as many.
+   */
+  save(from: number, out: Uint8Array): void {
+    this.#native.graphSave(this.handle, from, out);
   }
 }
 

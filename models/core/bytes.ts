@@ -15,6 +15,11 @@ export function text(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }
 
+/** The bytes of a typed array, in place. */
+export function bytesOf(column: ArrayBufferView): Uint8Array {
+  return new Uint8Array(column.buffer, column.byteOffset, column.byteLength);
+}
+
 /** A DataView on exactly the bytes of `bytes`. */
 export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -149,8 +149,13 @@ napi_value graph_info(Call& call) {
 
 napi_value graph_save(Call& call) {
   const Pin pin(call.i32(0, "handle"));
-  const auto out = call.array<uint8_t>(1, "out", pin.index().bytes());
-  std::copy_n(pin.index().data(), pin.index().bytes(), out.data);
+  const uint64_t from = call.u64(1, "from");
+  const auto out = call.array<uint8_t>(2, "out");
+  const uint64_t bytes = pin.index().bytes();
+  if (from > bytes || out.length > bytes - from) {
+    fail("REC_NATIVE_ARGUMENT", "the slice ends beyond the graph");
+  }
+  std::copy_n(pin.index().data() + from, out.length, out.data);
   return call.undefined();
 }
 

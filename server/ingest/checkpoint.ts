@@ -104,21 +104,25 @@ export class IngestCheckpoint {
 
   /** Resolves once it would survive a power loss. Events and documents may go on meanwhile. */
   async save(): Promise<void> {
-    const { log, events, checkpoints, store } = this.#parts;
+    const { log, events, checkpoints, store, deduplicator } = this.#parts;
     const ends = Array.from({ length: log.partitions("events") }, (_, p) =>
       log.endOffset("events", p),
     );
     // What is pending afterwards came later, so its records stand behind these ends.
     await events.settle();
-    const { meta, sections } = this.#capture(ends);
-    const stored = store.sync();
-    // What the checkpoint has must outlive it.
-    await log.flush();
-    const needed: LogPoint[] = ends.map((offset, partition) => ({
-      ...{ topic: "events", partition, offset },
-    }));
-    const items = { partition: documentPartition, offset: Math.min(meta.items, stored) };
-    await checkpoints.save(sections, [...needed, { topic: "items", ...items }]);
+    try {
+      const { meta, sections } = this.#capture(ends);
+      const stored = store.sync();
+      // What the checkpoint has must outlive it.
+      await log.flush();
+      const needed: LogPoint[] = ends.map((offset, partition) => ({
+        ...{ topic: "events", partition, offset },
+      }));
+      const items = { partition: documentPartition, offset: Math.min(meta.items, stored) };
+      await checkpoints.save(sections, [...needed, { topic: "items", ...items }]);
+    } finally {
+      deduplicator.release();
+    }
     log.letGo("ingest", checkpoints.needed());
   }
 

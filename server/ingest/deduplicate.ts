@@ -1,10 +1,11 @@
-import type { Id128 } from "../../models/core/bytes.ts";
+import { assert } from "../../models/core/assert.ts";
+import { bytesOf, type Id128 } from "../../models/core/bytes.ts";
 import { limits } from "../../models/limits.ts";
 
 /**
  * The ids of the latest events, so that a second delivery changes nothing. Open addressing with
  * linear probing over 128-bit keys in a few generations of typed arrays; when the newest is full,
- * the oldest is given up and an empty one becomes the newest.
+ * the oldest is emptied and becomes the newest.
  *
  * Horizon: at least `idsMax x (generations - 1) / generations` latest ids are known, at most
  * `idsMax`; for the defaults 3 to 4 million, 17 to 134 MB.
@@ -42,16 +43,15 @@ export interface SavedIds {
   readonly older: readonly Uint8Array[];
 }
 
-/** The ids of a table without its empty slots and those that were taken back. */
-function idsOf(table: Uint32Array): Uint32Array {
-  const ids = new Uint32Array(table.length);
+/** Copies the ids of a table without its empty slots and those that were taken back; the copies. */
+function copyIds(table: Uint32Array, ids: Uint32Array): Uint32Array {
   let to = 0;
   for (let at = 0; at < table.length; at += wordsPerId) {
     const last = table[at + 3]!;
     if (last === 0 || last === removed) continue;
     for (let word = 0; word < wordsPerId; word++) ids[to++] = table[at + word]!;
   }
-  return ids.slice(0, to);
+  return ids.subarray(0, to);
 }
 
 export class Deduplicator {
@@ -59,12 +59,17 @@ export class Deduplicator {
   readonly #tables: Uint32Array[] = [];
   readonly #idsPerTable: number;
   readonly #mask: number;
+  /** For `save`, which needs it again and again: memory that is as large as the most it held. */
+  readonly #saved: Uint32Array;
+  /** What `save` gave is in use. */
+  #lent = false;
   #inNewest = 0;
   #rotations = 0;
 
   constructor(idsMax: number = limits.dedupIdsMax) {
     this.#idsPerTable = Math.max(1, Math.floor(idsMax / generations));
     this.#mask = slotsFor(this.#idsPerTable) - 1;
+    this.#saved = new Uint32Array(this.#idsPerTable * wordsPerId);
     this.#tables.push(this.#newTable());
   }
 
@@ -98,13 +103,20 @@ export class Deduplicator {
   }
 
   /**
-   * The older generations are the tables themselves: nothing is added to them any more, and an id
-   * that is taken back from one while it is written may be in what was written or not.
+   * Good until `release`, which must follow before the next one. The older generations are the
+   * tables themselves: nothing is added to them any more, and an id that is taken back from one
+   * while it is written may be in what was written or not.
    */
   save(): SavedIds {
+    assert(!this.#lent, "ids are saved once at a time");
+    this.#lent = true;
     const [newest, ...older] = this.#tables;
-    const bytesOf = (words: Uint32Array) => new Uint8Array(words.buffer);
-    return { newest: bytesOf(idsOf(newest!)), older: older.map(bytesOf) };
+    return { newest: bytesOf(copyIds(newest!, this.#saved)), older: older.map(bytesOf) };
+  }
+
+  /** What `save` gave has been written. */
+  release(): void {
+    this.#lent = false;
   }
 
   /**
@@ -117,7 +129,7 @@ export class Deduplicator {
     const wordsMax = wordsPerId * this.#idsPerTable;
     if (!fits || older.length >= generations || newest.byteLength >= 4 * wordsMax) return false;
     this.#tables.push(...older.map((table) => new Uint32Array(table.buffer)));
-    const words = new Uint32Array(newest.buffer);
+    const words = new Uint32Array(newest.buffer, newest.byteOffset, newest.byteLength / 4);
     for (let at = 0; at < words.length; at += wordsPerId) {
       this.remember([words[at]!, words[at + 1]!, words[at + 2]!, words[at + 3]!]);
     }
@@ -130,13 +142,10 @@ export class Deduplicator {
 
   #rotate(): void {
     this.#inNewest = 0;
-    if (this.#tables.length < generations) {
-      this.#tables.unshift(this.#newTable());
-      return;
-    }
-    this.#rotations++;
-    // Not emptied and used again: a checkpoint may be writing it.
-    this.#tables.pop();
-    this.#tables.unshift(this.#newTable());
+    const oldest = this.#tables.length < generations ? undefined : this.#tables.pop();
+    if (oldest !== undefined) this.#rotations++;
+    // Emptied and used again, which keeps memory level; not while a checkpoint may be writing it.
+    const isFree = oldest !== undefined && !this.#lent;
+    this.#tables.unshift(isFree ? oldest.fill(0) : this.#newTable());
   }
 }

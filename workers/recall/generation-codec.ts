@@ -1,8 +1,12 @@
-import { text, utf8 } from "../../models/core/bytes.ts";
+import { bytesOf, text, utf8 } from "../../models/core/bytes.ts";
 import { RecError } from "../../models/core/errors.ts";
 import type { IndexGeneration } from "../../models/recall/generation.ts";
 import { GraphIndex } from "../../native/index.ts";
-import { type CheckpointSection, sectionOf } from "../stores/checkpoint-store.ts";
+import {
+  type CheckpointSection,
+  type SlicedSection,
+  sectionOf,
+} from "../stores/checkpoint-store.ts";
 
 interface Meta {
   readonly version: number;
@@ -15,11 +19,11 @@ interface Meta {
 
 const version = 1;
 
-/** A generation as sections of a checkpoint, with its graph. Copies: sections never change. */
+/** A generation as sections of a checkpoint, with its graph: in place, as it never changes. */
 export function encodeGeneration(
   generation: IndexGeneration,
   graph: GraphIndex | null,
-): CheckpointSection[] {
+): (CheckpointSection | SlicedSection)[] {
   const { itemToItem, vectors, popular } = generation;
   const meta: Meta = {
     version,
@@ -37,8 +41,24 @@ export function encodeGeneration(
     { name: "generation.has", bytes: bytesOf(vectors.has) },
     { name: "generation.popular.rows", bytes: bytesOf(popular.rows) },
     { name: "generation.popular.scores", bytes: bytesOf(popular.scores) },
-    { name: "generation.graph", bytes: graph === null ? new Uint8Array(0) : graph.save() },
+    graphSection(graph),
   ];
+}
+
+const graphSliceBytes = 1 << 20;
+
+function graphSection(graph: GraphIndex | null): CheckpointSection | SlicedSection {
+  const name = "generation.graph";
+  if (graph === null) return { name, bytes: new Uint8Array(0) };
+  const slices = function* () {
+    const room = new Uint8Array(graphSliceBytes);
+    for (let from = 0; from < graph.sizeBytes; from += room.length) {
+      const slice = room.subarray(0, graph.sizeBytes - from);
+      graph.save(from, slice);
+      yield slice;
+    }
+  };
+  return { name, bytes: { byteLength: graph.sizeBytes, slices } };
 }
 
 /** The generation, in shared memory again, and its graph; null where the checkpoint has none. */
@@ -81,10 +101,6 @@ export function decodeGeneration(
 /** Rows that lead beyond the tables would be read by every request: refused here, once. */
 function checkNeighbours(neighbours: Int32Array, rows: number): void {
   for (const row of neighbours) if (row < -1 || row >= rows) throw damaged("neighbours");
-}
-
-export function bytesOf(column: Int32Array | Float32Array | Uint8Array): Uint8Array {
-  return new Uint8Array(column.buffer, column.byteOffset, column.byteLength).slice();
 }
 
 function shared(

@@ -1,7 +1,9 @@
 import { assert } from "../../models/core/assert.ts";
+import { bytesOf } from "../../models/core/bytes.ts";
 import type { Histories } from "../../models/recall/histories.ts";
+import type { SlicedBytes } from "../stores/checkpoint-store.ts";
 
-/** The saved form: pairs oldest first. */
+/** Pairs oldest first. */
 export interface SavedInteractions {
   readonly users: Int32Array;
   readonly items: Int32Array;
@@ -68,17 +70,13 @@ export class InteractionWindow {
       : [[0, this.size]];
   }
 
-  save(): SavedInteractions {
-    const unroll = (ring: Int32Array) => {
-      const out = new Int32Array(this.size);
-      let at = 0;
-      for (const [from, to] of this.#ranges()) {
-        out.set(ring.subarray(from, to), at);
-        at += to - from;
-      }
-      return out;
-    };
-    return { users: unroll(this.#users), items: unroll(this.#items) };
+  /** What `restore` takes, as bytes in place: good until the next pair comes in. */
+  save(): Readonly<Record<keyof SavedInteractions, SlicedBytes>> {
+    const inPlace = (ring: Int32Array): SlicedBytes => ({
+      byteLength: 4 * this.size,
+      slices: () => this.#ranges().map(([from, to]) => bytesOf(ring.subarray(from, to))),
+    });
+    return { users: inPlace(this.#users), items: inPlace(this.#items) };
   }
 
   restore({ users, items }: SavedInteractions): void {

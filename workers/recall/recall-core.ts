@@ -1,4 +1,4 @@
-import { text, utf8 } from "../../models/core/bytes.ts";
+import { bytesOf, text, utf8 } from "../../models/core/bytes.ts";
 import type { Clock } from "../../models/core/clock.ts";
 import { Random } from "../../models/core/random.ts";
 import { limits } from "../../models/limits.ts";
@@ -11,8 +11,12 @@ import type { IndexGeneration } from "../../models/recall/generation.ts";
 import { itemToItemDefaults } from "../../models/recall/item-to-item.ts";
 import type { ItemMetadata } from "../../models/recall/metadata-vectors.ts";
 import type { GraphIndex } from "../../native/index.ts";
-import { type CheckpointSection, sectionOf } from "../stores/checkpoint-store.ts";
-import { bytesOf, decodeGeneration, encodeGeneration } from "./generation-codec.ts";
+import {
+  type CheckpointSection,
+  type SlicedSection,
+  sectionOf,
+} from "../stores/checkpoint-store.ts";
+import { decodeGeneration, encodeGeneration } from "./generation-codec.ts";
 import { InteractionWindow } from "./interaction-window.ts";
 import { type Rebuilt, rebuildIndex } from "./rebuild-index.ts";
 
@@ -229,7 +233,8 @@ export class RecallCore {
     while (this.#graphs.length > graphsKept) this.#graphs.shift()?.release();
   }
 
-  save(): CheckpointSection[] {
+  /** In place: the sections are good until the core goes on. */
+  save(): (CheckpointSection | SlicedSection)[] {
     const { users, items } = this.#window.save();
     const { rows, vectors, moments } = this.#trainer.state;
     const { dim } = this.#training;
@@ -237,8 +242,8 @@ export class RecallCore {
     const meta: Meta = { version, offsets: this.offsets, rows, dim, owedBatches };
     const sections = [
       { name: "recall.meta", bytes: utf8(JSON.stringify(meta)) },
-      { name: "recall.users", bytes: bytesOf(users) },
-      { name: "recall.items", bytes: bytesOf(items) },
+      { name: "recall.users", bytes: users },
+      { name: "recall.items", bytes: items },
       { name: "recall.vectors", bytes: bytesOf(vectors) },
       { name: "recall.moments", bytes: bytesOf(moments) },
     ];

@@ -7,12 +7,12 @@ import definition from "../../models/definition/default.ts";
 import { GenerationHolder, type IndexGeneration } from "../../models/recall/generation.ts";
 import { InteractionWeights } from "../../models/recall/interaction-weights.ts";
 import { GraphIndex } from "../../native/index.ts";
-import type { CheckpointStore } from "../stores/checkpoint-store.ts";
+import type { CheckpointStore, SlicedBytes } from "../stores/checkpoint-store.ts";
 import { SnapshotCheckpoints } from "../stores/embedded/snapshot-checkpoints.ts";
 import { FakeEventLog } from "../stores/event-log.fake.ts";
 import { itemColumns } from "../stores/item-attributes.ts";
 import { memoryFileSystem } from "../stores/memory-file-system.ts";
-import { InteractionWindow } from "./interaction-window.ts";
+import { InteractionWindow, type SavedInteractions } from "./interaction-window.ts";
 import { sharedItemCatalog } from "./item-catalog.ts";
 import { type ItemCatalog, RecallCore, type RecallCoreOptions } from "./recall-core.ts";
 import { RecallRole } from "./worker.ts";
@@ -335,6 +335,15 @@ describe("generation holder", () => {
   });
 });
 
+/** What a checkpoint gives back of a window. */
+function savedOf(window: InteractionWindow): SavedInteractions {
+  const { users, items } = window.save();
+  const column = ({ slices }: SlicedBytes) =>
+    new Int32Array(Uint8Array.from(Buffer.concat([...slices()])).buffer);
+  expect([users.byteLength, items.byteLength]).toEqual([4 * window.size, 4 * window.size]);
+  return { users: column(users), items: column(items) };
+}
+
 describe("interaction window", () => {
   test("keeps the newest pairs, each user's last distinct items", () => {
     const window = new InteractionWindow(6);
@@ -365,7 +374,7 @@ describe("interaction window", () => {
       [7, 8],
     ]);
     const copy = new InteractionWindow(6);
-    copy.restore(window.save());
+    copy.restore(savedOf(window));
     expect(copy.histories(10, 10)).toEqual(window.histories(10, 10));
     expect(window.histories(10, 50).itemRows).toBe(50);
   });
@@ -383,7 +392,7 @@ describe("interaction window", () => {
   test("grows to its capacity and no further", () => {
     const window = new InteractionWindow(3_000);
     for (let i = 0; i < 10_000; i++) window.add(i % 7, i);
-    const { users, items } = window.save();
+    const { users, items } = savedOf(window);
     expect(items.length).toBe(3_000);
     expect([items[0], items[2_999]]).toEqual([7_000, 9_999]);
     expect(users[2_999]).toBe(9_999 % 7);

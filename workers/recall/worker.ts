@@ -35,7 +35,6 @@ export interface RecallRoleOptions {
 export class RecallRole {
   readonly core: RecallCore;
   readonly #options: RecallRoleOptions;
-  #saving: Promise<void> | null = null;
   #savedAtMs = Number.NEGATIVE_INFINITY;
   #savedGeneration = 0;
 
@@ -73,7 +72,7 @@ export class RecallRole {
     const worked = this.core.advance(clock, this.caughtUp);
     while (rebuildAtOnce && this.core.rebuilding) this.core.advance(clock, true);
     if (this.core.current !== before) this.#publish();
-    this.#maybeCheckpoint();
+    await this.#maybeCheckpoint();
     return done + (worked ? 1 : 0);
   }
 
@@ -121,20 +120,22 @@ export class RecallRole {
     });
   }
 
-  #maybeCheckpoint(): void {
-    const { checkpoints, clock, checkpointEveryMs = 300_000 } = this.#options;
+  async #maybeCheckpoint(): Promise<void> {
+    const { clock, checkpointEveryMs = 300_000 } = this.#options;
     const generation = this.core.current?.generation ?? 0;
-    if (checkpoints === null || this.#saving !== null) return;
     if (generation === this.#savedGeneration) return;
     if (clock.nowMs() - this.#savedAtMs < checkpointEveryMs) return;
-    this.#saving = this.checkpoint()
-      .catch((error) => this.#options.warn?.(`recall checkpoint: ${messageOf(error)}`))
-      .finally(() => {
-        this.#saving = null;
-      });
+    try {
+      await this.checkpoint();
+    } catch (error) {
+      this.#options.warn?.(`recall checkpoint: ${messageOf(error)}`);
+    }
   }
 
-  /** Keeps the state as it is now; it is copied at once, so steps may go on meanwhile. */
+  /**
+   * Keeps the state as it is now. The role takes nothing in meanwhile, so that nothing need be
+   * copied: no request waits for it, and a copy would be tens of megabytes now and then.
+   */
   async checkpoint(): Promise<void> {
     this.#savedAtMs = this.#options.clock.nowMs();
     this.#savedGeneration = this.core.current?.generation ?? 0;
@@ -157,9 +158,8 @@ export class RecallRole {
     await this.#options.log.waitForAny(this.#points(), timeoutMs);
   }
 
-  /** Waits for a checkpoint under way, writes the last one, gives the graphs back. */
+  /** Writes the last checkpoint, gives the graphs back. Not during a step. */
   async close(): Promise<void> {
-    await this.#saving;
     await this.checkpoint();
     this.core.close();
   }

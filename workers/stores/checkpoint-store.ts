@@ -1,13 +1,16 @@
 import { RecError } from "../../models/core/errors.ts";
 import type { LogPoint } from "./event-log.ts";
 
-/** Bytes that are made while they are written, in order: never all of them in memory at once. */
+/**
+ * Bytes that are made while they are written, in order: never all of them in memory at once. A
+ * slice is good until the next one is asked for.
+ */
 export interface SlicedBytes {
   readonly byteLength: number;
   slices(): Iterable<Uint8Array>;
 }
 
-/** A named part of a checkpoint. The bytes belong to the checkpoint: nobody changes them. */
+/** A named part of a checkpoint. Nobody changes the bytes until it is saved. */
 export interface CheckpointSection {
   readonly name: string;
   readonly bytes: Uint8Array;

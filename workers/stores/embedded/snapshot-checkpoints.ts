@@ -26,12 +26,10 @@ const kept = 2;
 const sliceBytes = 4 << 20;
 
 function* slicesOf(bytes: Uint8Array | SlicedBytes): Generator<Uint8Array> {
-  if (!(bytes instanceof Uint8Array)) {
-    yield* bytes.slices();
-    return;
-  }
-  for (let from = 0; from < bytes.length; from += sliceBytes) {
-    yield bytes.subarray(from, from + sliceBytes);
+  for (const piece of bytes instanceof Uint8Array ? [bytes] : bytes.slices()) {
+    for (let from = 0; from < piece.length; from += sliceBytes) {
+      yield piece.subarray(from, from + sliceBytes);
+    }
   }
 }
 
