@@ -24,6 +24,7 @@ const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   replay: async () => (await import("./replay.ts")).bench,
   delay: async () => (await import("./delay.ts")).bench,
   selection: async () => (await import("./selection.ts")).bench,
+  sequence: async () => (await import("./sequence.ts")).bench,
   models: async () => (await import("./models.ts")).bench,
   parity: async () => (await import("./parity.ts")).bench,
   quality: async () => (await import("./virtual-quality.ts")).bench,

@@ -1,6 +1,5 @@
 import { RecError } from "../models/core/errors.ts";
 import type { RecommenderDefinition } from "../models/definition/define.ts";
-import { type Comparison, compareHead } from "../models/evaluation/compare-heads.ts";
 import { type HeadReport, type JudgedHead, reportHeads } from "../models/evaluation/head-report.ts";
 import { type ComparedModel, comparedModels } from "../models/ranking/model-types.ts";
 import { judgedModel } from "../server/history/model-run.ts";
@@ -15,6 +14,7 @@ import { readHistory } from "../server/history/read-history.ts";
 import { syntheticHistory } from "../server/history/synthetic-history.ts";
 import { loadDefinition } from "../workers/load-definition.ts";
 import type { Bench, BenchContext, Figure } from "./harness.ts";
+import { pairedFigures, type Runs } from "./paired-figures.ts";
 import { lightgbmPredictions } from "./peers/lightgbm.ts";
 
 /** LightGBM, whose seconds are medians or means. */
@@ -22,18 +22,12 @@ const peers = ["lightgbm", "lightgbm-mean"] as const;
 type Peer = (typeof peers)[number];
 type Arm = ComparedModel | (typeof peers)[number];
 
-/** Predictions of one arm: [seed][head] columns over the test rows. */
-type Runs = readonly (readonly ArrayLike<number>[])[];
-
 interface Task {
   readonly context: BenchContext;
   readonly definition: RecommenderDefinition;
   readonly data: RankingData;
   readonly seeds: number;
 }
-
-/** What decides between two models; smaller is better for `mae` and `logloss`. */
-const compared = ["auc", "logloss", "mae", "xauc"];
 
 function armsOf<A extends Arm>(text: string, known: readonly A[]): A[] {
   return text.split(",").map((name) => {
@@ -64,7 +58,7 @@ function headText({ head, figures }: HeadReport): string {
 async function peerRuns(
   { context, definition, data, seeds }: Task,
   peer: Peer,
-): Promise<Runs | null> {
+): Promise<Runs["runs"] | null> {
   const python = process.env.PEER_PYTHON ?? "";
   if (python === "") {
     context.say(`${peer} is left out: PEER_PYTHON names no interpreter that has it`);
@@ -76,38 +70,6 @@ async function peerRuns(
   });
   const task = { train: data.train.flat(), test: data.test, heads, seeds, say: context.say };
   return await lightgbmPredictions(python, task);
-}
-
-function comparisonsOf(task: Task, ours: readonly JudgedHead[][], others: Runs): Comparison[] {
-  const { context, data } = task;
-  const draws = context.smoke ? 20 : context.options.number("draws");
-  const column = (runs: Runs, h: number) => runs.map((heads) => heads[h] ?? []);
-  const predictions = ours.map((heads) => heads.map((head) => head.predictions));
-  return (ours[0] ?? []).flatMap((head, h) =>
-    compareHead(
-      {
-        ...{ name: head.name, seconds: head.seconds, labels: head.labels, users: data.testUsers },
-        ...{ ours: column(predictions, h), others: column(others, h) },
-      },
-      { draws, seed: context.seed, figures: compared },
-    ),
-  );
-}
-
-const upper = (name: string) =>
-  name.replaceAll(/(?:^|-)(\w)/g, (_, letter: string) => letter.toUpperCase());
-
-/** `click`, `auc` -> `clickAuc`, and so on. */
-function figuresOfPair(names: { ours: Arm; other: Arm }, list: readonly Comparison[]) {
-  const figures: Record<string, Figure> = {};
-  for (const { head, figure, ours, other, difference } of list) {
-    const unit = figure === "mae" ? "log1p seconds" : figure === "logloss" ? "nats" : figure;
-    const name = `${head}${upper(figure)}`;
-    figures[`${name}${upper(names.ours)}`] = { value: ours, unit };
-    figures[`${name}${upper(names.other)}`] = { value: other, unit };
-    figures[`${name}${upper(names.ours)}Over${upper(names.other)}`] = { ...difference, unit };
-  }
-  return figures;
 }
 
 async function run(context: BenchContext): Promise<Record<string, Figure>> {
@@ -129,6 +91,9 @@ async function run(context: BenchContext): Promise<Record<string, Figure>> {
   }
 }
 
+const columnsOf = (runs: readonly JudgedHead[][]) =>
+  runs.map((heads) => heads.map((head) => head.predictions));
+
 async function compareAll(task: Task): Promise<Record<string, Figure>> {
   const { options } = task.context;
   const ours = armsOf(options.text("models") ?? "", comparedModels);
@@ -144,11 +109,15 @@ async function compareAll(task: Task): Promise<Record<string, Figure>> {
     const others =
       other === "lightgbm" || other === "lightgbm-mean"
         ? await peerRuns(task, other)
-        : runsOf(other).map((heads) => heads.map((head) => head.predictions));
+        : columnsOf(runsOf(other));
     if (others === null) continue;
     for (const model of ours.filter((one) => one !== other)) {
-      const list = comparisonsOf(task, runsOf(model), others);
-      figures = { ...figures, ...figuresOfPair({ ours: model, other }, list) };
+      const heads = runsOf(model);
+      const pair = {
+        ours: { name: model, runs: columnsOf(heads) },
+        other: { name: other, runs: others },
+      };
+      figures = { ...figures, ...pairedFigures(task.context, heads[0] ?? [], pair) };
     }
   }
   return figures;
