@@ -1,10 +1,7 @@
 import definition from "../../models/definition/default.ts";
-import { loadDefinition } from "../../workers/load-definition.ts";
-import type { Topic } from "../../workers/stores/event-log.ts";
-import { knownPartitions, lockDataDirectory, openEventLog } from "../../workers/stores/open.ts";
 import { checkSkew, type SkewReport } from "../check/check-skew.ts";
 import { serveVirtually } from "../check/virtual-hour.ts";
-import { readConfig } from "../config.ts";
+import { readFolder } from "./folder-log.ts";
 import { helpText, type OptionSpec, type ParsedOptions, parseOptions } from "./options.ts";
 
 const specs: Readonly<Record<string, OptionSpec>> = {
@@ -56,32 +53,12 @@ function checkVirtually(options: ParsedOptions, minutes: number): Promise<SkewRe
   return serveVirtually(traffic, (log) => checkSkew({ log, definition, shownMax }));
 }
 
-async function checkFolder(options: ParsedOptions): Promise<SkewReport> {
-  const folder = options.text("data-dir");
-  const flags = folder === undefined ? [] : ["--data-dir", folder];
-  const {
-    definition: path,
-    dataDir,
-    eventLogUrl,
-  } = readConfig({
-    ...{ environment: process.env, flags },
-  });
-  const lock = lockDataDirectory(dataDir);
-  const known = (topic: Topic) => Math.max(1, knownPartitions(dataDir, topic));
-  const topics = {
-    ...{ events: known("events"), served: known("served") },
-    ...{ items: known("items"), commits: known("commits") },
-  };
-  const log = openEventLog(eventLogUrl, { dataDir, topics, durability: "async" });
-  try {
-    return await checkSkew({
-      ...{ log, definition: await loadDefinition(path === "" ? null : path) },
-      shownMax: options.number("differences"),
-    });
-  } finally {
-    await log.close();
-    lock.release();
-  }
+function checkFolder(options: ParsedOptions): Promise<SkewReport> {
+  const shownMax = options.number("differences");
+  const topics = ["events", "served", "items", "commits"] as const;
+  return readFolder({ dataDir: options.text("data-dir"), topics }, (folder) =>
+    checkSkew({ ...folder, shownMax }),
+  );
 }
 
 function print(report: SkewReport, tookMs: number, write: Write): void {

@@ -17,31 +17,34 @@ const notes = `state   rebuilds what a start rebuilds and compares every row of 
         recent sequence and every document with a replay of the whole log; no event id and no
         sample may stand twice. Exit code 1 where anything differs.
 skew    recomputes the features of every served row from the log; see check skew --help.
+late    what came after panes had closed; see check late --help.
 simulation   crashes everything many times over, held to a plain oracle; see its --help.
 taste   prints slates and similar items by title; see check taste --help.`;
 
 type Write = (text: string) => void;
+
+interface Check {
+  run(args: readonly string[], write: Write): Promise<number>;
+}
+
+const others: Readonly<Record<string, () => Promise<Check>>> = {
+  late: () => import("./check-late.ts"),
+  simulation: () => import("./check-simulation.ts"),
+  skew: () => import("./check-skew.ts"),
+  taste: () => import("./check-taste.ts"),
+};
 
 /** `check`: whether what is stored, served and learned is what the log says. */
 export async function run(
   args: readonly string[],
   write: Write = (text) => void process.stdout.write(text),
 ): Promise<number> {
-  if (args[0] === "taste") {
-    const taste = await import("./check-taste.ts");
-    return await taste.run(args.slice(1), write);
-  }
-  if (args[0] === "simulation") {
-    const simulation = await import("./check-simulation.ts");
-    return await simulation.run(args.slice(1), write);
-  }
-  if (args[0] === "skew") {
-    const skew = await import("./check-skew.ts");
-    return await skew.run(args.slice(1), write);
-  }
+  const [name = "", ...rest] = args;
+  const load = Object.hasOwn(others, name) ? others[name] : undefined;
+  if (load !== undefined) return await (await load()).run(rest, write);
   const options = parseOptions(args, specs);
   if (options.flag("help")) {
-    write(helpText("check state|skew|simulation|taste [options]", specs, notes));
+    write(helpText("check state|skew|late|simulation|taste [options]", specs, notes));
     return 0;
   }
   if (options.rest.length !== 1 || options.rest[0] !== "state") {
