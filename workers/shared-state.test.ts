@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import definition from "../models/definition/default.ts";
+import { limits } from "../models/limits.ts";
 import { attachSharedState, createSharedState, type SharedHandles } from "./shared-state.ts";
 import { itemColumns } from "./stores/item-attributes.ts";
 
@@ -63,6 +64,28 @@ test("item attributes come back as columns", () => {
   state.readAttributes(many, 1_000, columns);
   expect(columns.authorHash.every((hash) => hash === 0xdead_beef)).toBe(true);
   state.release();
+});
+
+test("hashed ids of any number share the rows that the definition asks for", () => {
+  const ranking = { ...definition.ranking, itemIds: { kind: "hashed", rows: 100 } } as const;
+  const made = createSharedState({ ...definition, ranking }, { dataDir: null, modelFloats: 1 });
+  const handles: SharedHandles = JSON.parse(JSON.stringify(made.handles));
+  const state = attachSharedState(handles);
+  expect([state.itemEmbeddings.rows, state.userEmbeddings.rows]).toEqual([100, limits.usersMax]);
+  const { dim } = state.itemEmbeddings;
+  const all = Uint32Array.from({ length: 100 }, (_, row) => row);
+  const values = Float32Array.from({ length: 100 * dim }, (_, i) => Math.floor(i / dim));
+  made.itemEmbeddings.initialise(all, 100, values);
+  made.itemEmbeddings.publish(all, 100, 1);
+  const ids = Int32Array.of(7, 2_000_000_000, -1);
+  const rows = new Uint32Array(6);
+  state.ids.items.rowsOf(ids, 3, rows);
+  const vectors = new Float32Array(3 * dim).fill(-1);
+  state.itemVectors.gather(ids, 3, 1, vectors);
+  for (const i of [0, 1]) expect(vectors[i * dim]).toBe((rows[2 * i]! + rows[2 * i + 1]!) / 2);
+  expect(vectors.subarray(2 * dim)).toEqual(new Float32Array(dim));
+  state.userVectors.gather(ids, 1, 1, vectors);
+  made.release();
 });
 
 test("embeddings stand in files that take disk space only for rows in use", () => {

@@ -2,7 +2,10 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { RecommenderDefinition } from "../models/definition/define.ts";
 import { aggregatesOf } from "../models/features/aggregates.ts";
+import { hashedRows, type IdRows, ownRows } from "../models/layers/id-rows.ts";
+import { IdVectors } from "../models/layers/id-vectors.ts";
 import { limits } from "../models/limits.ts";
+import { hashedRowsOf } from "../models/ranking/definition-shape.ts";
 import {
   AggregateTable,
   EmbeddingTable,
@@ -89,6 +92,8 @@ export interface SharedHandles {
   readonly fresh: number;
   readonly userEmbeddings: number;
   readonly itemEmbeddings: number;
+  /** Whose rows are found by hash. */
+  readonly hashed: { readonly users: boolean; readonly items: boolean };
   readonly slots: number;
   readonly metrics: number;
 }
@@ -130,6 +135,11 @@ export class SharedState {
   readonly fresh: SequenceTable;
   readonly userEmbeddings: EmbeddingTable;
   readonly itemEmbeddings: EmbeddingTable;
+  /** Which rows of these are an id's. */
+  readonly ids: { readonly users: IdRows; readonly items: IdRows };
+  /** The same rows as vectors of ids. */
+  readonly userVectors: IdVectors;
+  readonly itemVectors: IdVectors;
   readonly slots: ModelSlots;
   readonly metrics: SharedMetrics;
 
@@ -152,6 +162,12 @@ export class SharedState {
     this.fresh = SequenceTable.attach(handles.fresh);
     this.userEmbeddings = EmbeddingTable.attach(handles.userEmbeddings);
     this.itemEmbeddings = EmbeddingTable.attach(handles.itemEmbeddings);
+    this.ids = {
+      users: handles.hashed.users ? hashedRows(this.userEmbeddings.rows) : ownRows,
+      items: handles.hashed.items ? hashedRows(this.itemEmbeddings.rows) : ownRows,
+    };
+    this.userVectors = new IdVectors(this.userEmbeddings, this.ids.users);
+    this.itemVectors = new IdVectors(this.itemEmbeddings, this.ids.items);
     this.slots = ModelSlots.attach(handles.slots);
     this.metrics = SharedMetrics.attach(handles.metrics, metricNames);
   }
@@ -310,8 +326,11 @@ function createEmbeddings(
   const pathOf = (name: string) => (folder === null ? null : join(folder, `${name}.f32`));
   const table = (name: string, rows: number, dim: number) =>
     EmbeddingTable.create({ path: pathOf(name), rows, dim }).handle;
+  const users = hashedRowsOf(definition, "userIds");
+  const items = hashedRowsOf(definition, "itemIds");
   return {
-    userEmbeddings: table("users", capacities.usersMax, userEmbedding),
-    itemEmbeddings: table("items", capacities.itemsMax, itemEmbedding),
+    userEmbeddings: table("users", users ?? capacities.usersMax, userEmbedding),
+    itemEmbeddings: table("items", items ?? capacities.itemsMax, itemEmbedding),
+    hashed: { users: users !== null, items: items !== null },
   };
 }

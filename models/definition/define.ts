@@ -100,11 +100,23 @@ export type RouteName = "itemToItem" | "vector" | "trending" | "categoryTrending
 /** How the heads share what they learn from: see models/README.md, "Rankers". */
 export type ModelType = "mmoe" | "ple" | "shared-bottom";
 
+/**
+ * Which rows hold the vectors of ids. `exact`: each id has its own. `hashed`: each of any number of
+ * ids has the mean of two of `rows` rows, found by hash, which it shares with others.
+ */
+export type IdsDefinition =
+  | { readonly kind: "exact" }
+  | { readonly kind: "hashed"; readonly rows: number };
+
 export interface RankingDefinition {
   /** Default: mmoe. */
   readonly model?: ModelType;
+  /** Widths of the vectors of ids; 0: none. */
   readonly userEmbedding: number;
   readonly itemEmbedding: number;
+  /** Default: exact. */
+  readonly userIds?: IdsDefinition;
+  readonly itemIds?: IdsDefinition;
   /** Experts that all heads see; a shared bottom has one. */
   readonly experts: number;
   /** PLE alone: experts of each head's own (default 1), and extraction levels (default 2). */
@@ -125,9 +137,12 @@ export interface RankingDefinition {
 
 /** How the vectors of ids are learned. */
 export interface IdLearningDefinition {
-  /** Occurrences before an id is learned (default: 2 of a user, 10 of an item); 255: never. */
+  /**
+   * Occurrences before an id is learned (default: 2 of a user, 10 of an item); 255: never. Of
+   * hashed ids it is their rows that are counted, and the default is 0.
+   */
   readonly admission?: number;
-  /** Days after which an id that did not occur is forgotten (default 30). */
+  /** Days after which an id, or a row of hashed ids, that did not occur is forgotten (default 30). */
   readonly expiryDays?: number;
   /**
    * What is kept of an id's Adagrad accumulator at each of its steps, 0 to 1 (default 1, all):

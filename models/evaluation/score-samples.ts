@@ -2,12 +2,14 @@ import type { Ranker } from "../ranking/ranker.ts";
 import type { VectorRows } from "../training/embedding-updates.ts";
 import type { Sample } from "../training/sample.ts";
 
-/** What is to be judged: weights with the working embeddings of the same trainer. */
+type WorkingVectors = Pick<VectorRows, "gatherWorking">;
+
+/** What is to be judged: weights with the working vectors of ids of the same trainer. */
 export interface ScoredModel {
   readonly ranker: Ranker;
   readonly weights: Float32Array;
-  readonly users: VectorRows;
-  readonly items: VectorRows;
+  readonly users: WorkingVectors;
+  readonly items: WorkingVectors;
 }
 
 /**

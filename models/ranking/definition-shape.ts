@@ -5,6 +5,7 @@ import type {
   RecommenderDefinition,
 } from "../definition/define.ts";
 import { featureCatalog } from "../features/catalog.ts";
+import { limits } from "../limits.ts";
 import { coldStartOf } from "./cold-start.ts";
 import type { RankerShape } from "./layout.ts";
 
@@ -12,8 +13,30 @@ import type { RankerShape } from "./layout.ts";
 export function rankerShapeOf(definition: RecommenderDefinition): RankerShape {
   const { userWidth, itemWidth } = featureCatalog(definition);
   const start = coldStartOf(definition);
-  const { lossWeights: _, ...ranking } = definition.ranking;
+  const { lossWeights: _, userIds: __, itemIds: ___, ...ranking } = definition.ranking;
   return { userWidth, itemWidth, start, heads: definition.heads, ...ranking };
+}
+
+/**
+ * Rows that hashed ids share; null where ids are exact. Throws REC_CONFIG_DEFINITION for another
+ * kind, and for rows that are no whole number from 2 to `limits.hashedRowsMax`.
+ */
+export function hashedRowsOf(
+  { ranking }: Pick<RecommenderDefinition, "ranking">,
+  name: "userIds" | "itemIds",
+): number | null {
+  const ids = ranking[name];
+  const path = `ranking.${name}`;
+  const refuse = (place: string, value: unknown, fix: string): never => {
+    const message = `${place} is ${JSON.stringify(value)}`;
+    throw new RecError("REC_CONFIG_DEFINITION", message, { path: place, fix });
+  };
+  if (ids === undefined || ids?.kind === "exact") return null;
+  // A module without types may say anything.
+  if (ids?.kind !== "hashed") return refuse(path, ids, '{ kind: "exact" } or { kind: "hashed" }');
+  const max = limits.hashedRowsMax;
+  const fits = Number.isInteger(ids.rows) && ids.rows >= 2 && ids.rows <= max;
+  return fits ? ids.rows : refuse(`${path}.rows`, ids.rows, `a whole number from 2 to ${max}`);
 }
 
 /**

@@ -1,14 +1,18 @@
 import { inputClip } from "../../native/index.ts";
+import { type IdRows, meanVectors, ownRows } from "../layers/id-rows.ts";
 import { createNetwork } from "../ranking/create-network.ts";
 import type { RankerNetwork } from "../ranking/network.ts";
 import type { Ranker } from "../ranking/ranker.ts";
 import type { VectorRows } from "./embedding-updates.ts";
 import { PositionBias } from "./position-bias.ts";
+import type { Sample } from "./sample.ts";
 import { SampleBatch } from "./sample-batch.ts";
 
 export interface TrainerTables {
   readonly users: VectorRows;
   readonly items: VectorRows;
+  /** Which rows are an id's; default: its own. */
+  readonly ids?: { readonly users: IdRows; readonly items: IdRows };
 }
 
 /** Embedding rows of some version; `noRow` reads as zeros. */
@@ -31,8 +35,8 @@ export class BatchModel {
   readonly #weights: Float32Array;
   readonly #gradients: Float32Array;
   readonly #positionBias: PositionBias;
-  readonly #users: Float32Array;
-  readonly #items: Float32Array;
+  readonly #users: BatchVectors;
+  readonly #items: BatchVectors;
   readonly #otherLogits: Float32Array;
 
   constructor(options: {
@@ -51,23 +55,30 @@ export class BatchModel {
     this.batch = new SampleBatch(layout, rowsMax);
     this.network = createNetwork({ kernels, weights, gradients, rowsMax }, layout);
     this.#positionBias = new PositionBias(layout);
-    this.#users = new Float32Array(rowsMax * layout.userVector);
-    this.#items = new Float32Array(rowsMax * layout.itemVector);
+    const { users = ownRows, items = ownRows } = options.tables.ids ?? {};
+    this.#users = new BatchVectors(users, { rowsMax, width: layout.userVector });
+    this.#items = new BatchVectors(items, { rowsMax, width: layout.itemVector });
     this.#otherLogits = new Float32Array(rowsMax * layout.heads);
   }
 
+  /** Takes the samples as the batch; returns how many it refused. */
+  load(samples: readonly Sample[]): number {
+    const { batch } = this;
+    const refused = batch.fill(samples);
+    this.#users.load(batch.userRows, batch.rows);
+    this.#items.load(batch.itemRows, batch.rows);
+    return refused;
+  }
+
+  /** Rows of the vectors that the batch reads and may teach, sample by sample. */
+  get vectorRows(): { readonly users: Uint32Array; readonly items: Uint32Array } {
+    return { users: this.#users.rows, items: this.#items.rows };
+  }
+
   #gather(version: ModelVersion["rows"]): void {
-    const { layout } = this.#ranker;
-    const { rows, userRows, itemRows } = this.batch;
-    const parts = [
-      ["users", userRows, this.#users, layout.userVector],
-      ["items", itemRows, this.#items, layout.itemVector],
-    ] as const;
-    for (const [name, ids, out, width] of parts) {
-      if (width === 0) continue;
-      if (version === null) this.#tables[name].gatherWorking(ids, rows, out);
-      else version[name].gather(ids, rows, out);
-    }
+    const { users, items } = this.#tables;
+    this.#users.gather(version === null ? gathered(users) : version.users);
+    this.#items.gather(version === null ? gathered(items) : version.items);
   }
 
   /** Logits of the batch with position biases, in network.logits. */
@@ -80,7 +91,7 @@ export class BatchModel {
       width: layout.userDense,
       mean: layout.userMean,
       scale: layout.userScale,
-      vector: this.#users,
+      vector: this.#users.values,
       out: network.userInput,
     });
     this.#join({
@@ -88,7 +99,7 @@ export class BatchModel {
       width: layout.itemDense,
       mean: layout.itemMean,
       scale: layout.itemScale,
-      vector: this.#items,
+      vector: this.#items.values,
       out: network.itemInput,
     });
     network.forward(batch.rows);
@@ -126,7 +137,7 @@ export class BatchModel {
     const logits = this.#otherLogits;
     this.#gather(rows);
     const dense = { userDense: batch.userDense, itemDense: batch.itemDense };
-    const vectors = { userVector: this.#users, itemVectors: this.#items };
+    const vectors = { userVector: this.#users.values, itemVectors: this.#items.values };
     const input = { weights, ...dense, ...vectors, count: batch.rows, userRows: batch.rows };
     this.#ranker.logits(input, logits);
     // Columns of `rows` become columns of `rowsMax`, last first: they do not run over.
@@ -135,6 +146,47 @@ export class BatchModel {
     }
     this.#positionBias.add(weights, batch, logits, batch.rowsMax);
     return logits;
+  }
+}
+
+function gathered(table: VectorRows): RowReader {
+  return { gather: (rows, count, out) => table.gatherWorking(rows, count, out) };
+}
+
+/** The vectors of a batch's ids. */
+class BatchVectors {
+  /** rowsMax x width. */
+  readonly values: Float32Array;
+  readonly #ids: IdRows;
+  readonly #width: number;
+  readonly #rows: Uint32Array;
+  /** One for each row; the same as `values` where an id has one row. */
+  readonly #parts: Float32Array;
+  #count = 0;
+
+  constructor(ids: IdRows, { rowsMax, width }: { rowsMax: number; width: number }) {
+    this.#ids = ids;
+    this.#width = width;
+    this.#rows = new Uint32Array(rowsMax * ids.perId);
+    this.values = new Float32Array(rowsMax * width);
+    this.#parts = ids.perId === 1 ? this.values : new Float32Array(rowsMax * ids.perId * width);
+  }
+
+  get rows(): Uint32Array {
+    return this.#rows.subarray(0, this.#count * this.#ids.perId);
+  }
+
+  load(ids: Uint32Array, count: number): void {
+    this.#count = count;
+    this.#ids.rowsOf(ids, count, this.#rows);
+  }
+
+  gather(reader: RowReader): void {
+    if (this.#width === 0) return;
+    const { perId } = this.#ids;
+    const count = this.#count;
+    reader.gather(this.#rows, count * perId, this.#parts);
+    if (perId > 1) meanVectors(this.#parts, { count, perId, width: this.#width }, this.values);
   }
 }
 

@@ -1,4 +1,5 @@
 import { noRow } from "../core/bytes.ts";
+import { type IdRows, ownRows } from "../layers/id-rows.ts";
 
 /** The part of an embedding table that training uses. Rows may repeat; `noRow` reads as zeros. */
 export interface VectorRows {
@@ -25,7 +26,16 @@ export interface EmbeddingOptions {
   readonly expiryMs: number;
 }
 
+export interface EmbeddingShape {
+  readonly width: number;
+  /** Samples of a batch at most. */
+  readonly rowsMax: number;
+  /** Which rows are an id's; default: its own. */
+  readonly ids?: IdRows;
+}
+
 export interface EmbeddingBatch {
+  /** Rows of each sample's id: count x perId. */
   readonly rows: Uint32Array;
   readonly count: number;
   /** count x width, by the mean loss of the batch. */
@@ -50,6 +60,7 @@ const sweptRows = 512;
 export class EmbeddingUpdates {
   readonly #table: VectorRows;
   readonly #width: number;
+  readonly #perId: number;
   readonly #options: EmbeddingOptions;
   readonly #slots = new Map<number, number>();
   readonly #touched = new Set<number>();
@@ -62,18 +73,16 @@ export class EmbeddingUpdates {
   /** The row that expiry looks at next, how many it has set back, and the admission count. */
   readonly #marks = Float64Array.of(0, 0, 0);
 
-  constructor(
-    table: VectorRows,
-    shape: { width: number; rowsMax: number },
-    options: EmbeddingOptions,
-  ) {
+  constructor(table: VectorRows, shape: EmbeddingShape, options: EmbeddingOptions) {
+    const { width, rowsMax, ids = ownRows } = shape;
     this.#table = table;
-    this.#width = shape.width;
+    this.#width = width;
+    this.#perId = ids.perId;
     this.#options = options;
     this.#marks[2] = options.admission;
-    this.#rows = new Uint32Array(shape.rowsMax);
-    this.#sums = new Float32Array(shape.rowsMax * shape.width);
-    this.#zeros = new Float32Array(sweptRows * shape.width);
+    this.#rows = new Uint32Array(rowsMax * ids.perId);
+    this.#sums = new Float32Array(rowsMax * ids.perId * width);
+    this.#zeros = new Float32Array(sweptRows * width);
   }
 
   /** Rows that expiry has set back since the beginning. */
@@ -140,10 +149,16 @@ export class EmbeddingUpdates {
   #collect(batch: EmbeddingBatch): number {
     const hour = Math.max(0, Math.floor(batch.timeMs / hourMs));
     this.#slots.clear();
-    for (let r = 0; r < batch.count; r++) {
-      const row = batch.rows[r]!;
+    const perId = this.#perId;
+    for (let at = 0; at < batch.count * perId; at++) {
+      const row = batch.rows[at]!;
       if (row === noRow || this.#count(row, hour) <= this.#marks[2]!) continue;
-      addRow(this.#sums, this.#slotOf(row), batch, { width: this.#width, r });
+      const gradient = {
+        width: this.#width,
+        r: Math.floor(at / perId),
+        scale: batch.scale / perId,
+      };
+      addRow(this.#sums, this.#slotOf(row), batch.gradients, gradient);
     }
     return this.#slots.size;
   }
@@ -180,10 +195,10 @@ export class EmbeddingUpdates {
 function addRow(
   sums: Float32Array,
   slot: number,
-  batch: EmbeddingBatch,
-  at: { width: number; r: number },
+  gradients: Float32Array,
+  { width, r, scale }: { width: number; r: number; scale: number },
 ): void {
-  for (let j = 0; j < at.width; j++) {
-    sums[slot * at.width + j]! += batch.scale * batch.gradients[at.r * at.width + j]!;
+  for (let j = 0; j < width; j++) {
+    sums[slot * width + j]! += scale * gradients[r * width + j]!;
   }
 }

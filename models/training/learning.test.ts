@@ -43,6 +43,14 @@ describe("what a definition says of learning", () => {
     expect(itemEmbedding).toMatchObject({ admission: 3, expiryMs: 48 * 3_600_000, decay: 0.9 });
   });
 
+  test("rows of hashed ids are learned at once, or after as many meetings as is said", () => {
+    const ranking = { ...feed.ranking, itemIds: { kind: "hashed", rows: 10 } } as const;
+    const { userEmbedding, itemEmbedding } = learningOf({ ...feed, ranking });
+    expect([userEmbedding.admission, itemEmbedding.admission]).toEqual([2, 0]);
+    const learning = { itemIds: { admission: 4 } };
+    expect(learningOf({ ...feed, ranking, learning }).itemEmbedding.admission).toBe(4);
+  });
+
   test("what is out of range is refused with its place", () => {
     const wrong: [LearningDefinition, string][] = [
       [{ rate: 0 }, "learning.rate"],

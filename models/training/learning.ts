@@ -4,7 +4,7 @@ import type {
   LearningDefinition,
   RecommenderDefinition,
 } from "../definition/define.ts";
-import { lossWeightsOf } from "../ranking/definition-shape.ts";
+import { hashedRowsOf, lossWeightsOf } from "../ranking/definition-shape.ts";
 import { type EmbeddingOptions, seenMax } from "./embedding-updates.ts";
 import { constantSchedule } from "./schedule.ts";
 import { type TrainerOptions, trainerDefaults } from "./trainer.ts";
@@ -40,8 +40,8 @@ export function learningOf(
       learningRate: within("learning.rate", rate, { low: 1e-6, high: 1 }),
     },
     schedule: scheduleOf(learning),
-    userEmbedding: idsOf("learning.userIds", learning.userIds ?? {}, userEmbedding),
-    itemEmbedding: idsOf("learning.itemIds", learning.itemIds ?? {}, itemEmbedding),
+    userEmbedding: idsOf("userIds", definition, userEmbedding),
+    itemEmbedding: idsOf("itemIds", definition, itemEmbedding),
   };
 }
 
@@ -54,11 +54,15 @@ function scheduleOf({ halfLifeSamples, floor = 0.1 }: LearningDefinition) {
 }
 
 function idsOf(
-  path: string,
-  ids: IdLearningDefinition,
+  name: "userIds" | "itemIds",
+  definition: RecommenderDefinition,
   defaults: EmbeddingOptions,
 ): EmbeddingOptions {
-  const { admission = defaults.admission, decay = defaults.decay } = ids;
+  const path = `learning.${name}`;
+  const ids: IdLearningDefinition = definition.learning?.[name] ?? {};
+  // Rows that many ids share are met often, whatever the ids.
+  const admitted = hashedRowsOf(definition, name) === null ? defaults.admission : 0;
+  const { admission = admitted, decay = defaults.decay } = ids;
   const { expiryDays = defaults.expiryMs / dayMs } = ids;
   return {
     ...defaults,

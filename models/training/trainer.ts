@@ -1,6 +1,7 @@
 import { assert } from "../core/assert.ts";
 import { sigmoid } from "../core/numbers.ts";
 import { HeadLosses, uncertaintyCoefficients } from "../layers/head-losses.ts";
+import { ownRows } from "../layers/id-rows.ts";
 import type { Ranker } from "../ranking/ranker.ts";
 import { secondsScale } from "../ranking/seconds-scale.ts";
 import { BatchModel, type ModelVersion, type TrainerTables } from "./batch-model.ts";
@@ -117,8 +118,9 @@ export class RankTrainer {
     this.#losses = new HeadLosses(kernels, layout, rowsMax);
     this.#progressive = new ProgressiveValidation(this.heads, all.metricsWindow);
     this.#moments = new InputMoments(layout, all.momentsHorizon, initial);
-    const user = { width: layout.userVector, rowsMax };
-    const item = { width: layout.itemVector, rowsMax };
+    const { users = ownRows, items = ownRows } = tables.ids ?? {};
+    const user = { width: layout.userVector, rowsMax, ids: users };
+    const item = { width: layout.itemVector, rowsMax, ids: items };
     this.#users = new EmbeddingUpdates(tables.users, user, all.userEmbedding);
     this.#items = new EmbeddingUpdates(tables.items, item, all.itemEmbedding);
     this.#lossColumns = new Float32Array(rowsMax * layout.heads);
@@ -168,14 +170,13 @@ export class RankTrainer {
   /** Checks at most `batchMax` samples and takes them as the batch to score and to learn from. */
   load(samples: readonly Sample[]): SampleBatch {
     assert(samples.length <= this.#options.batchMax, "a batch has at most `batchMax` samples");
-    this.#counters[2]! += this.#model.batch.fill(samples);
+    this.#counters[2]! += this.#model.load(samples);
     return this.#model.batch;
   }
 
   /** Rows that the loaded batch may teach, some of them more than once. */
   get loadedRows(): { readonly users: Uint32Array; readonly items: Uint32Array } {
-    const { rows, userRows, itemRows } = this.#model.batch;
-    return { users: userRows.subarray(0, rows), items: itemRows.subarray(0, rows) };
+    return this.#model.vectorRows;
   }
 
   /** One step on the loaded batch. */
@@ -356,10 +357,10 @@ export class RankTrainer {
     // Times rows: a row's step must not depend on how many others share its batch.
     const scale = gradientScale * rows;
     const { userVectorGradient, itemVectorGradient } = this.#model.network;
-    const { userRows, itemRows, timeMs } = this.#model.batch;
-    const shared = { count: rows, scale, timeMs };
-    this.#users.apply({ ...shared, rows: userRows, gradients: userVectorGradient.values });
-    this.#items.apply({ ...shared, rows: itemRows, gradients: itemVectorGradient.values });
+    const { users, items } = this.#model.vectorRows;
+    const shared = { count: rows, scale, timeMs: this.#model.batch.timeMs };
+    this.#users.apply({ ...shared, rows: users, gradients: userVectorGradient.values });
+    this.#items.apply({ ...shared, rows: items, gradients: itemVectorGradient.values });
   }
 
   /**

@@ -8,7 +8,7 @@ import { epoch, offlineBatchMax } from "../../models/training/offline.ts";
 import type { Sample } from "../../models/training/sample.ts";
 import { labelRows } from "./label-rows.ts";
 import { judgedModel } from "./model-run.ts";
-import { evaluateRanking, rankingData, trainRanking } from "./ranking-run.ts";
+import { evaluateRanking, judgedHeads, rankingData, trainRanking } from "./ranking-run.ts";
 import type { HistoryTie, PlacedEvent } from "./read-history.ts";
 import { syntheticHistory } from "./synthetic-history.ts";
 
@@ -199,6 +199,33 @@ test("occurrences of an id are counted within an epoch, and rows do not outlast 
     };
     expect(learned(times - 1, 1)).toBe(true);
     expect(learned(times, 3)).toBe(false);
+  } finally {
+    data.replay.close();
+  }
+});
+
+test("hashed ids are trained and judged as exact ones are", () => {
+  const ranking = { ...definition.ranking, userIds: { kind: "hashed", rows: 64 } } as const;
+  const ofHashed = { ...definition, ranking };
+  const data = rankingData(syntheticHistory(definition, 2, 1_500), { definition: ofHashed });
+  try {
+    const judge = (users: number) => {
+      const admission = { users, items: 255 };
+      const options = { ...training, definition: ofHashed, epochs: 2, average: 1, admission };
+      const { predictions } = judgedHeads(data, trainRanking(data, options))[0]!;
+      const rows = data.replay.state.userEmbeddings;
+      const vectors = new Float32Array(64 * rows.dim);
+      rows.gatherWorking(
+        Uint32Array.from({ length: 64 }, (_, row) => row),
+        64,
+        vectors,
+      );
+      return { predictions, learned: vectors.some((value) => value !== 0) };
+    };
+    const [learned, none] = [judge(0), judge(255)];
+    expect([learned.learned, none.learned]).toEqual([true, false]);
+    expect(learned.predictions).not.toEqual(none.predictions);
+    expect(judge(0).predictions).toEqual(learned.predictions);
   } finally {
     data.replay.close();
   }

@@ -94,7 +94,7 @@ export interface TrainedRanker {
  */
 export function trainRanking(data: RankingData, options: TrainOptions): TrainedRanker {
   const { definition, epochs, batch, seed } = options;
-  const { userEmbeddings: users, itemEmbeddings: items } = data.replay.state;
+  const { userEmbeddings: users, itemEmbeddings: items, ids } = data.replay.state;
   // What an earlier training on the same data has left there.
   for (const table of [users, items]) emptyTable(table);
   const ranker = createRanker(rankerShapeOf(definition));
@@ -106,7 +106,7 @@ export function trainRanking(data: RankingData, options: TrainOptions): TrainedR
     options.admission;
   const rows = data.train.reduce((sum, tie) => sum + tie.length, 0);
   const weightDecay = options.decay / Math.sqrt(epochs * Math.max(1, Math.ceil(rows / batch)));
-  const trainer = new RankTrainer(ranker, { users, items }, initial, {
+  const trainer = new RankTrainer(ranker, { users, items, ids }, initial, {
     batchMax: offlineBatchMax(data.train, batch),
     optimizer: { ...adamDefault, learningRate: options.learningRate, weightDecay },
     lossWeights: learning.lossWeights,
@@ -137,7 +137,7 @@ function addShare(sum: Float64Array, weights: Float32Array, share: number): void
 
 /** Every head's predictions for the held rows, beside what came true. */
 export function judgedHeads(data: RankingData, { ranker, trainer }: TrainedRanker): JudgedHead[] {
-  const { userEmbeddings: users, itemEmbeddings: items } = data.replay.state;
+  const { userVectors: users, itemVectors: items } = data.replay.state;
   const columns = scoreSamples({ ranker, weights: trainer.weights, users, items }, data.test);
   return ranker.headNames.map((name, h) => {
     const predictions = columns[h];

@@ -35,9 +35,9 @@ export interface SequenceRows extends SequenceReader {
   push(row: number, record: Uint32Array, offset: number): void;
 }
 
-/** Embedding rows as of a version: zeros where there is none. */
-export interface VectorRows {
-  gather(rows: Int32Array, count: number, pinVersion: number, out: Float32Array): void;
+/** Vectors of ids, by their rows, as of a version: zeros where there is none. */
+export interface VectorReader {
+  gather(ids: Int32Array, count: number, pinVersion: number, out: Float32Array): void;
 }
 
 /** Published model versions; a reader number belongs to one request at a time. */
@@ -72,8 +72,8 @@ export interface RankingState {
   readonly recent: SequenceReader;
   /** Item rows that the user was served, one word each. */
   readonly seen: SequenceRows;
-  readonly userEmbeddings: VectorRows;
-  readonly itemEmbeddings: VectorRows;
+  readonly userVectors: VectorReader;
+  readonly itemVectors: VectorReader;
   readonly slots: ModelReader;
   readonly appliedDocuments: DocumentOffsets;
   readAttributes(rows: Int32Array, count: number, out: ItemColumns): void;

@@ -38,12 +38,12 @@ export interface TrainerParts {
 /** The trainer of a definition over shared state; restores, catches up and publishes. */
 export async function makeTrainerRole(parts: TrainerParts): Promise<TrainerRole> {
   const { definition, state, log, dataDir, publishEvery, seed, warn } = parts;
-  const { slots, userEmbeddings: users, itemEmbeddings: items, metrics } = state;
+  const { slots, userEmbeddings: users, itemEmbeddings: items, ids, metrics } = state;
   const clock = parts.clock ?? systemClock;
   const ranker = createRanker(rankerShapeOf(definition));
   const initial = new Float32Array(ranker.floats);
   ranker.initialise(new Random(seed), initial);
-  const core = new RankTrainer(ranker, { users, items }, initial, {
+  const core = new RankTrainer(ranker, { users, items, ids }, initial, {
     batchMax: batchSizeOf(publishEvery),
     ...learningOf(definition),
   });

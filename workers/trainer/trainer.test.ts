@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { ManualClock } from "../../models/core/clock.ts";
 import { Random } from "../../models/core/random.ts";
 import { auc } from "../../models/evaluation/auc.ts";
+import { hashedRows, type IdRows, ownRows } from "../../models/layers/id-rows.ts";
+import { IdVectors } from "../../models/layers/id-vectors.ts";
 import { createRanker } from "../../models/ranking/ranker.ts";
 import { adamDefault } from "../../models/training/optimizer.ts";
 import { encodeSample, type Sample } from "../../models/training/sample.ts";
@@ -30,14 +32,19 @@ interface Shared {
   readonly users: EmbeddingTable;
   readonly items: EmbeddingTable;
   readonly slots: ModelSlots;
+  readonly ids: { readonly users: IdRows; readonly items: IdRows };
 }
+
+const exact: Shared["ids"] = { users: ownRows, items: ownRows };
+/** 300 users and 80 items: all rows are shared. */
+const hashed: Shared["ids"] = { users: hashedRows(64), items: hashedRows(64) };
 
 const opened: { release(): void }[] = [];
 afterAll(() => {
   for (const one of opened) one.release();
 });
 
-function shared(): Shared {
+function shared(ids = exact): Shared {
   const table = (dim: number) => EmbeddingTable.create({ path: null, rows: 64, dim });
   const made = {
     users: table(feedShape.userEmbedding),
@@ -45,21 +52,22 @@ function shared(): Shared {
     slots: ModelSlots.create({ slots: 4, floats: ranker.slotFloats, readers: 4 }),
   };
   opened.push(...Object.values(made));
-  return made;
+  return { ...made, ids };
 }
 
 function online(memory: Shared, options: Partial<OnlineTrainerOptions> = {}): OnlineTrainer {
-  const { users, items } = memory;
+  const { users, items, slots, ids } = memory;
   const initial = new Float32Array(ranker.floats);
   ranker.initialise(new Random(1), initial);
   const publishEvery = options.publishEvery ?? 100;
-  const trainer = new RankTrainer(ranker, { users, items }, initial, {
+  const trainer = new RankTrainer(ranker, { users, items, ids }, initial, {
     batchMax: batchSizeOf(publishEvery),
     metricsWindow: 2_000,
     optimizer: { ...adamDefault, learningRate: 0.005 },
     userEmbedding: { ...trainerDefaults.userEmbedding, admission: 0 },
   });
-  return new OnlineTrainer({ ...memory, trainer, publishEvery, matureMs: 0, ...options });
+  const tables = { slots, users, items };
+  return new OnlineTrainer({ ...tables, trainer, publishEvery, matureMs: 0, ...options });
 }
 
 const feed = drawFeed(40_000, 7).samples;
@@ -85,7 +93,9 @@ function takeAll(trainer: OnlineTrainer, samples: readonly Sample[]) {
 }
 
 /** AUC of clicks by the live version on samples that nothing has learned from. */
-function liveAuc({ slots, users, items }: Shared): number {
+function liveAuc({ slots, ids, ...tables }: Shared): number {
+  const users = new IdVectors(tables.users, ids.users);
+  const items = new IdVectors(tables.items, ids.items);
   const { slot, version } = slots.current();
   const probe = drawFeed(3_000, 99).samples;
   const out = new Float32Array(feedShape.heads.length);
@@ -280,27 +290,36 @@ describe("trainer role", () => {
   const poisoned = [...feed.slice(0, 15_000), ...feed.slice(15_000, 17_000).map(inverted)];
   const stream = [...poisoned, ...feed.slice(17_000, 20_000)];
 
-  test("a snapshot and what came after give the same weights, bit for bit", async () => {
-    const log = await sampleLog(stream);
-    const through = shared();
-    const whole = await roleAt({ memory: through, directory: "whole", log });
-    await stepTo(whole.role, whole.trainer, stream.length);
-    expect(whole.warnings.some((text) => text.includes("went back"))).toBe(true);
-    const first = shared();
-    const cut = await roleAt({ memory: first, directory: "cut", log });
-    await stepTo(cut.role, cut.trainer, 12_345);
-    cut.role.close();
-    const second = shared();
-    const resumed = await roleAt({ memory: second, directory: "cut", log });
-    // What was live at the snapshot answers at once, under its own version.
-    expect(second.slots.current().version).toBe(first.slots.current().version);
-    expect(liveAuc(second)).toBe(liveAuc(first));
-    await stepTo(resumed.role, resumed.trainer, stream.length);
-    expect(stateOf(resumed.trainer, second)).toEqual(stateOf(whole.trainer, through));
-    expect(second.slots.current().version).toBe(through.slots.current().version);
-    expect(liveAuc(second)).toBe(liveAuc(through));
-    await log.close();
-  }, 30_000);
+  const kinds = [
+    ["exact", exact],
+    ["hashed", hashed],
+  ] as const;
+
+  test.each(kinds)(
+    "a snapshot and what came after give the same: %s ids",
+    async (kind, ids) => {
+      const log = await sampleLog(stream);
+      const through = shared(ids);
+      const whole = await roleAt({ memory: through, directory: `whole ${kind}`, log });
+      await stepTo(whole.role, whole.trainer, stream.length);
+      expect(whole.warnings.some((text) => text.includes("went back"))).toBe(true);
+      const first = shared(ids);
+      const cut = await roleAt({ memory: first, directory: `cut ${kind}`, log });
+      await stepTo(cut.role, cut.trainer, 12_345);
+      cut.role.close();
+      const second = shared(ids);
+      const resumed = await roleAt({ memory: second, directory: `cut ${kind}`, log });
+      // What was live at the snapshot answers at once, under its own version.
+      expect(second.slots.current().version).toBe(first.slots.current().version);
+      expect(liveAuc(second)).toBe(liveAuc(first));
+      await stepTo(resumed.role, resumed.trainer, stream.length);
+      expect(stateOf(resumed.trainer, second)).toEqual(stateOf(whole.trainer, through));
+      expect(second.slots.current().version).toBe(through.slots.current().version);
+      expect(liveAuc(second)).toBe(liveAuc(through));
+      await log.close();
+    },
+    30_000,
+  );
 
   test("weights that are taken back again and again are written now and then", async () => {
     const log = await sampleLog(stream);
@@ -323,33 +342,39 @@ describe("trainer role", () => {
     await log.close();
   }, 30_000);
 
-  test("a thread that starts again leaves what is live, and learns the same below it", async () => {
-    const turned = feed.slice(15_000, 15_400).map(inverted);
-    const stream = [...feed.slice(0, 15_000), ...turned, ...feed.slice(15_400, 22_000)];
-    const log = await sampleLog(stream);
-    const through = shared();
-    const whole = await roleAt({ memory: through, directory: "unbroken", log });
-    await stepTo(whole.role, whole.trainer, stream.length);
-    expect(whole.warnings.some((text) => text.includes("went back"))).toBe(true);
-    const memory = shared();
-    const first = await roleAt({ memory, directory: "thread", log });
-    await stepTo(first.role, first.trainer, 13_000);
-    first.role.snapshot();
-    cpSync(join(folder, "thread"), join(folder, "earlier"), { recursive: true });
-    await stepTo(first.role, first.trainer, stream.length);
-    const { version } = memory.slots.current();
-    const before = liveAuc(memory);
-    // Later snapshots are lost: candidates are refused again, and taken back, below what is live.
-    const next = await roleAt({ memory, directory: "earlier", log });
-    expect(next.trainer.version).toBeLessThan(150);
-    expect(version).toBeGreaterThan(160);
-    expect(memory.slots.current().version).toBe(version);
-    expect(liveAuc(memory)).toBe(before);
-    await stepTo(next.role, next.trainer, stream.length);
-    expect(next.warnings.some((text) => text.includes("went back"))).toBe(true);
-    expect(stateOf(next.trainer, memory)).toEqual(stateOf(whole.trainer, through));
-    await log.close();
-  }, 30_000);
+  test.each(kinds)(
+    "a thread that starts again leaves what is live: %s ids",
+    async (kind, ids) => {
+      const turned = feed.slice(15_000, 15_400).map(inverted);
+      const stream = [...feed.slice(0, 15_000), ...turned, ...feed.slice(15_400, 22_000)];
+      const log = await sampleLog(stream);
+      const through = shared(ids);
+      const whole = await roleAt({ memory: through, directory: `unbroken ${kind}`, log });
+      await stepTo(whole.role, whole.trainer, stream.length);
+      expect(whole.warnings.some((text) => text.includes("went back"))).toBe(true);
+      const memory = shared(ids);
+      const first = await roleAt({ memory, directory: `thread ${kind}`, log });
+      await stepTo(first.role, first.trainer, 13_000);
+      first.role.snapshot();
+      const earlier = `earlier ${kind}`;
+      cpSync(join(folder, `thread ${kind}`), join(folder, earlier), { recursive: true });
+      await stepTo(first.role, first.trainer, stream.length);
+      const { version } = memory.slots.current();
+      const before = liveAuc(memory);
+      // Later snapshots are lost: candidates are refused again, and taken back, below what is live.
+      const next = await roleAt({ memory, directory: earlier, log });
+      expect(next.trainer.version).toBeLessThan(150);
+      expect(version).toBeGreaterThan(160);
+      expect(memory.slots.current().version).toBe(version);
+      expect(liveAuc(memory)).toBe(before);
+      await stepTo(next.role, next.trainer, stream.length);
+      expect(next.warnings.some((text) => text.includes("went back"))).toBe(true);
+      // Below what is live it learned the same.
+      expect(stateOf(next.trainer, memory)).toEqual(stateOf(whole.trainer, through));
+      await log.close();
+    },
+    30_000,
+  );
 
   test("says once a minute that it refuses, and counts every time, by reason", async () => {
     const { counters: before } = metrics.read();

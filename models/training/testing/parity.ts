@@ -212,7 +212,7 @@ function firstBatch(task: ParityTask) {
   const rowsMax = task.batch;
   const model = new BatchModel({ ranker, tables, weights, gradients, rowsMax });
   const { batch, network } = model;
-  batch.fill(samples.slice(0, rowsMax));
+  model.load(samples.slice(0, rowsMax));
   model.forward();
   const { logits, logitsGradient } = network;
   const coefficients = new Float64Array(layout.heads).fill(1);

@@ -19,11 +19,11 @@ const reader = limits.readersMax - 1;
  * rows. `served`: by the form of the weights that requests are served with, else by fp32.
  */
 export function scoredAgain(
-  state: Pick<SharedState, "slots" | "userEmbeddings" | "itemEmbeddings">,
+  state: Pick<SharedState, "slots" | "userVectors" | "itemVectors">,
   record: ServedRecord,
   served: boolean,
 ): number | null {
-  const { slots, userEmbeddings, itemEmbeddings } = state;
+  const { slots } = state;
   const { modelVersion, items, userDense, itemDense } = record;
   const slot = slots.pin(reader);
   if (slot < 0 || slots.version(slot) !== modelVersion) {
@@ -34,8 +34,8 @@ export function scoredAgain(
   const user = Int32Array.of(record.userRow === noRow ? -1 : record.userRow);
   const userVector = new Float32Array(shape.userEmbedding);
   const itemVectors = new Float32Array(count * shape.itemEmbedding);
-  userEmbeddings.gather(user, 1, modelVersion, userVector);
-  itemEmbeddings.gather(items, count, modelVersion, itemVectors);
+  state.userVectors.gather(user, 1, modelVersion, userVector);
+  state.itemVectors.gather(items, count, modelVersion, itemVectors);
   const out = new Float32Array(heads * count);
   const weights = slots.weights(slot);
   const inputs = { weights, userDense, itemDense, userVector, itemVectors, count };

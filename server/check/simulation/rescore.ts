@@ -30,7 +30,7 @@ interface Parts {
 function rescore({ shape, ranker, state }: Parts, record: ServedRecord): string {
   const { modelVersion, items, userDense, itemDense, userRow } = record;
   if (modelVersion === 0) return "";
-  const { slots, userEmbeddings, itemEmbeddings } = state;
+  const { slots } = state;
   const slot = Array.from({ length: slots.slots }, (_, i) => i).find(
     (one) => slots.version(one) === modelVersion,
   );
@@ -38,13 +38,13 @@ function rescore({ shape, ranker, state }: Parts, record: ServedRecord): string 
   const count = items.length;
   const userVector = new Float32Array(shape.userEmbedding);
   const itemVectors = new Float32Array(count * shape.itemEmbedding);
-  userEmbeddings.gather(
+  state.userVectors.gather(
     Int32Array.of(userRow === noRow ? -1 : userRow),
     1,
     modelVersion,
     userVector,
   );
-  itemEmbeddings.gather(items, count, modelVersion, itemVectors);
+  state.itemVectors.gather(items, count, modelVersion, itemVectors);
   const heads = shape.heads.length;
   const out = new Float32Array(heads * count);
   const weights = slots.weights(slot);

@@ -2,6 +2,7 @@ import { ManualClock } from "../../../models/core/clock.ts";
 import { messageOf, RecError } from "../../../models/core/errors.ts";
 import { Random } from "../../../models/core/random.ts";
 import feed from "../../../models/definition/default.ts";
+import type { RecommenderDefinition } from "../../../models/definition/define.ts";
 import aggregates from "../../../models/definition/examples/aggregates.ts";
 import { FaultyFileSystem } from "../../../workers/stores/faulty-file-system.ts";
 import { Differences } from "../differences.ts";
@@ -18,7 +19,7 @@ import {
 import { verifySimulation } from "./verify.ts";
 
 export interface SimulationOptions {
-  /** Every fifth runs the example with all aggregates, the others the video feed. */
+  /** Of five one runs the example with all aggregates, one hashed ids, the others the feed. */
   readonly seed: number;
   /** Acknowledged events after which the run ends. */
   readonly events: number;
@@ -68,6 +69,17 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   return await new Simulation(options).run();
 }
 
+const ofFew = { kind: "hashed", rows: 16 } as const;
+const hashedIds: RecommenderDefinition = {
+  ...feed,
+  ranking: { ...feed.ranking, userIds: ofFew, itemIds: ofFew },
+};
+
+function definitionOf(seed: number): RecommenderDefinition {
+  if (seed % 5 === 0) return aggregates;
+  return seed % 5 === 3 ? hashedIds : feed;
+}
+
 class Simulation {
   readonly #options: SimulationOptions;
   readonly #random: Random;
@@ -97,7 +109,7 @@ class Simulation {
     this.#clients = new SimulatedClients(random.fork(), this.#ledger);
     this.#differences = new Differences(options.shownMax ?? 10);
     this.#settings = {
-      definition: options.seed % 5 === 0 ? aggregates : feed,
+      definition: definitionOf(options.seed),
       partitions,
       publishEvery: 10 + random.int(90),
       emitAfterMs: 1_000 + random.int(150_000),

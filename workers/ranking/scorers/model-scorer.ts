@@ -16,8 +16,8 @@ export function modelScorer(state: RankingState, ranker: ScoringRanker): Scorer<
       const { rows, count } = candidates;
       const { userDense, itemDense, userVector, itemVectors } = ranked;
       userRow[0] = user.row;
-      state.userEmbeddings.gather(userRow, 1, modelVersion, userVector);
-      state.itemEmbeddings.gather(rows, count, modelVersion, itemVectors);
+      state.userVectors.gather(userRow, 1, modelVersion, userVector);
+      state.itemVectors.gather(rows, count, modelVersion, itemVectors);
       const weights = state.slots.weights(slot);
       const inputs = { weights, userDense, itemDense, userVector, itemVectors, count };
       ranker.score(inputs, ranked.heads);

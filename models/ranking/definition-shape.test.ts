@@ -1,0 +1,49 @@
+import { describe, expect, test } from "bun:test";
+import { RecError } from "../core/errors.ts";
+import { Random } from "../core/random.ts";
+import feed from "../definition/default.ts";
+import { definitionHash } from "../definition/hash.ts";
+import { limits } from "../limits.ts";
+import { hashedRowsOf } from "./definition-shape.ts";
+
+/** What a module without types may say. */
+function rowsOf(itemIds: unknown) {
+  const parsed = JSON.parse(JSON.stringify({ ...feed.ranking, itemIds }));
+  return hashedRowsOf({ ranking: parsed }, "itemIds");
+}
+
+describe("hashed ids of a definition", () => {
+  test("exact ids, said or not, have no rows to share; hashed ones have those that are asked for", () => {
+    expect(rowsOf(undefined)).toBeNull();
+    expect(rowsOf({ kind: "exact" })).toBeNull();
+    expect(rowsOf({ kind: "hashed", rows: 2 })).toBe(2);
+    expect(rowsOf({ kind: "hashed", rows: limits.hashedRowsMax })).toBe(limits.hashedRowsMax);
+  });
+
+  test("whatever else is said is refused with its place, and never throws anything else", () => {
+    const random = new Random(3);
+    const [odd] = [["", "hash", null, true, -1, 0, 1, 1.5, 1e9, 2 ** 40, "7", [], {}]];
+    const any = () => odd[random.int(odd.length)];
+    for (let i = 0; i < 500; i++) {
+      const kind = random.int(2) === 0 ? "hashed" : any();
+      const said = random.int(8) === 0 ? any() : { kind, rows: any() };
+      const wrong = (() => {
+        try {
+          return rowsOf(said);
+        } catch (error) {
+          return error;
+        }
+      })();
+      if (!(wrong instanceof RecError)) throw new Error(`${JSON.stringify(said)} gave ${wrong}`);
+      expect(wrong.code).toBe("REC_CONFIG_DEFINITION");
+      expect(wrong.path).toMatch(/^ranking\.itemIds(\.rows)?$/);
+      expect(wrong.message).toContain(wrong.path ?? "?");
+    }
+  });
+
+  test("a table of another size is another model", () => {
+    const hashOf = (rows: number) =>
+      definitionHash({ ...feed, ranking: { ...feed.ranking, userIds: { kind: "hashed", rows } } });
+    expect(hashOf(100)).not.toBe(hashOf(101));
+  });
+});
