@@ -142,7 +142,7 @@ export interface IdLearningDefinition {
    * hashed ids it is their rows that are counted, and the default is 0.
    */
   readonly admission?: number;
-  /** Days after which an id, or a row of hashed ids, that did not occur is forgotten (default 30). */
+  /** Days after which an id (a row of hashed ids) that did not occur is forgotten (default 30). */
   readonly expiryDays?: number;
   /**
    * What is kept of an id's Adagrad accumulator at each of its steps, 0 to 1 (default 1, all):

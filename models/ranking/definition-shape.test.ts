@@ -13,7 +13,7 @@ function rowsOf(itemIds: unknown) {
 }
 
 describe("hashed ids of a definition", () => {
-  test("exact ids, said or not, have no rows to share; hashed ones have those that are asked for", () => {
+  test("exact ids have no rows to share, hashed ones have those that are asked for", () => {
     expect(rowsOf(undefined)).toBeNull();
     expect(rowsOf({ kind: "exact" })).toBeNull();
     expect(rowsOf({ kind: "hashed", rows: 2 })).toBe(2);
