@@ -95,7 +95,8 @@ export function readSampleKey(
 }
 
 export function decodeSample(bytes: Uint8Array): Sample {
-  const own = bytes.slice();
+  // A copy whatever it is: `slice` of a Buffer is a view that begins elsewhere in its buffer.
+  const own = new Uint8Array(bytes);
   const view = viewOf(own);
   const labels = view.getUint16(20, true);
   const userDense = view.getUint16(22, true);

@@ -312,7 +312,7 @@ function changed(log: SampleLog, change: (sample: Sample, offset: number) => Sam
       );
       const bounds = new Uint32Array(batch.count + 1);
       for (const [i, { length }] of records.entries()) bounds[i + 1] = bounds[i]! + length;
-      return { ...batch, data: Buffer.concat(records), bounds };
+      return { ...batch, data: new Uint8Array(Buffer.concat(records)), bounds };
     },
   };
 }
