@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { ManualClock } from "../models/core/clock.ts";
 import definition from "../models/definition/default.ts";
+import type { Sample } from "../models/training/sample.ts";
 import { VirtualServer } from "../server/assembly/virtual-server.ts";
 import { Environment } from "../workers/simulator/environment.ts";
 import { runVirtual } from "../workers/simulator/traffic.ts";
@@ -29,10 +30,15 @@ test("bench drift, smoke, on the server itself", async () => {
   expect(value("clicksLostEvery10000")).toBeCloseTo(value("clicksLostFrozen"), 1);
 }, 60_000);
 
-async function liveFor(seconds: number, frozen: boolean) {
+async function liveFor(
+  seconds: number,
+  options: { frozen?: boolean; samplesThrough?: (sample: Sample) => Sample } = {},
+) {
+  const { frozen = false, samplesThrough } = options;
   const world = new World({ seed: 3, users: 60, items: 200 });
   const clock = new ManualClock(world.options.startMs);
-  const server = await VirtualServer.open({ definition, clock, seed: 3 });
+  const changing = samplesThrough === undefined ? {} : { samplesThrough };
+  const server = await VirtualServer.open({ definition, clock, seed: 3, ...changing });
   if (frozen) server.freezeWeights();
   const environment = new Environment({
     ...{ world, clock, recommender: server, sessionsPerSecond: 1, compareEvery: 0 },
@@ -44,16 +50,18 @@ async function liveFor(seconds: number, frozen: boolean) {
     advance: (timeMs) => server.advanceTo(timeMs),
   });
   const { version, swaps } = server.published();
+  const losses = server.progressive().map(({ loss }) => loss);
   await server.close();
   const { slates, clicks, shown, failed } = environment.report.total();
-  return { slates, clicks, shown, failed, version, swaps };
+  return { slates, clicks, shown, failed, version, swaps, losses };
 }
 
 test("a virtual server is a function of its seed, and learns unless it is frozen", async () => {
-  const first = await liveFor(270, false);
+  const first = await liveFor(270);
   expect(first.failed).toBe(0);
   expect(first.shown).toBeGreaterThan(9 * first.slates);
   expect(first.swaps).toBeGreaterThan(5);
-  expect(await liveFor(90, false)).toEqual(await liveFor(90, false));
-  expect(await liveFor(200, true)).toMatchObject({ version: 1, swaps: 0 });
+  // Samples that pass through unchanged are learned as if they had not.
+  expect(await liveFor(270, { samplesThrough: (sample) => sample })).toEqual(first);
+  expect(await liveFor(200, { frozen: true })).toMatchObject({ version: 1, swaps: 0 });
 }, 30_000);

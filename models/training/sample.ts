@@ -95,7 +95,7 @@ export function readSampleKey(
 }
 
 export function decodeSample(bytes: Uint8Array): Sample {
-  // A copy whatever it is: `slice` of a Buffer is a view that begins elsewhere in its buffer.
+  // The columns are read from offset 0 of a copy; `slice` would be a view where this is a Buffer.
   const own = new Uint8Array(bytes);
   const view = viewOf(own);
   const labels = view.getUint16(20, true);
