@@ -1,4 +1,4 @@
-import { type LogReader, type Topic, topics } from "../workers/stores/event-log.ts";
+import { type EventLog, type LogReader, type Topic, topics } from "../workers/stores/event-log.ts";
 import type { LogRetention, Retention } from "../workers/stores/open.ts";
 
 /** Who reads a topic again at a start: nothing is dropped that one of them still needs. */
@@ -7,9 +7,21 @@ const heldBy: Readonly<Record<Topic, readonly LogReader[]>> = {
   served: ["windows", "joiner"],
   samples: ["trainer"],
   items: ["ingest"],
-  commits: ["windows"],
+  commits: ["windows", "trainer"],
   late: [],
 };
+
+/**
+ * Each partition of `commits` has one reader, the one who wrote it: the windows of its users, or,
+ * behind those, the trainer. The other says here that it needs nothing of it.
+ */
+export function letGoOfUnread(log: Pick<EventLog, "partitions" | "letGo">): void {
+  const users = log.partitions("events");
+  for (let partition = 0; partition < log.partitions("commits"); partition++) {
+    const reader = partition < users ? "trainer" : "windows";
+    log.letGo(reader, [{ topic: "commits", partition, offset: Number.MAX_SAFE_INTEGER }]);
+  }
+}
 
 /** Nobody reads `late` again, so it is bounded where the setting does not name it. */
 export const defaultRetention: LogRetention = { late: { sizeBytesMax: 256 << 20 } };

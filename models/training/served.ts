@@ -215,8 +215,8 @@ function joined(a: Float64Array, b: Float64Array): Float64Array {
 }
 
 export function decodeServed(bytes: Uint8Array): ServedRecord {
-  // A copy starts at offset 0 of its own buffer, so that the typed arrays below are aligned; `slice`
-  // would be a view where the bytes are a Buffer.
+  // A copy starts at offset 0 of its own buffer, so that the typed arrays below are aligned;
+  // `slice` would be a view where the bytes are a Buffer.
   const own = new Uint8Array(bytes);
   const view = viewOf(own);
   const heads = view.getUint8(1);

@@ -15,6 +15,7 @@ import {
 } from "../../workers/stores/open.ts";
 import { createIngest, type IngestAssembly } from "../ingest/create-ingest.ts";
 import { keepCheckpoints } from "../ingest/keep-checkpoints.ts";
+import { letGoOfUnread } from "../log-retention.ts";
 import { mainTurns } from "../turns.ts";
 
 export interface StorageOptions {
@@ -92,6 +93,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
       ...{ dataDir, topics, durability, clock, report: warn },
       retention: options.logRetention ?? {},
     });
+    letGoOfUnread(log);
     const store = openDocumentStore({ dataDir, report: warn });
     const modelFloats = createRanker(rankerShapeOf(definition)).slotFloats;
     const partitions = topics.events;

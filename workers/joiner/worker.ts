@@ -43,8 +43,21 @@ export class JoinerRole {
 
   static async open(options: JoinerRoleOptions): Promise<JoinerRole> {
     const role = new JoinerRole(options);
+    role.#letGoOfOthers();
     await role.#rebuild();
     return role;
+  }
+
+  /** Slates of other partitions are never read here. */
+  #letGoOfOthers(): void {
+    const { log, core, partition = 0 } = this.#options;
+    const own = core.sources.filter(({ topic }) => topic === "served");
+    const served = Array.from({ length: log.partitions("served") }, (_, p) => p);
+    const others = served.filter((p) => !own.some((source) => source.partition === p));
+    const points = others.map((p) => {
+      return { topic: "served" as const, partition: p, offset: Number.MAX_SAFE_INTEGER };
+    });
+    log.letGo("joiner", points, partition);
   }
 
   async #rebuild(): Promise<void> {
@@ -153,13 +166,8 @@ export class JoinerRole {
   }
 
   #letGo(rebuildFrom: readonly LogPoint[]): void {
-    const { log } = this.#options;
-    // Several partitions' joiners read the same events: what one is done with another may need.
-    const isAlone = log.partitions("samples") === 1;
-    log.letGo(
-      "joiner",
-      this.#neededBefore.filter(({ topic }) => isAlone || topic === "served"),
-    );
+    const { log, partition = 0 } = this.#options;
+    log.letGo("joiner", this.#neededBefore, partition);
     this.#neededBefore = rebuildFrom;
   }
 

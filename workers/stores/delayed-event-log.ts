@@ -101,8 +101,8 @@ export class DelayedEventLog implements TailedLog {
     await this.#below.waitForAny(points, timeoutMs);
   }
 
-  letGo(reader: LogReader, points: readonly LogPoint[]): void {
-    this.#below.letGo(reader, points);
+  letGo(reader: LogReader, points: readonly LogPoint[], part?: number): void {
+    this.#below.letGo(reader, points, part);
   }
 
   openWriter(topic: Topic, partition: number): void {

@@ -67,9 +67,10 @@ export interface EventLog {
   waitForMore(topic: Topic, partition: number, offset: number, timeoutMs: number): Promise<void>;
   /**
    * The reader will not ask for what stands before these points, even where the newest of what it
-   * keeps turns out to be damaged. Retention that it holds back may drop it.
+   * keeps turns out to be damaged. Retention that it holds back may drop it. `part` says which of
+   * the joiners speaks: each reads the events of all partitions, and what all let go of may go.
    */
-  letGo(reader: LogReader, points: readonly LogPoint[]): void;
+  letGo(reader: LogReader, points: readonly LogPoint[], part?: number): void;
   /** The newest frame of a partition that this process writes; null where there is none. */
   lastFrame(topic: Topic, partition: number): Promise<Uint8Array | null>;
   /** Everything appended so far is on disk. */

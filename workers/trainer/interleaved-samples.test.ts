@@ -3,20 +3,21 @@ import { text, utf8 } from "../../models/core/bytes.ts";
 import { Random } from "../../models/core/random.ts";
 import { recordOf, type TailedLog } from "../stores/event-log.ts";
 import { memoryFileSystem } from "../stores/memory-file-system.ts";
-import { openEventLog } from "../stores/open.ts";
+import { type LogRetention, openEventLog } from "../stores/open.ts";
 import { InterleavedSamples, openSamples } from "./interleaved-samples.ts";
 import type { SampleLog } from "./worker.ts";
 
 const partitions = 3;
 const topics = { samples: partitions, commits: partitions + 1 };
 
-function setup() {
+function setup(retention: LogRetention = {}) {
   const fileSystem = memoryFileSystem();
   const shape = { dataDir: "data", fileSystem, topics, durability: "async", lingerMs: 0 } as const;
-  const log = openEventLog("embedded:", { ...shape, segmentBytes: 4_096 });
+  const small = { ...shape, retention, segmentBytes: 2_048 };
+  const log = openEventLog("embedded:", small);
   /** A trainer's thread, with its own writers. */
-  const thread = () => openEventLog("embedded:", { ...shape, control: log.control });
-  return { log, thread };
+  const thread = () => openEventLog("embedded:", { ...small, control: log.control });
+  return { log, thread, reopened: () => openEventLog("embedded:", small) };
 }
 
 async function append(log: TailedLog, partition: number, count: number): Promise<void> {
@@ -91,4 +92,64 @@ test("a snapshot that knows more than the log goes on behind what it knows", asy
   expect(await read(samples, 20, 1 << 20)).toEqual(
     Array.from({ length: 10 }, (_, i) => `0/${20 + i}`),
   );
+});
+
+const least = { sizeBytesMax: 1, heldBy: ["trainer"] } as const;
+
+test("what no start needs goes from every partition, and the rest keeps its numbers", async () => {
+  const { log, thread, reopened } = setup({ samples: least, commits: least });
+  const random = new Random(7);
+  const order: string[] = [];
+  let samples = await InterleavedSamples.open(thread());
+  let needed = 0;
+  for (let step = 0; step < 600; step++) {
+    await append(log, random.int(partitions), random.int(30));
+    while (samples.endOffset() > order.length) {
+      order.push(...(await read(samples, order.length, 1 + random.int(400))));
+    }
+    if (random.int(10) !== 0) continue;
+    needed = Math.max(needed, order.length - random.int(300));
+    samples.letGo("trainer", [{ topic: "samples", partition: 0, offset: needed }]);
+    if (random.int(3) !== 0) continue;
+    log.releaseWriter("commits", partitions);
+    samples = await InterleavedSamples.open(thread());
+    expect(samples.startOffset()).toBeLessThanOrEqual(needed);
+  }
+  const startsOf = (of: TailedLog) => [
+    ...Array.from({ length: partitions }, (_, p) => of.startOffset("samples", p)),
+    of.startOffset("commits", partitions),
+  ];
+  const starts = startsOf(log);
+  for (const start of starts) expect(start).toBeGreaterThan(100);
+
+  // A start finds the same of what is left, from the first number that is whole on.
+  await log.close();
+  const again = reopened();
+  expect(startsOf(again)).toEqual(starts);
+  samples = await InterleavedSamples.open(again);
+  const start = samples.startOffset();
+  expect(start).toBeGreaterThan(1_000);
+  expect(start).toBeLessThanOrEqual(needed);
+  const left: string[] = [];
+  while (samples.endOffset() > start + left.length) {
+    left.push(...(await read(samples, start + left.length, 500)));
+  }
+  expect(left).toEqual(order.slice(start));
+});
+
+test("who rests lets all go, and later takes what is left", async () => {
+  const { log, thread } = setup({ samples: least });
+  for (let p = 0; p < partitions; p++) await append(log, p, 5);
+  const samples = await InterleavedSamples.open(thread());
+  expect(await read(samples, 0, 1 << 20)).toHaveLength(5);
+  const everything = Number.MAX_SAFE_INTEGER;
+  samples.letGo("trainer", [{ topic: "samples", partition: 0, offset: everything }]);
+  for (let round = 0; round < 200; round++) {
+    for (let p = 0; p < partitions; p++) await append(log, p, 5);
+  }
+  for (let p = 0; p < partitions; p++) expect(log.startOffset("samples", p)).toBeGreaterThan(500);
+  const waiting = samples.endOffset() - 5;
+  expect(waiting).toBeLessThan(1_500);
+  const from = log.startOffset("samples", 1);
+  expect((await read(samples, 5, 100))[0]).toBe(`1/${from}`);
 });

@@ -1,14 +1,28 @@
 import { text, utf8 } from "../../models/core/bytes.ts";
 import { type CommitRecord, decodeCommit, encodeCommit } from "../stores/commit-record.ts";
-import { type LogBatch, recordOf, type TailedLog } from "../stores/event-log.ts";
+import {
+  type LogBatch,
+  type LogPoint,
+  type LogReader,
+  recordOf,
+  type TailedLog,
+} from "../stores/event-log.ts";
 import type { SampleLog } from "./worker.ts";
 
 /** Samples that one partition gives before the next has its turn. */
 const turnSamples = 1_000;
+/** Read of commits at once. */
+const commitsBytes = 1 << 16;
 
 /** Beside the newest commit: where each partition of samples goes on. */
 interface Frame {
   readonly taken: readonly number[];
+}
+
+/** A commit and where it stands. */
+interface Place {
+  readonly commit: CommitRecord;
+  readonly offset: number;
 }
 
 /**
@@ -25,10 +39,13 @@ export class InterleavedSamples implements SampleLog {
   /** Number after the last committed sample. */
   #end = 0;
   #last = -1;
-  /** The first commit that is kept, and its number. */
-  #start = { offset: 0, sequence: 0 };
+  /** The first number from which everything is kept, as long as the log begins at `starts`. */
+  #start = 0;
+  #starts = "";
+  /** The number that a start goes on from, once it was said and is not told to the log yet. */
+  #needed: number | null = null;
   /** The commit that was read last, and its offset. */
-  #at: { readonly commit: CommitRecord; readonly offset: number } | null = null;
+  #at: Place | null = null;
   readonly #commits: boolean;
 
   private constructor(log: TailedLog, commits: boolean) {
@@ -46,7 +63,7 @@ export class InterleavedSamples implements SampleLog {
     if (frame === null) return samples;
     const { taken }: Frame = JSON.parse(text(frame));
     for (const [partition, offset] of taken.entries()) samples.#taken[partition] = offset;
-    const commit = await samples.#commitAt(log.endOffset("commits", samples.#own) - 1);
+    const { commit } = await samples.#commitAt(log.endOffset("commits", samples.#own) - 1);
     samples.#end = commit.sequence + commit.count;
     samples.#last = commit.partition;
     await samples.#findStart();
@@ -58,15 +75,35 @@ export class InterleavedSamples implements SampleLog {
     return this.#partitions;
   }
 
-  /** Older ones were dropped by retention, with what says in which order they came. */
+  /** Older ones were dropped by retention, or what says in which order they came. */
   startOffset(): number {
-    return this.#start.sequence;
+    return this.#start;
   }
 
   async #findStart(): Promise<void> {
     const offset = this.#log.startOffset("commits", this.#own);
-    if (offset === this.#start.offset) return;
-    this.#start = { offset, sequence: (await this.#commitAt(offset)).sequence };
+    const starts = this.#taken.map((_, p) => this.#log.startOffset("samples", p));
+    const key = [offset, ...starts].join();
+    if (key === this.#starts || offset === this.#log.endOffset("commits", this.#own)) return;
+    let number = (await this.#commitAt(offset)).commit.sequence;
+    const whole = new Set<number>();
+    for await (const { partition, first, count, sequence } of this.#commitsFrom(offset)) {
+      const gone = starts[partition]! - first;
+      if (gone > 0) number = sequence + Math.min(count, gone);
+      else whole.add(partition);
+      if (whole.size === this.#partitions) break;
+    }
+    this.#start = number;
+    this.#starts = key;
+  }
+
+  async *#commitsFrom(from: number): AsyncGenerator<CommitRecord> {
+    const end = this.#log.endOffset("commits", this.#own);
+    for (let offset = from; offset < end; ) {
+      const batch = await this.#log.read("commits", this.#own, offset, commitsBytes);
+      for (let i = 0; i < batch.count; i++) yield decodeCommit(recordOf(batch, i));
+      offset += batch.count;
+    }
   }
 
   /** Committed or not. */
@@ -79,7 +116,12 @@ export class InterleavedSamples implements SampleLog {
   }
 
   #waiting(partition: number): number {
-    return Math.max(0, this.#log.endOffset("samples", partition) - this.#taken[partition]);
+    return Math.max(0, this.#log.endOffset("samples", partition) - this.#nextOf(partition));
+  }
+
+  /** Where a trainer rested, samples that it never took may have been dropped. */
+  #nextOf(partition: number): number {
+    return Math.max(this.#taken[partition]!, this.#log.startOffset("samples", partition));
   }
 
   async read(
@@ -89,10 +131,11 @@ export class InterleavedSamples implements SampleLog {
     maxBytes: number,
   ): Promise<LogBatch> {
     await this.#findStart();
+    await this.#tellNeeded();
     // A snapshot may know of samples whose commits a power loss took: they come again, and count.
     while (this.#end < offset) await this.#takeNext(maxBytes);
     if (offset === this.#end) return await this.#takeNext(maxBytes);
-    const { partition, first, count, sequence } = await this.#commitOf(offset);
+    const { partition, first, count, sequence } = (await this.#placeOf(offset)).commit;
     const from = first + (offset - sequence);
     const batch = await this.#log.read("samples", partition, from, maxBytes);
     return firstOf(batch, first + count - from, offset);
@@ -103,7 +146,7 @@ export class InterleavedSamples implements SampleLog {
     for (let turn = 1; turn <= this.#partitions; turn++) {
       const partition = (this.#last + turn) % this.#partitions;
       if (this.#waiting(partition) === 0) continue;
-      const first = this.#taken[partition];
+      const first = this.#nextOf(partition);
       const read = await this.#log.read("samples", partition, first, maxBytes);
       const batch = firstOf(read, turnSamples, this.#end);
       await this.#commit({ partition, first, count: batch.count, sequence: this.#end });
@@ -129,8 +172,8 @@ export class InterleavedSamples implements SampleLog {
     this.#last = partition;
   }
 
-  /** The commit that has a number below the end. */
-  async #commitOf(number: number): Promise<CommitRecord> {
+  /** The commit that has a number below the end, and its offset. */
+  async #placeOf(number: number): Promise<Place> {
     let from = this.#log.startOffset("commits", this.#own);
     let to = this.#log.endOffset("commits", this.#own) - 1;
     if (this.#at !== null && number >= this.#at.commit.sequence) {
@@ -138,27 +181,59 @@ export class InterleavedSamples implements SampleLog {
       // Read on from there, as nearly always: the same commit or the next.
       if (number >= this.#at.commit.sequence + this.#at.commit.count) from++;
       const near = await this.#commitAt(from);
-      if (number < near.sequence + near.count) return near;
+      if (number < near.commit.sequence + near.commit.count) return near;
     }
     while (from < to) {
       const middle = Math.floor((from + to) / 2);
-      const { sequence, count } = await this.#commitAt(middle);
+      const { sequence, count } = (await this.#commitAt(middle)).commit;
       if (number < sequence + count) to = middle;
       else from = middle + 1;
     }
     return await this.#commitAt(from);
   }
 
-  async #commitAt(offset: number): Promise<CommitRecord> {
-    if (this.#at?.offset === offset) return this.#at.commit;
+  async #commitAt(offset: number): Promise<Place> {
+    if (this.#at?.offset === offset) return this.#at;
     const batch = await this.#log.read("commits", this.#own, offset, 1);
-    const commit = decodeCommit(recordOf(batch, 0));
-    this.#at = { commit, offset };
-    return commit;
+    this.#at = { commit: decodeCommit(recordOf(batch, 0)), offset };
+    return this.#at;
   }
 
-  /** Nothing: a number does not say yet what each partition may drop, so all is kept. */
-  letGo(): void {}
+  /** Of a number; what it means for each partition is told to the log with the next read. */
+  letGo(_reader: LogReader, [point]: readonly LogPoint[]): void {
+    this.#needed = point?.offset ?? 0;
+    if (this.#needed < Number.MAX_SAFE_INTEGER) return;
+    // Who needs nothing reads nothing more either.
+    const none = this.#taken.map(() => Number.MAX_SAFE_INTEGER);
+    this.#log.letGo("trainer", this.#points(none, Number.MAX_SAFE_INTEGER));
+    this.#needed = null;
+  }
+
+  async #tellNeeded(): Promise<void> {
+    const number = this.#needed;
+    if (number === null) return;
+    const next = [...this.#taken];
+    let commits = Math.max(0, this.#log.endOffset("commits", this.#own) - 1);
+    if (number < this.#end) {
+      commits = (await this.#placeOf(number)).offset;
+      const met = new Set<number>();
+      for await (const { partition, first, sequence } of this.#commitsFrom(commits)) {
+        if (!met.has(partition)) next[partition] = first + Math.max(0, number - sequence);
+        if (met.add(partition).size === this.#partitions) break;
+      }
+    }
+    this.#log.letGo("trainer", this.#points(next, commits));
+    this.#needed = null;
+  }
+
+  #points(samples: readonly number[], commits: number): LogPoint[] {
+    const of = samples.map((offset, partition) => ({
+      topic: "samples" as const,
+      partition,
+      offset,
+    }));
+    return [...of, { topic: "commits", partition: this.#own, offset: commits }];
+  }
 
   async waitForMore(
     _topic: "samples",

@@ -26,6 +26,7 @@ import { makeWindowsRole } from "../../../workers/windows/make.ts";
 import type { WindowsRole } from "../../../workers/windows/worker.ts";
 import { topicsFor } from "../../assembly/storage.ts";
 import { createIngest } from "../../ingest/create-ingest.ts";
+import { letGoOfUnread } from "../../log-retention.ts";
 import { MortalFiles } from "./mortal-files.ts";
 import { rescorer } from "./rescore.ts";
 import { JoinerShare, WindowsShare } from "./share.ts";
@@ -158,6 +159,7 @@ export class SimulatedServer {
     this.state = smallState(definition, this.partitions);
     this.#files = new MortalFiles(options.disk);
     this.log = this.#openLog(this.#files);
+    letGoOfUnread(this.log);
     const { state, log } = this;
     const store = this.store;
     const checkpoints = openCheckpoints("ingest", {

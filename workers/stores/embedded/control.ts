@@ -1,4 +1,5 @@
 import { RecError } from "../../../models/core/errors.ts";
+import { limits } from "../../../models/limits.ts";
 import { type LogReader, logReaders, type Topic, topics as topicOrder } from "../event-log.ts";
 
 /** Partitions of each topic. A topic that is not named has none. */
@@ -22,38 +23,51 @@ export function partitionsOf(topics: Topics): PartitionName[] {
   return names;
 }
 
+/** What threads that share a control block must agree on. */
+export interface ControlShape {
+  /** Partitions of all topics. */
+  readonly slots: number;
+  /** Partitions of users, each with a joiner that reads the events of all. */
+  readonly joiners: number;
+}
+
+/** Words of a reader: one for each partition of users, as one joiner of each reads all events. */
+const partsMax = limits.logPartitionsMax;
+const neededLong = 3;
+/** Whole cache lines. */
+const slotBytes = 64 * Math.ceil((neededLong + logReaders.length * partsMax) / 8);
+const magic = 0x52434c48;
+
 /**
- * The shared memory of a log that is open in several threads. 64 bytes (a cache line) a partition:
- * i64 end offset, i64 start offset, i32 notify, i32 writer, i64 for each of the readers: the offset
- * before which it needs nothing. The first line is the header: u32
+ * The shared memory of a log that is open in several threads, by partition: i64 end offset, i64
+ * start offset, i32 notify, i32 writer, and for each reader, and each part of it, i64 the offset
+ * before which it needs nothing. The first slot is the header: u32
  * magic, u32 partitions. The end offset is stored after the bytes are in the file (and synced,
  * where that is asked for), so a reader that sees it finds them.
  */
-const slotBytes = 64;
-const magic = 0x52434c47;
-const neededLong = 3;
-
 export class Control {
   readonly buffer: SharedArrayBuffer;
   readonly #words: Int32Array;
   readonly #offsets: BigInt64Array;
+  readonly #joiners: number;
 
-  private constructor(buffer: SharedArrayBuffer) {
+  private constructor(buffer: SharedArrayBuffer, { joiners }: ControlShape) {
     this.buffer = buffer;
+    this.#joiners = joiners;
     this.#words = new Int32Array(buffer);
     this.#offsets = new BigInt64Array(buffer);
   }
 
-  static create(slots: number): Control {
-    const control = new Control(new SharedArrayBuffer(slotBytes * (slots + 1)));
+  static create(shape: ControlShape): Control {
+    const control = new Control(new SharedArrayBuffer(slotBytes * (shape.slots + 1)), shape);
     control.#words[0] = magic;
-    control.#words[1] = slots;
+    control.#words[1] = shape.slots;
     return control;
   }
 
-  static attach(buffer: SharedArrayBuffer, slots: number): Control {
-    const control = new Control(buffer);
-    if (control.#words[0] !== magic || control.#words[1] !== slots) {
+  static attach(buffer: SharedArrayBuffer, shape: ControlShape): Control {
+    const control = new Control(buffer, shape);
+    if (control.#words[0] !== magic || control.#words[1] !== shape.slots) {
       throw new RecError("REC_LOG_CONTROL", "the control block is of a log with other topics");
     }
     return control;
@@ -71,16 +85,18 @@ export class Control {
     Atomics.store(this.#offsets, this.#long(slot) + 1, BigInt(offset));
   }
 
-  letGo(slot: number, reader: LogReader, offset: number): void {
-    const word = this.#long(slot) + neededLong + logReaders.indexOf(reader);
-    Atomics.store(this.#offsets, word, BigInt(offset));
+  letGo(slot: number, reader: LogReader, { offset, part }: { offset: number; part: number }): void {
+    Atomics.store(this.#offsets, this.#neededWord(slot, reader) + part, BigInt(offset));
   }
 
   /** None of these readers needs what stands before it; 0 until all of them have said so. */
   neededOffset(slot: number, readers: readonly LogReader[]): number {
-    const first = this.#long(slot) + neededLong;
-    const offsets = readers.map((reader) => {
-      return Number(Atomics.load(this.#offsets, first + logReaders.indexOf(reader)));
+    const offsets = readers.flatMap((reader) => {
+      const first = this.#neededWord(slot, reader);
+      const parts = reader === "joiner" ? this.#joiners : 1;
+      return Array.from({ length: parts }, (_, part) =>
+        Number(Atomics.load(this.#offsets, first + part)),
+      );
     });
     return Math.min(Number.MAX_SAFE_INTEGER, ...offsets);
   }
@@ -116,6 +132,10 @@ export class Control {
 
   release(slot: number): void {
     Atomics.store(this.#words, this.#word(slot) + 1, 0);
+  }
+
+  #neededWord(slot: number, reader: LogReader): number {
+    return this.#long(slot) + neededLong + partsMax * logReaders.indexOf(reader);
   }
 
   #long(slot: number): number {

@@ -179,6 +179,27 @@ describe("segments", () => {
     await log.close();
   });
 
+  test("of several joiners each must have let go of the events that all read", async () => {
+    const fileSystem = memoryFileSystem();
+    const retention = { events: { sizeBytesMax: 1, heldBy: ["joiner"] as const } };
+    const topics = { events: 1, samples: 3 };
+    const log = open(fileSystem, { segmentBytes: 1_000, retention, topics });
+    const dropped = async () => {
+      await fill(log, 4);
+      return log.startOffset(topic, 0);
+    };
+    const letGo = (part: number, offset: number) =>
+      log.letGo("joiner", [{ topic, partition: 0, offset }], part);
+    letGo(0, 1_000);
+    letGo(2, 1_000);
+    expect(await dropped()).toBe(0);
+    letGo(1, 3);
+    expect(await dropped()).toBeLessThanOrEqual(3);
+    letGo(1, 1_000);
+    expect(await dropped()).toBeGreaterThan(3);
+    await log.close();
+  });
+
   test("a replay may begin at any time: at the first record written then or later", async () => {
     const fileSystem = memoryFileSystem();
     const clock = new ManualClock(1_000);

@@ -67,10 +67,11 @@ export class SegmentLog implements TailedLog {
   constructor(options: SegmentLogOptions) {
     const names = partitionsOf(options.topics);
     this.#options = options;
+    const shape = { slots: names.length, joiners: options.topics.samples ?? 1 };
     this.#control =
       options.control === undefined
-        ? Control.create(names.length)
-        : Control.attach(options.control, names.length);
+        ? Control.create(shape)
+        : Control.attach(options.control, shape);
     this.control = this.#control.buffer;
     this.#tailers = new Tailers(this.#control);
     this.#partitions = names.map((name) => this.#openPartition(name));
@@ -141,9 +142,9 @@ export class SegmentLog implements TailedLog {
     return reader.lastFrame(this.#control.endOffset(name.slot));
   }
 
-  letGo(reader: LogReader, points: readonly LogPoint[]): void {
+  letGo(reader: LogReader, points: readonly LogPoint[], part = 0): void {
     for (const { topic, partition, offset } of points) {
-      this.#control.letGo(this.#at(topic, partition).name.slot, reader, offset);
+      this.#control.letGo(this.#at(topic, partition).name.slot, reader, { offset, part });
     }
   }
 

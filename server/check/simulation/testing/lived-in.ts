@@ -15,24 +15,26 @@ export async function live(
     // Its record lingers some turns: a checkpoint between would make a start note its items again.
     for (let turns = 200; turns > 0; turns--) await null;
     for (let i = 0; i < 3; i++) await clients.putDocument(server);
-    await server.windows?.step();
-    await server.joiner?.step();
+    for (const windows of [server.windows, server.windows1]) await windows?.step();
+    for (const joiner of [server.joiner, server.joiner1]) await joiner?.step();
     await server.trainer?.step();
     if (round % 5 !== 4) continue;
-    await server.windows?.checkpoint();
+    for (const windows of [server.windows, server.windows1]) await windows?.checkpoint();
     await server.ingest.checkpoint();
     server.trainer?.snapshot();
   }
 }
 
 /** What must be the same after a restart. */
-export function stateOf({ state, windows }: SimulatedServer) {
+export function stateOf({ state, windows, windows1, trainer }: SimulatedServer) {
   const tables = [state.users, state.items, state.categories];
   const rows = Int32Array.from({ length: state.items.size }, (_, row) => row);
   const attributes = new Uint8Array(rows.length * state.itemAttributes.table.rowBytes);
   state.itemAttributes.table.read(rows, rows.length, attributes);
-  const sections = windows?.roles.flatMap(({ core }) => saveWindows(core)) ?? [];
+  const roles = [windows, windows1].flatMap((share) => share?.roles ?? []);
+  const sections = roles.flatMap(({ core }) => saveWindows(core));
   return {
+    learned: trainer?.trainer.readOffset,
     names: tables.map((table) => Buffer.from(table.save(0, table.size)).toString("hex")),
     attributes: Buffer.from(attributes).toString("hex"),
     windows: sections.map(({ name, bytes }) => [name, textOf(name, bytes)]),
