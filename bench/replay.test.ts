@@ -3,6 +3,7 @@ import definition from "../models/definition/examples/kuairand.ts";
 import { syntheticHistory } from "../server/history/synthetic-history.ts";
 import { runBench } from "./harness.ts";
 import { toldBatches } from "./replay/batches.ts";
+import { levelOf } from "./replay/level.ts";
 import { bench } from "./replay.ts";
 
 const definitionAt = ["--definition", "models/definition/examples/kuairand.ts"];
@@ -20,8 +21,19 @@ test("smoke: a server that lives through a history says what the offline run say
   expect(value("predictionGapMaxLive")).toBeGreaterThan(1e-4);
   expect(value("predictionGapMaxBothFrozen")).toBeGreaterThan(1e-3);
   expect(value("clickEceCountersFrozen")).not.toBe(value("clickEceBothFrozen"));
+  expect(value("watchMaeWithoutOffOffline")).toBeLessThanOrEqual(value("watchMaeOffline"));
+  expect(value("watchOffWeightsFrozen")).toBeCloseTo(value("watchOffOffline"), 6);
   expect(lines.join("")).toContain("AUC of click");
 }, 60_000);
+
+test("the level of a head of seconds is the median gap, and what its absence would leave", () => {
+  const said = [0, 1, 2, 3, 9];
+  const gaps = [0.5, 0.3, 0.1, -0.1, Number.NaN];
+  const labels = said.map((log, row) => Math.expm1(log + gaps[row]!));
+  const { off, maeWithout } = levelOf({ predictions: said.map(Math.expm1), labels });
+  expect(off).toBeCloseTo(0.2, 10);
+  expect(maeWithout).toBeCloseTo(0.2, 10);
+});
 
 test("arms that do not exist and definitions that count slates are refused", async () => {
   const smoke = (...args: string[]) => runBench(bench, ["--smoke", ...args], () => undefined);

@@ -27,6 +27,7 @@ import { systemClock } from "../workers/system-clock.ts";
 import type { Bench, BenchContext, Figure } from "./harness.ts";
 import { toldBatches } from "./replay/batches.ts";
 import { aucByHour } from "./replay/by-hour.ts";
+import { levelFigures } from "./replay/level.ts";
 import { ReplayedServer, type RowHeads } from "./replay/replayed-server.ts";
 
 /** What stands still from the first held row on. */
@@ -207,6 +208,9 @@ async function runAll(task: Task): Promise<Record<string, Figure>> {
       runs.push(ours);
       const before = { name: "offline", heads: offline.heads };
       figures = { ...figures, ...armFigures(context, ours, before) };
+      for (const { name, heads } of [before, ours]) {
+        figures = { ...figures, ...levelFigures(heads, upper(name)) };
+      }
       const gap = gapMax(run.served, offline.heads);
       figures[`predictionGapMax${upper(arm.name)}`] = { value: gap, unit: "most" };
     }
