@@ -43,6 +43,22 @@ export function memoryMb(pid: number): number {
   return anonymousMb(pid) + (shared * 1_024) / 1e6;
 }
 
+/** Mappings of `least` MB in memory and more that have no file behind them: MB by address. */
+export function anonymousMappings(pid: number, least = 0.5): Map<string, number> {
+  const found = new Map<string, number>();
+  let name = "";
+  for (const line of readFileSync(`/proc/${pid}/smaps`, "utf8").split("\n")) {
+    const [, from, to] = /^([0-9a-f]+)-([0-9a-f]+) /.exec(line) ?? [];
+    if (from !== undefined && to !== undefined) {
+      const mb = (Number.parseInt(to, 16) - Number.parseInt(from, 16)) / 1e6;
+      name = `${from}, ${mb.toFixed(0)} MB reserved`;
+    }
+    const kb = Number(/^Anonymous:\s+(\d+) kB/.exec(line)?.[1] ?? 0);
+    if (kb * 1_024 >= least * 1e6) found.set(name, (kb * 1_024) / 1e6);
+  }
+  return found;
+}
+
 /** Mappings by the file behind them, for files whose path holds `part`. */
 export function mappingsOf(pid: number, part: string): Map<string, number> {
   const count = new Map<string, number>();

@@ -9,6 +9,8 @@ export interface SeedSizes {
   readonly users: number;
   readonly eventsPerUser: number;
   readonly seed: number;
+  /** When the events begin; they take less than a minute. Default: a minute ago. */
+  readonly startMs?: number;
 }
 
 /** Posts a batch; what the server refuses stops the benchmark. */
@@ -33,7 +35,7 @@ async function post(url: string, batch: readonly unknown[]): Promise<void> {
  * has something to find.
  */
 export async function seedServer(port: number, sizes: SeedSizes): Promise<void> {
-  const world = new World({ ...sizes, startMs: Date.now() - 60_000 });
+  const world = new World({ ...sizes, startMs: sizes.startMs ?? Date.now() - 60_000 });
   const population = new Population(world);
   const random = new Random(sizes.seed);
   const url = `http://127.0.0.1:${port}/v1`;

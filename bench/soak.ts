@@ -1,27 +1,30 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { Random } from "../models/core/random.ts";
-import { limits } from "../models/limits.ts";
-import { World } from "../workers/simulator/world.ts";
+import { fillEventsDefault, seedAndFill } from "./filling.ts";
 import type { Bench, BenchContext, Figure } from "./harness.ts";
 import { memoryMb } from "./process-figures.ts";
-import { seedServer } from "./seeding.ts";
 import { type ServerProcess, startServer } from "./server-process.ts";
-import { fillStores } from "./soak/fill.ts";
 import { SoakLoad } from "./soak/load.ts";
-import { type Reading, slopePerHour } from "./soak/slope.ts";
+import { type MemoryReading, slopePerHour } from "./soak/slope.ts";
+import { growth, type Strata, strataOf } from "./soak/strata.ts";
 import { percentile } from "./statistics.ts";
 
 /**
  * Method: a server is filled until the bounded stores that take longest are full (the ids that
- * deduplication remembers, the interactions that recall reads, counters of user x category), then
+ * deduplication remembers, the interactions that recall reads, the panes of user x category), then
  * takes an hour of mixed load from a population that stays the same: slates with and without
  * details, the events of those who see them, batches of other events, documents, similar items.
  * Every few seconds the memory that has no file behind it is read (RssAnon + RssShmem), with the
  * open descriptors and the objects that native code holds. After the first quarter a line is
- * fitted; its slope is the figure. Attribution takes a second, so that slates waiting for
- * conversions do not fill memory for a day.
+ * laid; its slope is the figure. What grew meanwhile, by heap and by mapping, is printed.
+ * Attribution takes a second, so that slates waiting for conversions do not fill memory for a day.
  */
+
+interface Reading extends MemoryReading {
+  readonly descriptors: number;
+  readonly nativeObjects: number;
+}
 
 interface Sizes {
   readonly items: number;
@@ -33,12 +36,6 @@ interface Sizes {
   readonly eventsPerSecond: number;
   readonly seed: number;
 }
-
-/**
- * Every fourth event of the fill is a click; so many leave the joiner's table of ids, which takes
- * clicks only, as large as it will be after the run.
- */
-const fillEvents = 1.3 * limits.dedupIdsMax;
 
 /** Counters that say what went on, as figures. */
 const counted = {
@@ -62,8 +59,12 @@ function sizesOf({ options, smoke, seed }: BenchContext): Sizes {
   };
 }
 
-async function metrics(port: number): Promise<(name: string) => number> {
-  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+async function metricsText({ port }: ServerProcess): Promise<string> {
+  return (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+}
+
+async function metrics(server: ServerProcess): Promise<(name: string) => number> {
+  const text = await metricsText(server);
   const values = new Map(
     text.split("\n").map((line) => {
       const at = line.lastIndexOf(" ");
@@ -74,7 +75,7 @@ async function metrics(port: number): Promise<(name: string) => number> {
 }
 
 async function read(server: ServerProcess, fromMs: number): Promise<Reading> {
-  const metric = await metrics(server.port);
+  const metric = await metrics(server);
   return {
     hours: (performance.now() - fromMs) / 3_600_000,
     memoryMb: memoryMb(server.pid),
@@ -83,12 +84,31 @@ async function read(server: ServerProcess, fromMs: number): Promise<Reading> {
   };
 }
 
-async function readAll(server: ServerProcess, sizes: Sizes, say: (text: string) => void) {
-  const readings: Reading[] = [];
+/** So much of the run does not count: what is made at first use has been made then. */
+const uncounted = 0.25;
+
+interface Readings {
+  /** Those that count. */
+  readonly later: readonly Reading[];
+  /** When they began, and at the end. */
+  readonly strata: readonly [Strata, Strata];
+}
+
+async function readAll(
+  server: ServerProcess,
+  sizes: Sizes,
+  say: (text: string) => void,
+): Promise<Readings> {
+  const later: Reading[] = [];
   const fromMs = performance.now();
+  const strata = async () => strataOf(server.pid, await metricsText(server));
+  let before: Strata | null = null;
   for (let saidAt = 0; performance.now() - fromMs < sizes.seconds * 1_000; ) {
     const reading = await read(server, fromMs);
-    readings.push(reading);
+    if (reading.hours * 3_600 >= uncounted * sizes.seconds) {
+      before ??= await strata();
+      later.push(reading);
+    }
     const minutes = reading.hours * 60;
     if (minutes >= saidAt) {
       const { memoryMb: mb, descriptors, nativeObjects } = reading;
@@ -98,18 +118,21 @@ async function readAll(server: ServerProcess, sizes: Sizes, say: (text: string) 
     }
     await Bun.sleep(sizes.readingSeconds * 1_000);
   }
-  return readings;
+  return { later, strata: [before ?? new Map(), await strata()] };
 }
 
-function figuresOf(readings: readonly Reading[], load: SoakLoad): Record<string, Figure> {
-  const later = readings.slice(Math.floor(readings.length / 4));
+function figuresOf(
+  later: readonly Reading[],
+  load: SoakLoad,
+  { seed }: Sizes,
+): Record<string, Figure> {
   const [first, last] = [later[0], later.at(-1)];
   const figure = (value: number | undefined, unit: string): Figure => ({
     value: value ?? Number.NaN,
     unit,
   });
   return {
-    memoryMbPerHour: slopePerHour(later),
+    memoryMbPerHour: slopePerHour(later, seed),
     memoryMbFirst: figure(first?.memoryMb, "MB"),
     memoryMbLast: figure(last?.memoryMb, "MB"),
     descriptorsFirst: figure(first?.descriptors, "files"),
@@ -129,26 +152,24 @@ async function run(context: BenchContext): Promise<Record<string, Figure>> {
   const definition = join(import.meta.dir, "survival", "short-attribution.ts");
   const env = { REC_DEFINITION: definition, JOINER_EMIT_AFTER_MS: "1000", RANK_WORKERS: "1" };
   const server = await startServer({ env });
-  // The world that the server is seeded with.
-  const world = new World({ ...sizes, startMs: Date.now() });
-  const random = new Random(sizes.seed);
-  const load = new SoakLoad({ port: server.port, random, world, ...sizes });
+  let load: SoakLoad | null = null;
   try {
-    await seedServer(server.port, { ...sizes, eventsPerUser: 6 });
     context.say(`  ${sizes.fillEvents} events fill the bounded stores`);
-    await fillStores(server.port, { ...sizes, world });
+    const world = await seedAndFill(server.port, { ...sizes, eventsPerUser: 6 });
+    load = new SoakLoad({ port: server.port, random: new Random(sizes.seed), world, ...sizes });
     await load.start();
-    const before = await metrics(server.port);
-    const readings = await readAll(server, sizes, context.say);
-    const after = await metrics(server.port);
+    const before = await metrics(server);
+    const { later, strata } = await readAll(server, sizes, context.say);
+    const after = await metrics(server);
     await load.stop();
-    const figures = figuresOf(readings, load);
+    for (const line of growth(...strata)) context.say(line);
+    const figures = figuresOf(later, load, sizes);
     for (const [name, metric] of Object.entries(counted)) {
       figures[name] = { value: after(metric) - before(metric), unit: name };
     }
     return figures;
   } finally {
-    await load.stop();
+    await load?.stop();
     await server.stop();
   }
 }
@@ -160,9 +181,7 @@ export const bench: Bench = {
     minutes: { kind: "number", help: "length of the run", default: 60, min: 1 },
     items: { kind: "number", help: "items", default: 20_000, min: 100 },
     users: { kind: "number", help: "users", default: 20_000, min: 100 },
-    fill: {
-      ...{ kind: "number", help: "events before the run", default: fillEvents, min: 0 },
-    },
+    fill: { kind: "number", help: "events before it", default: fillEventsDefault, min: 0 },
     slates: { kind: "number", help: "slates a second", default: 60, min: 1 },
     events: { kind: "number", help: "other events a second", default: 500, min: 1 },
   },

@@ -26,12 +26,17 @@ export function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-/** 97.5 % quantiles of Student's t for 1, 2, 3 ... degrees of freedom; 1.96 beyond. */
-const studentT = [
+const beyond = 1.96;
+const studentTs = [
   ...[12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179],
   ...[2.16, 2.145, 2.131, 2.12, 2.11, 2.101, 2.093, 2.086, 2.08, 2.074, 2.069, 2.064, 2.06],
   ...[2.056, 2.052, 2.048, 2.045, 2.042],
 ];
+
+/** The 97.5 % quantile of Student's t for 1, 2, 3 ... degrees of freedom. */
+export function studentT(freedom: number): number {
+  return studentTs[freedom - 1] ?? beyond;
+}
 
 /** Mean of independent runs (seeds) and its 95 % interval by Student's t; none for one run. */
 export function overSeeds(values: readonly number[], unit: string): Figure {
@@ -39,7 +44,7 @@ export function overSeeds(values: readonly number[], unit: string): Figure {
   if (values.length < 2) return { value, unit };
   const squares = values.reduce((sum, x) => sum + (x - value) ** 2, 0);
   const error = Math.sqrt(squares / (values.length - 1) / values.length);
-  const half = (studentT[values.length - 2] ?? 1.96) * error;
+  const half = studentT(values.length - 1) * error;
   return { value, unit, low: value - half, high: value + half };
 }
 

@@ -11,6 +11,8 @@ test("bench swap: models are swapped while slates are asked for", async () => {
   expect(value("failed"), said.join("\n")).toBe(0);
   expect(value("modelDecreased")).toBe(0);
   expect(value("p99RatioSwaps")).toBeGreaterThan(0);
+  expect(value("memoryMbLast")).toBeGreaterThan(20);
+  expect(value("memoryGrowthMb")).not.toBeNaN();
   expect(value("scoredAgain")).toBeGreaterThan(10);
   expect(value("mixed")).toBe(0);
 }, 120_000);

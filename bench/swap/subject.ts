@@ -1,3 +1,4 @@
+import { seedAndFill } from "../filling.ts";
 import type { BenchContext } from "../harness.ts";
 import { type Answer, httpRequest, LoadClient } from "../open-loop.ts";
 import { seedServer } from "../seeding.ts";
@@ -84,6 +85,8 @@ function fail(run: Run, what: string, { status, body }: Answer): void {
 
 export interface SubjectOptions {
   readonly traffic: Traffic;
+  /** Events that fill its bounded stores. Default: it is only seeded. */
+  readonly fillEvents?: number;
   /** What the server is started with. */
   readonly env: Readonly<Record<string, string>>;
 }
@@ -107,7 +110,11 @@ export class Subject {
     const env = { RANK_WORKERS: "1", ...options.env };
     const subject = new Subject(await startServer({ env }), options);
     await subject.#client.open(64);
-    await seedServer(subject.server.port, { ...options.traffic, eventsPerUser: 3 });
+    const { port } = subject.server;
+    const seeds = { ...options.traffic, eventsPerUser: 3 };
+    const { fillEvents = 0 } = options;
+    if (fillEvents === 0) await seedServer(port, seeds);
+    else await seedAndFill(port, { ...seeds, fillEvents });
     return subject;
   }
 
@@ -131,13 +138,13 @@ export class Subject {
     return load;
   }
 
-  /** 70 % of the peak, with slates that make the samples wanted. */
+  /** 70 % of the peak, with slates that make the samples wanted, or a little more. */
   async #load(): Promise<Load> {
     const { samplesPerSecond } = this.#options.traffic;
     await this.#peak(2, 20);
     const first = 0.7 * (await this.#peak(3, 20));
     const slateOf = (rate: number) =>
-      Math.min(100, Math.max(1, Math.round(samplesPerSecond / rate)));
+      Math.min(100, Math.max(1, Math.ceil(samplesPerSecond / rate)));
     // Longer slates cost more: once more with the length that it will be.
     const ratePerSecond = 0.7 * (await this.#peak(3, slateOf(first)));
     return { ratePerSecond, slate: slateOf(ratePerSecond) };
