@@ -321,6 +321,17 @@ function optimizerTests(make: () => KernelSet): void {
       expect(Math.abs(make().squareSum(positive, count) - wanted)).toBeLessThan(1e-3);
     }
   });
+
+  // A share of 1e-5 is far under what the comparison above lets pass, and yet lost in every step.
+  test("Adam's moments take in what their betas leave", () => {
+    const one = () => new Float32Array(1);
+    const [first, second, gradients] = [one(), one(), Float32Array.of(1)];
+    make().adam({
+      ...{ weights: one(), gradients, first, second, count: 1, step: 1 },
+      ...{ learningRate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, gradientScale: 1 },
+    });
+    expect([first[0]!, second[0]!]).toEqual([Math.fround(0.1), Math.fround(0.001)]);
+  });
 }
 
 function lossTests(make: () => KernelSet): void {

@@ -150,6 +150,7 @@ napi_value adam(Call& call) {
   AdamStep s;
   s.learning_rate = real(call, 7, "learningRate");
   s.beta1 = static_cast<float>(beta1), s.beta2 = static_cast<float>(beta2);
+  s.rest1 = static_cast<float>(1 - beta1), s.rest2 = static_cast<float>(1 - beta2);
   s.epsilon = real(call, 10, "epsilon");
   s.correction1 = static_cast<float>(1 / (1 - std::pow(beta1, step)));
   s.correction2 = static_cast<float>(1 / (1 - std::pow(beta2, step)));

@@ -93,7 +93,7 @@ void check_gates() {
 }
 
 void check_optimizers() {
-  const AdamStep step = {0.01f, 0.9f, 0.999f, 1e-8f, 3.7f, 333, 0.5f};
+  const AdamStep step = {0.01f, 0.9f, 0.999f, 1e-8f, 0.1f, 0.001f, 3.7f, 333, 0.5f};
   for (int n : {0, 1, 3, 15, 16, 17, 33, 4095, 4097}) {
     for (Numbers kind : {kPlain, kWild}) {
       const Numbers squares = kind == kPlain ? kPositive : kWild;

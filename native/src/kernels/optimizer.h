@@ -1,8 +1,8 @@
 // Adam (Kingma and Ba 2015), bias-corrected; gradient_scale carries the clipping factor.
 inline V adam_vector(V w, V g, V& m, V& v, const AdamStep& s) {
   g = g * all(s.gradient_scale);
-  m = fma(all(s.beta1), m, all(1 - s.beta1) * g);
-  v = fma(all(s.beta2), v, all(1 - s.beta2) * (g * g));
+  m = fma(all(s.beta1), m, all(s.rest1) * g);
+  v = fma(all(s.beta2), v, all(s.rest2) * (g * g));
   const V root = sqrt(v * all(s.correction2)) + all(s.epsilon);
   return w - all(s.learning_rate) * (m * all(s.correction1)) / root;
 }

@@ -94,6 +94,8 @@ struct PleShape {
 
 struct AdamStep {
   float learning_rate, beta1, beta2, epsilon;
+  // 1 - beta, rounded once: in floats 1 - 0.999f is 1.3e-5 of itself off, and so is every step.
+  float rest1, rest2;
   float correction1, correction2;  // 1 / (1 - beta^step)
   float gradient_scale;
 };
