@@ -24,6 +24,7 @@ interface Functions {
     count: number,
     out: Int32Array,
   ): void;
+  idTableLoadPairs(handle: number, firstRow: number, pairs: Uint32Array, total: number): void;
   idTablePairs(handle: number, firstRow: number, count: number, out: Uint32Array): void;
   sharedRelease(handle: number): void;
 }
@@ -112,6 +113,14 @@ export class IdTable {
   /** `out[i]` = row of the pair (a, bs[i]), or -1 where there is none or `bs[i]` is no row. */
   findPairs(a: number, bs: Int32Array | Uint32Array, count: number, out: Int32Array): void {
     this.#native.idTableFindPairs(this.handle, a, bs, count, out);
+  }
+
+  /**
+   * Gives pairs that `pairs` wrote the rows from `firstRow` on, or finds that they have them;
+   * throws for others. An empty table makes room for `total` pairs at once.
+   */
+  loadPairs(firstRow: number, pairs: Uint32Array, total: number): void {
+    this.#native.idTableLoadPairs(this.handle, firstRow, pairs, total);
   }
 
   /** Both rows of each of `count` pairs, one pair after the other. */

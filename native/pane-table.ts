@@ -24,10 +24,8 @@ interface Functions {
     out: Uint32Array,
     offsetsOut: Float64Array | null,
   ): void;
-  paneTableSave(handle: number, firstRow: number, count: number, out: Uint8Array): void;
-  paneTableLoad(handle: number, firstRow: number, count: number, data: Uint8Array): void;
-  paneTableSaveFull(handle: number, firstRow: number, count: number, out: Uint8Array): void;
-  paneTableLoadFull(handle: number, firstRow: number, count: number, data: Uint8Array): void;
+  paneTableSave(handle: number, firstRow: number, count: number, out: Uint8Array): number;
+  paneTableLoad(handle: number, firstRow: number, data: Uint8Array): number;
   paneTableClear(handle: number): void;
   sharedRelease(handle: number): void;
 }
@@ -91,20 +89,17 @@ export class PaneTable implements PaneCounters {
   readonly counters: number;
   readonly windows: readonly PaneWindow[];
   readonly width: number;
-  /** Bytes of a slot in memory and in `save`. */
+  /** Bytes that a row takes in `save`, at most. */
   readonly rowBytes: number;
-  /** Bytes of a full row in memory and in `saveFull`. */
-  readonly fullRowBytes: number;
   readonly #native = loadNative<Functions>();
 
   private constructor(handle: number) {
-    const shape = new Uint32Array(5);
+    const shape = new Uint32Array(4);
     this.#native.paneTableShape(handle, shape);
     this.handle = handle;
     this.rows = shape[0];
     this.counters = shape[1];
     this.rowBytes = shape[3];
-    this.fullRowBytes = shape[4];
     this.windows = Array.from({ length: shape[2] }, (_, index) => this.#window(handle, index));
     this.width = (this.windows.length + 1) * this.counters;
   }
@@ -171,23 +166,14 @@ export class PaneTable implements PaneCounters {
     return out;
   }
 
-  /** Writes `count` slots of `rowBytes` bytes. Full rows that they have are saved apart. */
-  save(firstRow: number, count: number, out: Uint8Array): void {
-    this.#native.paneTableSave(this.handle, firstRow, count, out);
+  /** Writes `count` rows one after the other, whole; returns the bytes used. */
+  save(firstRow: number, count: number, out: Uint8Array): number {
+    return this.#native.paneTableSave(this.handle, firstRow, count, out);
   }
 
-  /** Takes slots that `save` wrote for a table of the same shape. */
-  load(firstRow: number, count: number, data: Uint8Array): void {
-    this.#native.paneTableLoad(this.handle, firstRow, count, data);
-  }
-
-  /** Writes `count` full rows, `fullRowsUsed` at most, of `fullRowBytes` bytes. */
-  saveFull(firstRow: number, count: number, out: Uint8Array): void {
-    this.#native.paneTableSaveFull(this.handle, firstRow, count, out);
-  }
-
-  loadFull(firstRow: number, count: number, data: Uint8Array): void {
-    this.#native.paneTableLoadFull(this.handle, firstRow, count, data);
+  /** Takes rows that `save` wrote for a table of the same shape; returns how many they were. */
+  load(firstRow: number, data: Uint8Array): number {
+    return this.#native.paneTableLoad(this.handle, firstRow, data);
   }
 
   clear(): void {

@@ -1,4 +1,5 @@
 import { assert } from "./assert.ts";
+import { RecError } from "./errors.ts";
 
 const smallest = 1_024;
 /** Linear probing stays short up to this load. */
@@ -6,7 +7,7 @@ const loadMax = 0.6;
 
 /** One open-addressing table of 128-bit ids: four words a slot, so that a probe is one line. */
 class Generation {
-  words = new Uint32Array(smallest * 4);
+  words: Uint32Array = new Uint32Array(smallest * 4);
   size = 0;
 
   clear(): void {
@@ -56,24 +57,20 @@ class Generation {
     }
   }
 
-  /** Room for so many ids at once: growing there by doubling costs more than adding them. */
-  reserve(ids: number): void {
-    assert(this.size === 0, "room is made before ids come in");
-    let slots = smallest;
-    while (ids > slots * loadMax) slots *= 2;
-    this.words = new Uint32Array(slots * 4);
-  }
-
-  /** The ids alone, 16 bytes each. */
-  save(): Uint8Array {
-    const { words } = this;
-    const out = new Uint32Array(this.size * 4);
-    let to = 0;
+  /** A table that was saved; throws REC_IDS_SHAPE where it cannot be one. */
+  static of(saved: Uint8Array): Generation {
+    const aligned = saved.byteOffset % 4 === 0 ? saved : saved.slice();
+    const { buffer, byteOffset, byteLength } = aligned;
+    const words = new Uint32Array(buffer, byteOffset, byteLength / 4);
+    const generation = new Generation();
+    generation.words = words;
     for (let i = 0; i < words.length; i += 4) {
-      if ((words[i] | words[i + 1] | words[i + 2] | words[i + 3]) === 0) continue;
-      for (let word = 0; word < 4; word++) out[to++] = words[i + word];
+      if ((words[i] | words[i + 1] | words[i + 2] | words[i + 3]) !== 0) generation.size++;
     }
-    return new Uint8Array(out.buffer);
+    const slots = words.length / 4;
+    const isTable = slots >= smallest && Number.isInteger(Math.log2(slots));
+    if (isTable && generation.size <= slots * loadMax) return generation;
+    throw new RecError("REC_IDS_SHAPE", `${generation.size} ids in ${slots} places are no table`);
   }
 }
 
@@ -87,6 +84,8 @@ export class RecentIds {
   #young = new Generation();
   #old = new Generation();
   rotations = 0;
+  /** What was saved of the old generation is its own table: it must not be emptied. */
+  #oldIsLent = false;
   #touched = 0;
 
   constructor(idsMax: number) {
@@ -118,31 +117,31 @@ export class RecentIds {
   }
 
   #rotate(): void {
-    const spare = this.#old;
+    const spare = this.#oldIsLent ? new Generation() : this.#old;
+    this.#oldIsLent = false;
     this.#old = this.#young;
     spare.clear();
     this.#young = spare;
     this.rotations++;
   }
 
-  /** Both generations as bytes, for a checkpoint. */
+  /**
+   * The tables of both generations, for a checkpoint: taken as they are by `restore`, so that
+   * millions of ids need not find their places again. They do not change any more.
+   */
   save(): { young: Uint8Array; old: Uint8Array } {
-    return { young: this.#young.save(), old: this.#old.save() };
+    this.#oldIsLent = true;
+    const bytesOf = ({ buffer, byteOffset, byteLength }: Uint32Array) =>
+      new Uint8Array(buffer, byteOffset, byteLength);
+    return { young: bytesOf(this.#young.words.slice()), old: bytesOf(this.#old.words) };
   }
 
+  /** Makes saved tables its own. Throws REC_IDS_SHAPE, with nothing changed. */
   restore(saved: { young: Uint8Array; old: Uint8Array }): void {
-    this.#young = new Generation();
-    this.#old = new Generation();
-    restoreInto(this.#old, saved.old);
-    restoreInto(this.#young, saved.young);
-  }
-}
-
-function restoreInto(generation: Generation, saved: Uint8Array): void {
-  assert(saved.byteLength % 16 === 0, "ids are 16 bytes each");
-  const words = new Uint32Array(saved.slice().buffer);
-  generation.reserve(words.length / 4);
-  for (let i = 0; i < words.length; i += 4) {
-    generation.add(words[i], words[i + 1], words[i + 2], words[i + 3]);
+    const [young, old] = [Generation.of(saved.young), Generation.of(saved.old)];
+    this.#young = young;
+    this.#old = old;
+    // Whoever saved them may hold them still.
+    this.#oldIsLent = true;
   }
 }

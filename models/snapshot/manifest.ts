@@ -4,12 +4,11 @@ import {
   checksum,
   isRecord,
   isSize,
-  type SectionShape,
   type SnapshotFile,
   type SnapshotFiles,
 } from "./format.ts";
 import { SnapshotReader } from "./reader.ts";
-import { SnapshotWriter } from "./writer.ts";
+import { type OpenSection, SnapshotWriter } from "./writer.ts";
 
 /** What stands beside a snapshot, as JSON: a snapshot counts only once its manifest is there. */
 export interface Manifest {
@@ -27,7 +26,7 @@ export interface Manifest {
 }
 
 /** A section to save: its shape and its bytes, in as many chunks as suit the source. */
-export interface SectionSource extends SectionShape {
+export interface SectionSource extends OpenSection {
   readonly chunks: Iterable<Uint8Array>;
 }
 
@@ -66,11 +65,13 @@ export class SnapshotDirectory {
 
   /**
    * The same for a thread that has other work: after each chunk it waits for the disk, and whatever
-   * is due runs meanwhile. The chunks must not change until it resolves.
+   * is due runs meanwhile. A chunk is written before the next is asked for. `settled` is awaited
+   * before the manifest is written: what the snapshot stands on.
    */
   async saveInSlices(
     manifest: Omit<Manifest, "sizeBytes">,
     sections: Iterable<SectionSource>,
+    settled: () => Promise<void> = async () => {},
   ): Promise<Manifest> {
     const path = this.#path(manifest.version, "snap");
     const writer = new SnapshotWriter(this.#files, path, manifest.definitionHash);
@@ -82,6 +83,7 @@ export class SnapshotDirectory {
           await writer.settle();
         }
       }
+      await settled();
       return this.#finish(manifest, writer);
     } catch (error) {
       writer.discard();

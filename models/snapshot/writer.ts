@@ -5,6 +5,7 @@ import {
   byteLengthOf,
   checksum,
   definitionHashBytes,
+  dtypes,
   formatVersion,
   headerBytes,
   headerMagic,
@@ -16,6 +17,9 @@ import {
   trailerMagic,
 } from "./format.ts";
 
+/** A shape of null: as many elements as come, in one row. */
+export type OpenSection = Omit<SectionShape, "shape"> & { readonly shape: readonly number[] | null };
+
 /**
  * Streams a snapshot to `<path>.tmp`, section by section, chunk by chunk: no more memory than the
  * largest chunk. `finish` syncs and renames it, so that `path` is whole or not there.
@@ -26,7 +30,7 @@ export class SnapshotWriter {
   readonly #file: SnapshotFile;
   readonly #entries: SectionEntry[] = [];
   #position = headerBytes;
-  #open: { section: SectionShape; position: number; crc: number } | null = null;
+  #open: { section: OpenSection; position: number; crc: number } | null = null;
 
   /** `definitionHash`: at most 32 ASCII characters. */
   constructor(files: SnapshotFiles, path: string, definitionHash: string) {
@@ -42,7 +46,7 @@ export class SnapshotWriter {
   }
 
   /** Begins a section; the one before must be complete. */
-  begin(section: SectionShape): void {
+  begin(section: OpenSection): void {
     this.#end();
     const known = this.#entries.some((entry) => entry.name === section.name);
     assert(!known, `section ${section.name} is written once`);
@@ -93,8 +97,10 @@ export class SnapshotWriter {
 
   #end(): void {
     if (this.#open === null) return;
-    const { section, position, crc } = this.#open;
+    const { position, crc } = this.#open;
     const byteLength = this.#position - position;
+    const { name, dtype, shape } = this.#open.section;
+    const section = { name, dtype, shape: shape ?? [byteLength / dtypes[dtype]] };
     assert(byteLength === byteLengthOf(section), `section ${section.name} has its shape's bytes`);
     this.#entries.push({ ...section, position, byteLength, crc });
     this.#open = null;

@@ -56,6 +56,11 @@ int32_t rec_id_table_find_pairs(int32_t handle, uint32_t a, const int32_t* bs, s
    Returns how many found no room. */
 int64_t rec_id_table_intern_pairs(int32_t handle, const int32_t* as, const int32_t* bs,
                                   size_t count, int32_t* out);
+/* Gives `count` pairs, both rows of one after those of the other, the rows from `first` on, or
+   finds that they have them; refuses others, with those before taken. An empty table makes room
+   for `total` of them at once. */
+int32_t rec_id_table_load_pairs(int32_t handle, uint32_t first, const uint32_t* pairs,
+                                uint32_t count, uint32_t total);
 /* Writes both rows of each of `count` pairs into out[0 .. 2 * count]. */
 int32_t rec_id_table_pairs(int32_t handle, uint32_t first, uint32_t count, uint32_t* out,
                            size_t out_length);
@@ -80,7 +85,7 @@ typedef struct {
    them gives its windows up when another needs room. */
 int32_t rec_pane_table_create(uint32_t rows, uint32_t counters, const rec_window* windows,
                               uint32_t window_count, uint32_t full_rows);
-/* shape[0..4] = rows, counters, windows, bytes of a slot, bytes of a full row. */
+/* shape[0..3] = rows, counters, windows, bytes of a saved row at most. */
 int32_t rec_pane_table_shape(int32_t handle, uint32_t* shape);
 int32_t rec_pane_table_window(int32_t handle, uint32_t index, rec_window* out);
 /* usage[0..1] = full rows in use, rows that gave up windows which could still be read. */
@@ -92,15 +97,13 @@ int64_t rec_pane_table_apply(int32_t handle, const rec_pane_updates* updates, ui
 int32_t rec_pane_table_read(int32_t handle, const int32_t* rows, size_t count, double as_of_ms,
                             uint32_t* out, size_t out_length, double* offsets_out,
                             size_t offsets_length);
-int32_t rec_pane_table_save(int32_t handle, uint32_t first, uint32_t count, uint8_t* out,
+/* Writes `count` rows one after the other, each with what it has beside its slot; returns the bytes
+   used. `out` holds the most that they may need. */
+int64_t rec_pane_table_save(int32_t handle, uint32_t first, uint32_t count, uint8_t* out,
                             size_t out_length);
-int32_t rec_pane_table_load(int32_t handle, uint32_t first, uint32_t count, const uint8_t* data,
+/* Takes what `save` wrote, from row `first` on; returns how many rows. */
+int64_t rec_pane_table_load(int32_t handle, uint32_t first, const uint8_t* data,
                             size_t data_length);
-/* Full rows; slots and full rows that were saved together belong together. */
-int32_t rec_pane_table_save_full(int32_t handle, uint32_t first, uint32_t count, uint8_t* out,
-                                 size_t out_length);
-int32_t rec_pane_table_load_full(int32_t handle, uint32_t first, uint32_t count,
-                                 const uint8_t* data, size_t data_length);
 int32_t rec_pane_table_clear(int32_t handle);
 
 /* ---- aggregate table: what sums of panes cannot say. Each row has every aggregate. ---- */

@@ -109,6 +109,16 @@ napi_value id_intern_pairs(Call& call) {
               "internPairs");
 }
 
+// idTableLoadPairs(handle, firstRow, pairs, total)
+napi_value id_load_pairs(Call& call) {
+  const auto pairs = call.array<uint32_t>(2, "pairs");
+  return done(call,
+              rec_id_table_load_pairs(call.i32(0, "handle"), call.u32(1, "firstRow"), pairs.data,
+                                      static_cast<uint32_t>(pairs.length / 2),
+                                      call.u32(3, "total")),
+              "loadPairs");
+}
+
 // idTablePairs(handle, firstRow, count, out)
 napi_value id_pairs(Call& call) {
   const auto out = call.array<uint32_t>(3, "out");
@@ -216,6 +226,7 @@ void register_shared(napi_env env, napi_value exports) {
   define<id_intern_pair>(env, exports, "idTableInternPair");
   define<id_intern_pairs>(env, exports, "idTableInternPairs");
   define<id_find_pairs>(env, exports, "idTableFindPairs");
+  define<id_load_pairs>(env, exports, "idTableLoadPairs");
   define<id_pairs>(env, exports, "idTablePairs");
   define<metrics_create>(env, exports, "metricsCreate");
   define<shape_of<rec_metrics_shape>>(env, exports, "metricsShape");

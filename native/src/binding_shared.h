@@ -38,7 +38,7 @@ napi_value shape_of(Call& call) {
   return done(call, shape(call.i32(0, "handle"), call.array<uint32_t>(1, "out", 4).data), "shape");
 }
 
-// save(handle, first, count, out) and load(handle, first, count, data)
+// save(handle, first, count, out)
 template <int32_t (*save)(int32_t, uint32_t, uint32_t, uint8_t*, size_t)>
 napi_value save_of(Call& call) {
   const auto out = call.array<uint8_t>(3, "out");
@@ -46,14 +46,7 @@ napi_value save_of(Call& call) {
                          out.data, out.length), "save");
 }
 
-template <int32_t (*load)(int32_t, uint32_t, uint32_t, const uint8_t*, size_t)>
-napi_value load_of(Call& call) {
-  const auto data = call.array<uint8_t>(3, "data");
-  return done(call, load(call.i32(0, "handle"), call.u32(1, "firstRow"), call.u32(2, "count"),
-                         data.data, data.length), "load");
-}
-
-// The same of rows of any length: save(handle, first, count, out), load(handle, first, data).
+// Rows of any length: save(handle, first, count, out), load(handle, first, data).
 template <int64_t (*save)(int32_t, uint32_t, uint32_t, uint8_t*, size_t)>
 napi_value save_packed_of(Call& call) {
   const auto out = call.array<uint8_t>(3, "out");

@@ -17,7 +17,7 @@ napi_value pane_create(Call& call) {
 }
 
 napi_value pane_shape(Call& call) {
-  const auto out = call.array<uint32_t>(1, "out", 5);
+  const auto out = call.array<uint32_t>(1, "out", 4);
   return done(call, rec_pane_table_shape(call.i32(0, "handle"), out.data), "shape");
 }
 
@@ -144,10 +144,8 @@ void register_tables(napi_env env, napi_value exports) {
   define<pane_window>(env, exports, "paneTableWindow");
   define<pane_apply>(env, exports, "paneTableApply");
   define<pane_read>(env, exports, "paneTableRead");
-  define<save_of<rec_pane_table_save>>(env, exports, "paneTableSave");
-  define<load_of<rec_pane_table_load>>(env, exports, "paneTableLoad");
-  define<save_of<rec_pane_table_save_full>>(env, exports, "paneTableSaveFull");
-  define<load_of<rec_pane_table_load_full>>(env, exports, "paneTableLoadFull");
+  define<save_packed_of<rec_pane_table_save>>(env, exports, "paneTableSave");
+  define<load_packed_of<rec_pane_table_load>>(env, exports, "paneTableLoad");
   define<clear_of<rec_pane_table_clear>>(env, exports, "paneTableClear");
   define<sequence_create>(env, exports, "sequenceTableCreate");
   define<shape_of<rec_sequence_table_shape>>(env, exports, "sequenceTableShape");

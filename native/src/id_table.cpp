@@ -149,6 +149,14 @@ int64_t insert(IdTable& table, const Key& key) {
   return row;
 }
 
+// A level for so many ids at once: an empty table need not grow there level by level.
+void make_room(IdTable& table, uint32_t ids) {
+  if (table.size != 0) return;
+  uint32_t level = 0;
+  while (level < table.level_last && IdTable::level_slots(level) <= uint64_t{2} * ids) level++;
+  __atomic_store_n(&table.state, level << 1, __ATOMIC_RELEASE);
+}
+
 int64_t intern(IdTable& table, const Key& key) {
   const int64_t known = find(table, key);
   if (known >= 0) return known;
@@ -161,6 +169,13 @@ IdTable* table_of(int32_t handle) { return lookup<IdTable>(handle, kIdTable); }
 
 Key pair_key(uint32_t a, uint32_t b) {
   return {nullptr, (static_cast<uint64_t>(a) << 32) | b, hash_pair(a, b)};
+}
+
+// The slot of a pair that will be looked at.
+void prefetch_pair(const IdTable& table, const uint32_t* pair) {
+  const uint32_t level = load(&table.state) >> 1;
+  __builtin_prefetch(table.level_at(level) +
+                     (hash_pair(pair[0], pair[1]) & (IdTable::level_slots(level) - 1)), 1);
 }
 
 // The slot of a pair some places ahead; of a nearer one, whose slot is there, the entry.
@@ -333,6 +348,26 @@ int32_t rec_id_table_find_pairs(int32_t handle, uint32_t a, const int32_t* bs, s
     out[i] = bs[i] < 0 ? REC_NONE
                        : static_cast<int32_t>(
                              rec::find(*table, rec::pair_key(a, static_cast<uint32_t>(bs[i]))));
+  }
+  return REC_OK;
+}
+
+int32_t rec_id_table_load_pairs(int32_t handle, uint32_t first, const uint32_t* pairs,
+                                uint32_t count, uint32_t total) {
+  constexpr uint32_t kAhead = 16;
+  IdTable* table = rec::table_of(handle);
+  if (table == nullptr) return REC_BAD_HANDLE;
+  if (!table->pairs() || !rec::range_in(first, count, total) || total > table->capacity) {
+    return REC_BAD_ARGUMENT;
+  }
+  std::lock_guard<std::mutex> lock(table->writing);
+  rec::make_room(*table, total);
+  for (uint32_t i = 0; i < count; i++) {
+    if (i + kAhead < count) rec::prefetch_pair(*table, pairs + 2 * (i + kAhead));
+    const rec::Key key = rec::pair_key(pairs[2 * i], pairs[2 * i + 1]);
+    const int64_t known = rec::find(*table, key);
+    const int64_t row = known >= 0 ? known : rec::insert(*table, key);
+    if (row != int64_t{first} + i) return REC_BAD_ARGUMENT;
   }
   return REC_OK;
 }

@@ -283,24 +283,6 @@ bool lay_out(PaneTable& table, const rec_window* windows) {
   return true;
 }
 
-// Whether the bytes of a saved slot can be one of this table.
-bool loadable(const PaneTable& table, const uint8_t* from) {
-  uint64_t words[kHeaderWords];
-  memcpy(words, from, sizeof words);
-  if (words[0] >> 32 > table.full_max || words[1] > (1ull << 52) + 1 ||
-      words[2] > (1ull << 53) + 1) {
-    return false;
-  }
-  for (uint32_t at = table.entries_at; at < table.slot_words; at++) {
-    uint64_t entry = 0;
-    memcpy(&entry, from + 8 * at, 8);
-    if (entry_counter(entry) >= table.counters || entry_windows(entry) >> table.window_count) {
-      return false;
-    }
-  }
-  return true;
-}
-
 PaneTable* table_of(int32_t handle) { return lookup<PaneTable>(handle, kPaneTable); }
 
 }  // namespace
@@ -335,8 +317,7 @@ int32_t rec_pane_table_shape(int32_t handle, uint32_t* shape) {
   shape[0] = table->rows;
   shape[1] = table->counters;
   shape[2] = table->window_count;
-  shape[3] = 8 * table->slot_words;
-  shape[4] = 8 * table->full_words;
+  shape[3] = static_cast<uint32_t>(rec::saved_max(*table));
   return REC_OK;
 }
 
@@ -403,80 +384,6 @@ int32_t rec_pane_table_read(int32_t handle, const int32_t* rows, size_t count, d
     return REC_BAD_ARGUMENT;
   }
   rec::read_rows(*table, rows, count, as_of_ms, out, offsets_out);
-  return REC_OK;
-}
-
-int32_t rec_pane_table_save(int32_t handle, uint32_t first, uint32_t count, uint8_t* out,
-                            size_t out_length) {
-  const PaneTable* table = rec::table_of(handle);
-  if (table == nullptr) return REC_BAD_HANDLE;
-  const size_t row_bytes = size_t{8} * table->slot_words;
-  if (!rec::range_in(first, count, table->rows) || out_length / row_bytes < count) {
-    return REC_BAD_ARGUMENT;
-  }
-  for (uint32_t i = 0; i < count; i++) {
-    uint64_t* slot = table->slot_at(first + i);
-    uint8_t* to = out + i * row_bytes;
-    rec::read_consistent(rec::sequence_of(slot),
-                         [&] { rec::copy_out(to, slot, table->slot_words); });
-    memset(to, 0, 4);
-  }
-  return REC_OK;
-}
-
-int32_t rec_pane_table_load(int32_t handle, uint32_t first, uint32_t count, const uint8_t* data,
-                            size_t data_length) {
-  PaneTable* table = rec::table_of(handle);
-  if (table == nullptr) return REC_BAD_HANDLE;
-  const size_t row_bytes = size_t{8} * table->slot_words;
-  if (!rec::range_in(first, count, table->rows) || data_length / row_bytes < count) {
-    return REC_BAD_ARGUMENT;
-  }
-  for (uint32_t i = 0; i < count; i++) {
-    if (!rec::loadable(*table, data + i * row_bytes)) return REC_BAD_ARGUMENT;
-  }
-  for (uint32_t i = 0; i < count; i++) {
-    const uint8_t* from = data + i * row_bytes;
-    uint64_t* slot = table->slot_at(first + i);
-    uint32_t full = 0;
-    memcpy(&full, from + 4, 4);
-    const uint32_t even = rec::begin_write(rec::sequence_of(slot));
-    rec::store(rec::full_index_of(slot), full);
-    rec::copy_in(slot + 1, from + 8, table->slot_words - 1);
-    rec::end_write(rec::sequence_of(slot), even);
-  }
-  if (count > 0) rec::raise_to(&table->used, first + count);
-  return REC_OK;
-}
-
-int32_t rec_pane_table_save_full(int32_t handle, uint32_t first, uint32_t count, uint8_t* out,
-                                 size_t out_length) {
-  const PaneTable* table = rec::table_of(handle);
-  if (table == nullptr) return REC_BAD_HANDLE;
-  const size_t row_bytes = size_t{8} * table->full_words;
-  if (!rec::range_in(first, count, rec::load(&table->full_used)) ||
-      out_length / row_bytes < count) {
-    return REC_BAD_ARGUMENT;
-  }
-  rec::copy_out(out, table->full_at(first), size_t{count} * table->full_words);
-  return REC_OK;
-}
-
-int32_t rec_pane_table_load_full(int32_t handle, uint32_t first, uint32_t count,
-                                 const uint8_t* data, size_t data_length) {
-  PaneTable* table = rec::table_of(handle);
-  if (table == nullptr) return REC_BAD_HANDLE;
-  const size_t row_bytes = size_t{8} * table->full_words;
-  if (!rec::range_in(first, count, table->full_max) || data_length / row_bytes < count) {
-    return REC_BAD_ARGUMENT;
-  }
-  for (uint32_t i = 0; i < count; i++) {
-    uint64_t owner = 0;
-    memcpy(&owner, data + i * row_bytes, 8);
-    if (owner > table->rows) return REC_BAD_ARGUMENT;
-  }
-  rec::copy_in(table->full_at(first), data, size_t{count} * table->full_words);
-  if (count > 0) rec::raise_to(&table->full_used, first + count);
   return REC_OK;
 }
 

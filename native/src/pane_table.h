@@ -23,6 +23,10 @@ constexpr uint32_t kPanesMax = 4096;
 constexpr uint32_t kHeaderWords = 3;
 constexpr uint32_t kEntriesLeast = 8;
 constexpr uint32_t kAmountBits = 18;
+// Header, lanes, entries, up to a whole number of cache lines.
+constexpr uint32_t kSlotWordsMax = (kHeaderWords + kCountersMax / 2 + kEntriesLeast + 7) & ~7u;
+// Words of a saved row (pane_saved.cpp) that share a mask.
+constexpr uint32_t kGroupWords = 16;
 
 struct Window {
   uint64_t pane_ms;
@@ -66,6 +70,14 @@ inline uint32_t* full_index_of(uint64_t* slot) { return reinterpret_cast<uint32_
 inline uint64_t* full_of(const PaneTable& table, uint64_t* slot) {
   const uint32_t index = load(full_index_of(slot));
   return index == 0 ? nullptr : table.full_at(index - 1);
+}
+
+// Bytes that a row takes at most when it is saved.
+inline size_t saved_max(const PaneTable& table) {
+  const auto most = [](size_t words) {
+    return 8 * words + 2 * ((words + kGroupWords - 1) / kGroupWords);
+  };
+  return most(table.slot_words) + most(table.full_words - 1);
 }
 
 inline void zero(uint64_t* words, uint64_t count) {

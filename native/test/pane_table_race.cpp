@@ -50,9 +50,12 @@ static void windows_and_totals() {
     CHECK(offsets[1] == -1);
   });
   uint8_t saved[4 * 100000];
-  uint32_t shape[5];
+  uint32_t shape[4];
   CHECK(rec_pane_table_shape(table, shape) == REC_OK);
-  CHECK(rec_pane_table_save(table, 0, 1, saved, sizeof saved) == REC_OK);
+  const int64_t bytes = rec_pane_table_save(table, 0, 1, saved, sizeof saved);
+  CHECK(bytes > 0);
+  CHECK(rec_pane_table_load(table, 1, saved, bytes) == 1);
+  CHECK(rec_pane_table_load(table, 1, saved, bytes - 1) == REC_BAD_ARGUMENT);
   CHECK(rec_release(table) == REC_OK);
   CHECK(rec_pane_table_clear(table) == REC_BAD_HANDLE);
 }

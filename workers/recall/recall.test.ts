@@ -7,7 +7,7 @@ import definition from "../../models/definition/default.ts";
 import { GenerationHolder, type IndexGeneration } from "../../models/recall/generation.ts";
 import { InteractionWeights } from "../../models/recall/interaction-weights.ts";
 import { GraphIndex } from "../../native/index.ts";
-import type { CheckpointStore, SlicedBytes } from "../stores/checkpoint-store.ts";
+import { type CheckpointStore, inMemory, type SlicedBytes } from "../stores/checkpoint-store.ts";
 import { SnapshotCheckpoints } from "../stores/embedded/snapshot-checkpoints.ts";
 import { FakeEventLog } from "../stores/event-log.fake.ts";
 import { itemColumns } from "../stores/item-attributes.ts";
@@ -296,7 +296,12 @@ describe("recall role", () => {
     await before.role.close();
     const sections = new Map((await setup.checkpoints.load()) ?? []);
     sections.set("generation.neighbours", sections.get("generation.neighbours")!.slice().fill(99));
-    const damaged = { load: async () => sections, save: async () => {}, needed: () => [] };
+    const damaged = {
+      load: async () => sections,
+      open: async () => inMemory(sections),
+      save: async () => {},
+      needed: () => [],
+    };
     const after = await open({ ...setup, checkpoints: damaged });
     expect(after.published).toEqual([]);
     expect(after.role.core.offsets).toEqual([0, 0]);

@@ -1,3 +1,4 @@
+import { assert } from "../../models/core/assert.ts";
 import { RecError } from "../../models/core/errors.ts";
 import type { LogPoint } from "./event-log.ts";
 
@@ -6,7 +7,9 @@ import type { LogPoint } from "./event-log.ts";
  * slice is good until the next one is asked for.
  */
 export interface SlicedBytes {
-  readonly byteLength: number;
+  /** Null: as many as come. */
+  readonly byteLength: number | null;
+  /** Each is used before the next is asked for, so all may be of one buffer. */
   slices(): Iterable<Uint8Array>;
 }
 
@@ -21,6 +24,15 @@ export interface SlicedSection {
   readonly bytes: SlicedBytes;
 }
 
+/** A good checkpoint, open for reading. */
+export interface SavedCheckpoint {
+  /** Bytes of a section; throws where there is none of that name. */
+  byteLength(name: string): number;
+  /** Fills `out` with a section's bytes from `from`; throws where there are fewer. */
+  readInto(name: string, out: Uint8Array, from: number): void;
+  close(): void;
+}
+
 /**
  * Where a role keeps a state now and then, so that a restart replays little. All sections are kept
  * or none; a checkpoint that cannot be read counts as absent, and the previous good one is loaded.
@@ -28,14 +40,18 @@ export interface SlicedSection {
 export interface CheckpointStore {
   /**
    * Resolves once the checkpoint would survive a power loss. One save at a time. A start from it
-   * reads the log from the points `needed`.
+   * reads the log from the points `needed`. It counts only once `settled` has resolved, which is
+   * called when all sections are written: what they stand on is to be durable by then.
    */
   save(
     sections: readonly (CheckpointSection | SlicedSection)[],
     needed: readonly LogPoint[],
+    settled?: () => Promise<void>,
   ): Promise<void>;
   /** The newest good checkpoint by section name, the caller's own; null where there is none. */
   load(): Promise<ReadonlyMap<string, Uint8Array> | null>;
+  /** The same, to be read section by section, where it is too large to be held whole. */
+  open(): Promise<SavedCheckpoint | null>;
   /**
    * What a start from the newest or from the one before would read: nothing before it. Empty while
    * there are no two.
@@ -49,6 +65,13 @@ export function sectionOf(sections: ReadonlyMap<string, Uint8Array>, name: strin
     throw new RecError("REC_CHECKPOINT_SECTION", `the checkpoint has no section ${name}`);
   }
   return found;
+}
+
+/** A whole section of an open checkpoint, the caller's own. */
+export function readSection(saved: SavedCheckpoint, name: string): Uint8Array {
+  const bytes = new Uint8Array(saved.byteLength(name));
+  saved.readInto(name, bytes, 0);
+  return bytes;
 }
 
 const rowsAtOnce = 1_024;
@@ -70,15 +93,25 @@ export function packedBytes(
   return Buffer.concat(pieces);
 }
 
-function wholeOf(bytes: Uint8Array | SlicedBytes): Uint8Array {
+/** All of a section, the caller's own. */
+export function wholeOf(bytes: Uint8Array | SlicedBytes): Uint8Array {
   if (bytes instanceof Uint8Array) return bytes.slice();
-  const whole = new Uint8Array(bytes.byteLength);
-  let at = 0;
-  for (const slice of bytes.slices()) {
-    whole.set(slice, at);
-    at += slice.length;
-  }
-  return whole;
+  const slices: Uint8Array[] = [];
+  for (const slice of bytes.slices()) slices.push(slice.slice());
+  return new Uint8Array(Buffer.concat(slices));
+}
+
+/** A checkpoint of sections that are in memory. */
+export function inMemory(sections: ReadonlyMap<string, Uint8Array>): SavedCheckpoint {
+  return {
+    byteLength: (name) => sectionOf(sections, name).length,
+    readInto(name, out, from) {
+      const bytes = sectionOf(sections, name);
+      assert(from + out.length <= bytes.length, `${name} has the bytes that are asked for`);
+      out.set(bytes.subarray(from, from + out.length));
+    },
+    close: () => {},
+  };
 }
 
 /** Keeps the newest checkpoint in memory: for simulation and tests. */
@@ -91,14 +124,22 @@ export class MemoryCheckpointStore implements CheckpointStore {
   async save(
     sections: readonly (CheckpointSection | SlicedSection)[],
     needed: readonly LogPoint[],
+    settled?: () => Promise<void>,
   ): Promise<void> {
-    this.#sections = new Map(sections.map(({ name, bytes }) => [name, wholeOf(bytes)]));
+    const kept = new Map(sections.map(({ name, bytes }) => [name, wholeOf(bytes)]));
+    await settled?.();
+    this.#sections = kept;
     this.#needed = [needed, ...this.#needed].slice(0, 2);
     this.saves++;
   }
 
   needed(): LogPoint[] {
     return this.#needed.length < 2 ? [] : [...(this.#needed[1] ?? [])];
+  }
+
+  async open(): Promise<SavedCheckpoint | null> {
+    const sections = await this.load();
+    return sections === null ? null : inMemory(sections);
   }
 
   async load(): Promise<ReadonlyMap<string, Uint8Array> | null> {

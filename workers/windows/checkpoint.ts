@@ -1,11 +1,16 @@
-import { assert } from "../../models/core/assert.ts";
 import { text, utf8 } from "../../models/core/bytes.ts";
-import { RecError } from "../../models/core/errors.ts";
 import { type ScopeName, scopeNames } from "../../models/definition/define.ts";
-import { type CheckpointSection, packedBytes, sectionOf } from "../stores/checkpoint-store.ts";
+import {
+  type CheckpointSection,
+  readSection,
+  type SavedCheckpoint,
+  type SlicedBytes,
+  type SlicedSection,
+} from "../stores/checkpoint-store.ts";
 import { type SavedSource, savedOf, savedSource } from "../stores/log-source.ts";
+import { loadRowFrames, type PackedRows, rowFrames } from "../stores/row-frames.ts";
 import type { RowSet } from "./row-set.ts";
-import type { AggregateTable, CounterTable, PackedRows, PairRows, SavedRows } from "./tables.ts";
+import type { AggregateTable, PairRows, UpdateTable } from "./tables.ts";
 import type { UpdateBuffer } from "./update-buffer.ts";
 import type { WindowsCore } from "./windows.ts";
 
@@ -14,102 +19,111 @@ interface Meta {
   readonly version: number;
   readonly sequence: number;
   readonly commits: number;
+  readonly pairs: number;
   readonly sources: readonly SavedSource[];
-  readonly rows: Readonly<Record<string, number>>;
   readonly counts: WindowsCore["counts"];
 }
 
-const version = 5;
+const version = 6;
 
-type SavedTable = Omit<SavedRows, "clear">;
-
-/** Rows of a table as one section; the copy is what lets the role go on while it is written. */
-function rowsSection(name: string, table: SavedTable, count: number): CheckpointSection {
-  const bytes = new Uint8Array(count * table.rowBytes);
-  if (count > 0) table.save(0, count, bytes);
-  return { name, bytes };
-}
-
-/** A table of which other partitions' users have rows too. */
-interface TouchedRows {
+/** A table, and which of its rows are this core's. */
+interface OwnRows {
   readonly table: PackedRows;
-  readonly touched: RowSet;
+  /** First row and length of each run, two words a run. */
+  runs(): Uint32Array;
+  /** Rows that were loaded. */
+  taken(firstRow: number, count: number): void;
 }
 
-const packedAtOnce = 1_024;
+const runMax = 1 << 20;
 
-/**
- * Rows that differ in length: gathered in pieces, as most are far from the longest. A second
- * section says which rows they are: first row, count and bytes of each run.
- */
-function packedSections(name: string, { table, touched }: TouchedRows): CheckpointSection[] {
-  const scratch = new Uint8Array(packedAtOnce * table.rowBytes);
-  const pieces: Uint8Array[] = [];
-  const found = touched.runs(packedAtOnce);
-  const runs = new Uint32Array((found.length / 2) * 3);
-  for (let i = 0; 2 * i < found.length; i++) {
-    const [first, count] = [found[2 * i], found[2 * i + 1]];
-    const used = table.save(first, count, scratch);
-    pieces.push(scratch.slice(0, used));
-    runs.set([first, count, used], 3 * i);
-  }
+/** Rows of a table in which other partitions' users have rows too. */
+function touchedRows({ table, touched }: { table: PackedRows; touched: RowSet }): OwnRows {
+  const taken = (first: number, count: number) => touched.addRun(first, count);
+  return { table, runs: () => touched.runs(runMax), taken };
+}
+
+/** Rows of a table that is this core's alone. */
+function allRows(buffer: UpdateBuffer<UpdateTable & PackedRows>): OwnRows {
+  return {
+    table: buffer.table,
+    runs: () => Uint32Array.of(0, buffer.rowsUsed),
+    taken(first, count) {
+      buffer.rowsUsed = Math.max(buffer.rowsUsed, first + count);
+    },
+  };
+}
+
+/** What is kept of each table, by name of its section. */
+function rowsOf(core: WindowsCore): [string, OwnRows][] {
+  const { recent, seen, scopes } = core;
   return [
-    { name, bytes: Buffer.concat(pieces) },
-    { name: `${name}.runs`, bytes: new Uint8Array(runs.buffer) },
+    ...(recent === null ? [] : [["recent", touchedRows(recent)] satisfies [string, OwnRows]]),
+    ...(seen === null ? [] : [["seen", touchedRows(seen)] satisfies [string, OwnRows]]),
+    ...scopeNames.map((name): [string, OwnRows] => [name, allRows(scopes[name])]),
+    ...aggregateBuffers(core).map(([name, buffer]): [string, OwnRows] => [
+      `${name}.aggregates`,
+      allRows(buffer),
+    ]),
   ];
-}
-
-function loadPacked(
-  name: string,
-  { table, touched }: TouchedRows,
-  sections: ReadonlyMap<string, Uint8Array>,
-): void {
-  const bytes = sectionOf(sections, name);
-  const runs = new Uint32Array(sectionOf(sections, `${name}.runs`).slice().buffer);
-  let at = 0;
-  for (let i = 0; i < runs.length; i += 3) {
-    const [first, count, length] = runs.subarray(i, i + 3);
-    table.load(first, bytes.subarray(at, at + length));
-    touched.addRun(first, count);
-    at += length;
-  }
 }
 
 /**
  * The whole state of the role between two batches: counters, recent and seen items, pair rows,
  * known ids, and the offset and watermark of each input. Restored and continued from those offsets,
  * it gives what a run without a stop gives.
+ *
+ * Small parts and known ids are copied at once. Rows are read while they are written, and the role
+ * goes on meanwhile: a row may be ahead of the offsets. It says itself which number it has taken in
+ * last (its offset), so what is taken in again up to there is skipped, and it comes out the same.
+ * (A user's seen items say no number: those of the time of writing are noted twice, as ever.)
  */
-export function saveWindows(core: WindowsCore): CheckpointSection[] {
+export function saveWindows(core: WindowsCore): (CheckpointSection | SlicedSection)[] {
   core.flush();
   const ids = core.ids.save();
   const meta: Meta = {
     version,
     sequence: core.sequence,
     commits: core.commits,
+    pairs: core.pairs.size,
     sources: core.sources.map(savedSource),
-    rows: Object.fromEntries(scopeNames.map((name) => [name, core.scopes[name].rowsUsed])),
     counts: core.counts,
   };
   return [
     { name: "meta", bytes: utf8(JSON.stringify(meta)) },
     { name: "ids.young", bytes: ids.young },
     { name: "ids.old", bytes: ids.old },
-    { name: "pairs", bytes: savePairs(core.pairs) },
-    ...(core.recent === null ? [] : packedSections("recent", core.recent)),
-    ...(core.seen === null ? [] : packedSections("seen", core.seen)),
-    ...scopeNames.flatMap((name) => {
-      const { table, rowsUsed } = core.scopes[name];
-      const full = fullRowsOf(table);
-      return [
-        rowsSection(name, table, rowsUsed),
-        rowsSection(`${name}.full`, full, table.fullRowsUsed),
-      ];
-    }),
-    ...aggregateBuffers(core).map(([name, { table, rowsUsed }]) => {
-      return { name: `${name}.aggregates`, bytes: packedBytes(table, rowsUsed) };
-    }),
+    { name: "pairs", bytes: pairsOf(core.pairs) },
+    ...rowsOf(core).map(([name, { table, runs }]) => ({ name, bytes: rowFrames(table, runs()) })),
   ];
+}
+
+const pairsAtOnce = 1 << 16;
+const pairBytes = 8;
+
+/** User and category row of each pair row, two words a pair. They never change. */
+function pairsOf(pairs: PairRows): SlicedBytes {
+  const { size } = pairs;
+  const slices = function* () {
+    const words = new Uint32Array(2 * Math.min(size, pairsAtOnce));
+    for (let first = 0; first < size; first += pairsAtOnce) {
+      const count = Math.min(pairsAtOnce, size - first);
+      pairs.pairs(first, count, words);
+      yield new Uint8Array(words.buffer, 0, count * pairBytes);
+    }
+  };
+  return { byteLength: size * pairBytes, slices };
+}
+
+/** Gives the pairs of a checkpoint the rows that they had, or finds that they have them. */
+function restorePairs(pairs: PairRows, saved: SavedCheckpoint, total: number): void {
+  const words = new Uint32Array(2 * Math.min(total, pairsAtOnce));
+  for (let first = 0; first < total; first += pairsAtOnce) {
+    const count = Math.min(pairsAtOnce, total - first);
+    const part = words.subarray(0, 2 * count);
+    saved.readInto("pairs", new Uint8Array(words.buffer, 0, part.byteLength), first * pairBytes);
+    pairs.loadPairs(first, part, total);
+  }
 }
 
 function aggregateBuffers({ aggregates }: WindowsCore) {
@@ -117,49 +131,6 @@ function aggregateBuffers({ aggregates }: WindowsCore) {
     const buffer = aggregates?.buffers[name] ?? null;
     return buffer === null ? [] : [[name, buffer]];
   });
-}
-
-/** The full rows of a table, as rows of their own. */
-function fullRowsOf(table: CounterTable): SavedTable {
-  return {
-    rowBytes: table.fullRowBytes,
-    save: (first, count, out) => table.saveFull(first, count, out),
-    load: (first, count, data) => table.loadFull(first, count, data),
-  };
-}
-
-function loadRows(table: SavedTable, bytes: Uint8Array, name: string): number {
-  if (bytes.length % table.rowBytes !== 0) {
-    throw new RecError(
-      "REC_CHECKPOINT_SHAPE",
-      `the rows of ${name} are not of ${table.rowBytes} bytes: the definition has changed`,
-      { fix: "remove the windows checkpoint; the role then replays the log" },
-    );
-  }
-  const count = bytes.length / table.rowBytes;
-  if (count > 0) table.load(0, count, bytes);
-  return count;
-}
-
-/** User and category row of each pair row, two words a pair. */
-function savePairs(pairs: PairRows): Uint8Array {
-  const keys = new Uint32Array(2 * pairs.size);
-  pairs.pairs(0, keys.length / 2, keys);
-  return new Uint8Array(keys.buffer);
-}
-
-/** Gives the pairs of a checkpoint the rows that they had, or finds that they have them. */
-function restorePairs(pairs: PairRows, keys: Uint32Array): void {
-  const count = keys.length / 2;
-  const users = new Uint32Array(count);
-  const categories = new Uint32Array(count);
-  for (let row = 0; row < count; row++) {
-    users[row] = keys[2 * row];
-    categories[row] = keys[2 * row + 1];
-  }
-  const rows = new Uint32Array(count);
-  pairs.internPairs(users, categories, count, rows);
-  for (let row = 0; row < count; row++) assert(rows[row] === row, "pair rows never change");
 }
 
 /**
@@ -176,36 +147,20 @@ export function clearWindows(core: WindowsCore): void {
  * Restores into a new core whose tables are clear; false, with nothing changed, for a checkpoint of
  * another version.
  */
-export function restoreWindows(
-  core: WindowsCore,
-  sections: ReadonlyMap<string, Uint8Array>,
-): boolean {
-  const meta: Meta = JSON.parse(text(sectionOf(sections, "meta")));
+export function restoreWindows(core: WindowsCore, saved: SavedCheckpoint): boolean {
+  const meta: Meta = JSON.parse(text(readSection(saved, "meta")));
   if (meta.version !== version) return false;
+  core.ids.restore({ young: readSection(saved, "ids.young"), old: readSection(saved, "ids.old") });
+  restorePairs(core.pairs, saved, meta.pairs);
+  for (const [name, { table, taken }] of rowsOf(core)) loadRowFrames(table, { saved, name }, taken);
   core.sequence = meta.sequence;
   core.commits = meta.commits;
   Object.assign(core.counts, meta.counts);
   for (const source of core.sources) {
-    const saved = savedOf(meta.sources, source);
-    if (saved === undefined) continue;
-    source.offset = saved.offset;
-    source.watermark.restore(saved.largestMs);
-  }
-  core.ids.restore({
-    young: sectionOf(sections, "ids.young"),
-    old: sectionOf(sections, "ids.old"),
-  });
-  restorePairs(core.pairs, new Uint32Array(sectionOf(sections, "pairs").slice().buffer));
-  if (core.recent !== null) loadPacked("recent", core.recent, sections);
-  if (core.seen !== null) loadPacked("seen", core.seen, sections);
-  for (const name of scopeNames) {
-    const buffer = core.scopes[name];
-    const full = fullRowsOf(buffer.table);
-    loadRows(full, sectionOf(sections, `${name}.full`), `${name}.full`);
-    buffer.rowsUsed = loadRows(buffer.table, sectionOf(sections, name), name);
-  }
-  for (const [name, buffer] of aggregateBuffers(core)) {
-    buffer.rowsUsed = buffer.table.load(0, sectionOf(sections, `${name}.aggregates`));
+    const known = savedOf(meta.sources, source);
+    if (known === undefined) continue;
+    source.offset = known.offset;
+    source.watermark.restore(known.largestMs);
   }
   return true;
 }

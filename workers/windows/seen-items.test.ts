@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { Random } from "../../models/core/random.ts";
 import definition from "../../models/definition/default.ts";
 import { SequenceTable } from "../../native/index.ts";
+import { inMemory, wholeOf } from "../stores/checkpoint-store.ts";
 import type { LogBatch } from "../stores/event-log.ts";
 import { restoreWindows, saveWindows } from "./checkpoint.ts";
 import { encodeAll, encodeSlates, fakeEvents, fakeServed } from "./stream.fake.ts";
@@ -74,8 +75,8 @@ test("what a user was shown before he had a row is noted as he reports it, nothi
 test("a checkpoint brings it back", () => {
   const { core } = make();
   feed(core);
-  const sections = new Map(saveWindows(core).map(({ name, bytes }) => [name, bytes]));
+  const sections = new Map(saveWindows(core).map(({ name, bytes }) => [name, wholeOf(bytes)]));
   const again = make();
-  restoreWindows(again.core, sections);
+  restoreWindows(again.core, inMemory(sections));
   expect(seenBy(again.seen, 3)).toEqual([7, 9]);
 });

@@ -1,5 +1,5 @@
+import type { PackedRows } from "../stores/row-frames.ts";
 import { RowSet } from "./row-set.ts";
-import type { PackedRows } from "./tables.ts";
 
 /** The shared table of what users have been shown; any thread may write it. */
 export interface SeenTable extends PackedRows {

@@ -1,3 +1,4 @@
+import { assert } from "../../models/core/assert.ts";
 import { noRow } from "../../models/core/bytes.ts";
 import type { WindowDefinition } from "../../models/definition/define.ts";
 import { sequenceWords } from "../../models/features/sequence-record.ts";
@@ -15,32 +16,24 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 const rowBytes = 1 << 16;
 
-/** A row as text in a fixed number of bytes, so that the fakes can be saved like the real ones. */
-function saveRows(out: Uint8Array, firstRow: number, count: number, of: (row: number) => unknown) {
-  out.fill(0);
-  for (let i = 0; i < count; i++) {
-    out.set(encoder.encode(JSON.stringify(of(firstRow + i) ?? null)), i * rowBytes);
-  }
+/** Rows as lines of text; returns the bytes used. */
+function saveLines(out: Uint8Array, count: number, of: (i: number) => string): number {
+  const lines = Array.from({ length: count }, (_, i) => `${of(i)}\n`);
+  return encoder.encodeInto(lines.join(""), out).written;
 }
 
-function loadRows(
-  data: Uint8Array,
-  firstRow: number,
-  count: number,
-  set: (row: number, value: Record<string, number>) => void,
-) {
-  for (let i = 0; i < count; i++) {
-    const bytes = data.subarray(i * rowBytes, (i + 1) * rowBytes);
-    const value = JSON.parse(decoder.decode(bytes.subarray(0, bytes.indexOf(0))));
-    if (value !== null) set(firstRow + i, value);
-  }
+/** Returns how many lines there were. */
+function loadLines(data: Uint8Array, take: (i: number, line: string) => void): number {
+  const lines = decoder.decode(data).split("\n").slice(0, -1);
+  lines.forEach((line, i) => {
+    take(i, line);
+  });
+  return lines.length;
 }
 
 /** Counters by (window, pane, counter) in plain maps: nothing expires, so any time can be read. */
 export class FakePaneTable implements CounterTable {
   readonly rowBytes = rowBytes;
-  readonly fullRowBytes = 8;
-  readonly fullRowsUsed = 0;
   readonly rows = new Map<number, Map<string, number>>();
   readonly #windows: readonly WindowDefinition[];
 
@@ -77,23 +70,19 @@ export class FakePaneTable implements CounterTable {
     return sum;
   }
 
-  save(firstRow: number, count: number, out: Uint8Array): void {
-    const plain = (row: number) => {
-      const cells = this.rows.get(row);
-      return cells === undefined ? null : Object.fromEntries(cells);
-    };
-    saveRows(out, firstRow, count, plain);
-  }
-
-  load(firstRow: number, count: number, data: Uint8Array): void {
-    loadRows(data, firstRow, count, (row, value) => {
-      this.rows.set(row, new Map(Object.entries(value)));
+  save(firstRow: number, count: number, out: Uint8Array): number {
+    return saveLines(out, count, (i) => {
+      const cells = this.rows.get(firstRow + i);
+      return JSON.stringify(cells === undefined ? null : Object.fromEntries(cells));
     });
   }
 
-  saveFull(): void {}
-
-  loadFull(): void {}
+  load(firstRow: number, data: Uint8Array): number {
+    return loadLines(data, (i, line) => {
+      const value: Record<string, number> | null = JSON.parse(line);
+      if (value !== null) this.rows.set(firstRow + i, new Map(Object.entries(value)));
+    });
+  }
 
   clear(): void {
     this.rows.clear();
@@ -154,21 +143,18 @@ export class FakeSequenceTable implements RecordTable {
   }
 
   save(firstRow: number, count: number, out: Uint8Array): number {
-    const rows = Array.from({ length: count }, (_, i) => [
-      this.#offsets.get(firstRow + i) ?? -1,
-      ...(this.rows.get(firstRow + i) ?? []),
-    ]);
-    return encoder.encodeInto(rows.map((row) => `${row.join()}\n`).join(""), out).written;
+    return saveLines(out, count, (i) => {
+      const row = firstRow + i;
+      return [this.#offsets.get(row) ?? -1, ...(this.rows.get(row) ?? [])].join();
+    });
   }
 
   load(firstRow: number, data: Uint8Array): number {
-    const rows = decoder.decode(data).split("\n").slice(0, -1);
-    rows.forEach((row, i) => {
-      const [offset = -1, ...words] = row.split(",").map(Number);
+    return loadLines(data, (i, line) => {
+      const [offset = -1, ...words] = line.split(",").map(Number);
       this.#offsets.set(firstRow + i, offset);
       if (words.length > 0) this.rows.set(firstRow + i, words);
     });
-    return rows.length;
   }
 
   clear(): void {
@@ -192,6 +178,13 @@ export class FakePairs {
   pairs(firstRow: number, count: number, out: Uint32Array): void {
     const keys = [...this.rows.keys()].slice(firstRow, firstRow + count);
     out.set(keys.flatMap((key) => key.split("/").map(Number)));
+  }
+
+  loadPairs(firstRow: number, pairs: Uint32Array): void {
+    for (let i = 0; 2 * i < pairs.length; i++) {
+      const row = this.#rowOf(`${pairs[2 * i]}/${pairs[2 * i + 1]}`);
+      assert(row === firstRow + i, "pair rows never change");
+    }
   }
 
   internPairs(as: Uint32Array, bs: Uint32Array, count: number, out: Uint32Array): number {

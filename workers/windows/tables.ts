@@ -1,5 +1,6 @@
 import type { ScopeName } from "../../models/definition/define.ts";
 import type { AggregateUpdates } from "../../native/index.ts";
+import type { PackedRows } from "../stores/row-frames.ts";
 
 /** What the windows role needs of shared memory; the native tables have these shapes. */
 
@@ -21,32 +22,10 @@ export interface UpdateTable {
   apply(updates: Columns, lateOut: Uint32Array): unknown;
 }
 
-/** Rows of bytes that a checkpoint holds. */
-export interface SavedRows {
-  readonly rowBytes: number;
-  save(firstRow: number, count: number, out: Uint8Array): void;
-  load(firstRow: number, count: number, data: Uint8Array): void;
+export interface CounterTable extends PackedRows {
+  apply(updates: CounterUpdates, lateOut: Uint32Array): void;
   /** Every row as if never written. */
   clear(): void;
-}
-
-export interface CounterTable extends SavedRows {
-  apply(updates: CounterUpdates, lateOut: Uint32Array): void;
-  /** Rows with more counts than their slot holds have a full row beside, saved on its own. */
-  readonly fullRowBytes: number;
-  readonly fullRowsUsed: number;
-  saveFull(firstRow: number, count: number, out: Uint8Array): void;
-  loadFull(firstRow: number, count: number, data: Uint8Array): void;
-}
-
-/** Rows of any length that a checkpoint holds one after the other. */
-export interface PackedRows {
-  /** Bytes that a row takes at most. */
-  readonly rowBytes: number;
-  /** Returns the bytes used. */
-  save(firstRow: number, count: number, out: Uint8Array): number;
-  /** Returns how many rows there were. */
-  load(firstRow: number, data: Uint8Array): number;
 }
 
 /** What sums of panes cannot say (models/features/aggregates.ts). */
@@ -77,6 +56,8 @@ export interface PairRows {
     count: number,
     out: Uint32Array,
   ): number;
+  /** Gives saved pairs the rows from `firstRow` on, or finds that they have them, else throws. */
+  loadPairs(firstRow: number, pairs: Uint32Array, total: number): void;
   /** Both rows of each of `count` pairs, one pair after the other. */
   pairs(firstRow: number, count: number, out: Uint32Array): void;
 }

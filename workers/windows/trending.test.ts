@@ -1,6 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { Random } from "../../models/core/random.ts";
+import { inMemory } from "../stores/checkpoint-store.ts";
 import { lowerBound, Trending } from "./trending.ts";
+
+function savedOf(trending: Trending) {
+  return inMemory(new Map(trending.save().map(({ name, bytes }) => [name, bytes])));
+}
 
 const hourMs = 3_600_000;
 
@@ -100,9 +105,8 @@ describe("trending", () => {
       feed(first.trending, item, { shown: 50, clicks: (item * 7) % 31 }, hourMs + item);
     }
     first.trending.refresh();
-    const saved = new Map(first.trending.save().map(({ name, bytes }) => [name, bytes]));
     const second = make();
-    second.trending.restore(saved);
+    second.trending.restore(savedOf(first.trending));
     second.trending.refresh();
     expect(second.lists.rows).toEqual(first.lists.rows);
   });
@@ -134,7 +138,7 @@ describe("trending", () => {
     const again = new Trending({
       ...{ table: lists, categoriesOf, listLength: 5, partials: { tables, own: 0 } },
     });
-    again.restore(new Map(a!.save().map(({ name, bytes }) => [name, bytes])));
+    again.restore(savedOf(a!));
     feed(again, 4, { shown: 30, clicks: 2 }, hourMs);
     again.refresh();
     expect(lists.rows.get(0)).toEqual([1, 2, 4, 3]);

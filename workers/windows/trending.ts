@@ -1,5 +1,5 @@
 import { limits } from "../../models/limits.ts";
-import { type CheckpointSection, sectionOf } from "../stores/checkpoint-store.ts";
+import { type CheckpointSection, readSection, type SavedCheckpoint } from "../stores/checkpoint-store.ts";
 import type { CategoriesOf } from "./tables.ts";
 import type { ItemActivity } from "./windows.ts";
 
@@ -257,8 +257,8 @@ export class Trending implements ItemActivity {
   }
 
   /** The lists come back with the next refreshes: every item with a click counts as touched. */
-  restore(sections: ReadonlyMap<string, Uint8Array>): void {
-    const column = (name: string) => new Float64Array(sectionOf(sections, name).slice().buffer);
+  restore(saved: SavedCheckpoint): void {
+    const column = (name: string) => new Float64Array(readSection(saved, name).buffer);
     const clicks = column("trending.clicks");
     this.#itemsUsed = clicks.length;
     this.#grow(clicks.length);

@@ -8,9 +8,11 @@ import { aggregateColumns, aggregatesOf } from "../../models/features/aggregates
 import { paneEndMs, sequenceOf } from "../../models/features/window.ts";
 import { AggregateTable, IdTable, PaneTable, SequenceTable } from "../../native/index.ts";
 import { byScope } from "../by-scope.ts";
-import { MemoryCheckpointStore } from "../stores/checkpoint-store.ts";
+import { type CheckpointStore, MemoryCheckpointStore } from "../stores/checkpoint-store.ts";
+import { SnapshotCheckpoints } from "../stores/embedded/snapshot-checkpoints.ts";
 import { FakeEventLog } from "../stores/event-log.fake.ts";
 import type { LogBatch } from "../stores/event-log.ts";
+import { memoryFileSystem } from "../stores/memory-file-system.ts";
 import { encodeAll, encodeSlates, fakeEvents, fakeServed } from "./stream.fake.ts";
 import { WindowsOracle } from "./windows.oracle.ts";
 import { WindowsCore } from "./windows.ts";
@@ -79,7 +81,7 @@ async function fill(seed: number) {
   return { log, oracle };
 }
 
-function open(log: FakeEventLog, tables: Tables, checkpoints: MemoryCheckpointStore) {
+function open(log: FakeEventLog, tables: Tables, checkpoints: CheckpointStore) {
   const core = new WindowsCore({
     definition,
     tables,
@@ -218,6 +220,31 @@ describe("windows on the native tables", () => {
       role = await open(log, tables, checkpoints);
     }
     expect(restarts).toBeGreaterThan(2);
+    const endMs = Math.max(...role.core.sources.map((source) => source.watermark.largestMs));
+    expect(differences(tables, oracle, endMs)).toEqual([]);
+  });
+
+  test("a checkpoint that was written while the role went on restores the same state", async () => {
+    const { log, oracle } = await fill(23);
+    const checkpoints = new SnapshotCheckpoints({
+      ...{ files: memoryFileSystem(), directory: "c", definitionHash: "d" },
+      ...{ clock: new ManualClock(startMs), report: expect.unreachable },
+    });
+    let role = await open(log, nativeTables(), checkpoints);
+    while (role.core.sequence < 300) await role.step();
+    const begun = role.core.sequence;
+    const saving = role.checkpoint();
+    let saved = false;
+    void saving.then(() => {
+      saved = true;
+    });
+    while (!saved) await role.step();
+    const ahead = role.core.sequence - begun;
+    const tables = nativeTables();
+    role = await open(log, tables, checkpoints);
+    expect(role.core.sequence).toBe(begun);
+    expect(ahead).toBeGreaterThan(100);
+    while ((await role.step()) > 0);
     const endMs = Math.max(...role.core.sources.map((source) => source.watermark.largestMs));
     expect(differences(tables, oracle, endMs)).toEqual([]);
   });

@@ -1,7 +1,7 @@
 import type { Clock } from "../../models/core/clock.ts";
 import { messageOf, RecError } from "../../models/core/errors.ts";
 import type { StopSignal } from "../loop.ts";
-import type { CheckpointStore } from "../stores/checkpoint-store.ts";
+import type { CheckpointStore, SavedCheckpoint } from "../stores/checkpoint-store.ts";
 import { encodeCommit } from "../stores/commit-record.ts";
 import type { LogPoint, TailedLog } from "../stores/event-log.ts";
 import type { LogSource } from "../stores/log-source.ts";
@@ -63,16 +63,27 @@ export class WindowsRole {
     options.log.openWriter("commits", options.partition ?? 0);
     const role = new WindowsRole(options);
     await role.#openLate();
-    const sections = await options.checkpoints?.load();
-    options.log.letGo("windows", options.checkpoints?.needed() ?? []);
     clearWindows(options.core);
-    if (sections && restoreWindows(options.core, sections)) {
-      options.trending?.restore(sections);
-      role.#mindLostRecords();
-      role.#redo = role.#redoFrom(options.core.commits);
-    }
+    const saved = (await options.checkpoints?.open()) ?? null;
+    options.log.letGo("windows", options.checkpoints?.needed() ?? []);
+    if (saved !== null) role.#restore(saved);
     role.#lastCheckpoint = options.core.sequence;
     return role;
+  }
+
+  #restore(saved: SavedCheckpoint): void {
+    const { core, trending, warn } = this.#options;
+    try {
+      if (!restoreWindows(core, saved)) {
+        warn?.("the windows' checkpoint is of another version: the log is read from its start");
+        return;
+      }
+      trending?.restore(saved);
+    } finally {
+      saved.close();
+    }
+    this.#mindLostRecords();
+    this.#redo = this.#redoFrom(core.commits);
   }
 
   /** Where the log has no such topic nothing is told. */
@@ -143,17 +154,17 @@ export class WindowsRole {
       });
   }
 
-  /** Saves the state as it is now. The state is copied at once, so steps may go on meanwhile. */
+  /** Saves the state as it is now; steps may go on meanwhile (saveWindows). */
   async checkpoint(): Promise<void> {
     const { checkpoints, trending, log } = this.#options;
     if (checkpoints === null) return;
     this.#lastCheckpoint = this.core.sequence;
     const sections = [...saveWindows(this.core), ...(trending?.save() ?? [])];
     const needed = this.#points();
-    // What the checkpoint has applied must outlive it, and what was late not come again.
+    // What was late must not come again.
     if (this.#late?.isBusy) await this.#late.flush();
-    await log.flush();
-    await checkpoints.save(sections, needed);
+    // What its rows have taken in must outlive it: also what came while they were written.
+    await checkpoints.save(sections, needed, () => log.flush());
     log.letGo("windows", checkpoints.needed());
   }
 

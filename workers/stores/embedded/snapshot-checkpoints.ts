@@ -5,6 +5,7 @@ import { SnapshotDirectory } from "../../../models/snapshot/manifest.ts";
 import type {
   CheckpointSection,
   CheckpointStore,
+  SavedCheckpoint,
   SlicedBytes,
   SlicedSection,
 } from "../checkpoint-store.ts";
@@ -22,8 +23,8 @@ export interface SnapshotCheckpointOptions {
 /** The newest and the one before, in case the newest turns out to be damaged. */
 const kept = 2;
 
-/** A slice is written in a few milliseconds: the role's own work waits no longer. */
-const sliceBytes = 4 << 20;
+/** A slice is written in a millisecond or two: the role's own work waits no longer. */
+const sliceBytes = 1 << 20;
 
 function* slicesOf(bytes: Uint8Array | SlicedBytes): Generator<Uint8Array> {
   for (const piece of bytes instanceof Uint8Array ? [bytes] : bytes.slices()) {
@@ -56,6 +57,7 @@ export class SnapshotCheckpoints implements CheckpointStore {
   async save(
     sections: readonly (CheckpointSection | SlicedSection)[],
     needed: readonly LogPoint[],
+    settled?: () => Promise<void>,
   ): Promise<void> {
     const parent = this.#directory.versions()[0] ?? null;
     const manifest = {
@@ -69,10 +71,10 @@ export class SnapshotCheckpoints implements CheckpointStore {
     const sources = sections.map(({ name, bytes }) => ({
       name,
       dtype: "u8" as const,
-      shape: [bytes.byteLength],
+      shape: bytes.byteLength === null ? null : [bytes.byteLength],
       chunks: slicesOf(bytes),
     }));
-    await this.#directory.saveInSlices(manifest, sources);
+    await this.#directory.saveInSlices(manifest, sources, settled);
     this.#directory.prune(kept);
   }
 
@@ -97,6 +99,17 @@ export class SnapshotCheckpoints implements CheckpointStore {
       this.#options.report(`${this.#options.directory}: ${messageOf(error)}`);
       return {};
     }
+  }
+
+  async open(): Promise<SavedCheckpoint | null> {
+    const opened = this.#directory.openNewest(this.#options.definitionHash);
+    if (opened === null) return null;
+    const { reader } = opened;
+    return {
+      byteLength: (name) => reader.section(name).byteLength,
+      readInto: (name, out, from) => reader.readInto(name, out, from),
+      close: () => reader.close(),
+    };
   }
 
   async load(): Promise<ReadonlyMap<string, Uint8Array> | null> {

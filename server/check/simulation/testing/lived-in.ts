@@ -1,4 +1,5 @@
 import type { ManualClock } from "../../../../models/core/clock.ts";
+import { wholeOf } from "../../../../workers/stores/checkpoint-store.ts";
 import { saveWindows } from "../../../../workers/windows/checkpoint.ts";
 import type { SimulatedClients } from "../clients.ts";
 import type { SimulatedServer } from "../simulated-server.ts";
@@ -37,12 +38,14 @@ export function stateOf({ state, windows, windows1, trainer }: SimulatedServer) 
     learned: trainer?.trainer.readOffset,
     names: tables.map((table) => Buffer.from(table.save(0, table.size)).toString("hex")),
     attributes: Buffer.from(attributes).toString("hex"),
-    windows: sections.map(({ name, bytes }) => [name, textOf(name, bytes)]),
+    windows: sections.map(({ name, bytes }) => [name, textOf(name, wholeOf(bytes))]),
   };
 }
 
-/** Ids stand in an order that hangs on when their table grew. */
+/** Ids stand in places that hang on when their table grew. */
 function textOf(name: string, bytes: Uint8Array): string {
   const text = Buffer.from(bytes).toString("hex");
-  return name.startsWith("ids.") ? (text.match(/.{32}/g) ?? []).toSorted().join() : text;
+  if (!name.startsWith("ids.")) return text;
+  const places = text.match(/.{32}/g) ?? [];
+  return places.filter((place) => !/^0+$/.test(place)).toSorted().join();
 }

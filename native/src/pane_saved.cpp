@@ -1,0 +1,173 @@
+// Rows of a pane table as bytes, each with the full row that it has: what a checkpoint keeps.
+//
+//   row    slot, its first word 1 where a full row follows | full row without its owner
+//   words  in groups of 16: mask u16 of those that are not zero, then these, u64 each
+//
+// Most words of most rows are zero, so a row of two cache lines takes about 45 bytes. A full row
+// has no place of its own in what is saved: it gets any that is free when it is loaded.
+#include "pane_table.h"
+
+namespace rec {
+namespace {
+
+// Words of a row as bytes at `to`; `word_at` gives each of them. Returns where it ends.
+template <class WordAt>
+uint8_t* pack(uint8_t* to, uint32_t count, WordAt word_at) {
+  for (uint32_t from = 0; from < count; from += kGroupWords) {
+    uint8_t* mask_at = to;
+    to += 2;
+    uint32_t mask = 0;
+    for (uint32_t i = 0; i < kGroupWords && from + i < count; i++) {
+      const uint64_t word = word_at(from + i);
+      // Written always and kept only where it is not zero: no branch on what is in a row.
+      memcpy(to, &word, 8);
+      mask |= uint32_t{word != 0} << i;
+      to += word != 0 ? 8 : 0;
+    }
+    const auto bits = static_cast<uint16_t>(mask);
+    memcpy(mask_at, &bits, 2);
+  }
+  return to;
+}
+
+// Where packed words end; null where they do not fit before `end` or say more than `count`.
+const uint8_t* skip(const uint8_t* from, const uint8_t* end, uint32_t count) {
+  for (uint32_t at = 0; at < count; at += kGroupWords) {
+    if (end - from < 2) return nullptr;
+    uint16_t mask;
+    memcpy(&mask, from, 2);
+    if (count - at < kGroupWords && mask >> (count - at)) return nullptr;
+    from += 2;
+    const auto bytes = 8 * __builtin_popcount(mask);
+    if (end - from < bytes) return nullptr;
+    from += bytes;
+  }
+  return from;
+}
+
+// Gives `take` each of `count` packed words, zeros too; they were looked through before.
+template <class Take>
+const uint8_t* unpack(const uint8_t* from, uint32_t count, Take take) {
+  for (uint32_t at = 0; at < count; at += kGroupWords) {
+    uint16_t mask;
+    memcpy(&mask, from, 2);
+    from += 2;
+    for (uint32_t i = 0; i < kGroupWords && at + i < count; i++) {
+      uint64_t word = 0;
+      if (mask >> i & 1) {
+        memcpy(&word, from, 8);
+        from += 8;
+      }
+      take(at + i, word);
+    }
+  }
+  return from;
+}
+
+uint8_t* save_row(const PaneTable& table, uint64_t* slot, uint8_t* out) {
+  uint8_t* end = out;
+  read_consistent(sequence_of(slot), [&] {
+    uint64_t* full = full_of(table, slot);
+    end = pack(out, table.slot_words, [&](uint32_t at) {
+      return at == 0 ? uint64_t{full != nullptr} : load(slot + at);
+    });
+    if (full == nullptr) return;
+    end = pack(end, table.full_words - 1, [&](uint32_t at) { return load(full + 1 + at); });
+  });
+  return end;
+}
+
+// Whether the words of a saved slot can be one of this table.
+bool loadable(const PaneTable& table, const uint64_t* slot) {
+  if (slot[0] > 1 || slot[1] > (1ull << 52) + 1 || slot[2] > (1ull << 53) + 1) return false;
+  for (uint32_t at = table.entries_at; at < table.slot_words; at++) {
+    if (entry_counter(slot[at]) >= table.counters || entry_windows(slot[at]) >> table.window_count) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// Rows in what `save` wrote; -1 where it is of another shape.
+int64_t saved_rows(const PaneTable& table, const uint8_t* data, size_t length) {
+  const uint8_t* end = data + length;
+  int64_t rows = 0;
+  uint64_t slot[kSlotWordsMax];
+  for (; data != end; rows++) {
+    const uint8_t* after = skip(data, end, table.slot_words);
+    if (after == nullptr) return -1;
+    unpack(data, table.slot_words, [&](uint32_t at, uint64_t word) { slot[at] = word; });
+    if (!loadable(table, slot)) return -1;
+    data = slot[0] == 0 ? after : skip(after, end, table.full_words - 1);
+    if (data == nullptr) return -1;
+  }
+  return rows;
+}
+
+// The full row that a slot has or gets; null where all are taken.
+uint64_t* full_for(PaneTable& table, uint64_t* slot, uint32_t row) {
+  uint64_t* full = full_of(table, slot);
+  if (full != nullptr) return full;
+  std::lock_guard<std::mutex> lock(table.giving);
+  if (table.full_used == table.full_max) return nullptr;
+  const uint32_t index = table.full_used + 1;
+  store(&table.full_used, index);
+  full = table.full_at(index - 1);
+  store(full, uint64_t{row} + 1);
+  store(full_index_of(slot), index);
+  return full;
+}
+
+const uint8_t* load_row(PaneTable& table, uint32_t row, const uint8_t* from) {
+  uint64_t* slot = table.slot_at(row);
+  const uint32_t even = begin_write(sequence_of(slot));
+  bool has_full = false;
+  from = unpack(from, table.slot_words, [&](uint32_t at, uint64_t word) {
+    if (at == 0) has_full = word != 0;
+    else store(slot + at, word);
+  });
+  if (has_full) {
+    uint64_t* full = full_for(table, slot, row);
+    // It then keeps its totals, like one that gave way.
+    if (full == nullptr) __atomic_fetch_add(&table.evicted, 1, __ATOMIC_RELAXED);
+    from = unpack(from, table.full_words - 1, [&](uint32_t at, uint64_t word) {
+      if (full != nullptr) store(full + 1 + at, word);
+    });
+  } else {
+    store(full_index_of(slot), 0u);
+  }
+  end_write(sequence_of(slot), even);
+  return from;
+}
+
+PaneTable* table_of(int32_t handle) { return lookup<PaneTable>(handle, kPaneTable); }
+
+}  // namespace
+}  // namespace rec
+
+using rec::PaneTable;
+
+int64_t rec_pane_table_save(int32_t handle, uint32_t first, uint32_t count, uint8_t* out,
+                            size_t out_length) {
+  const PaneTable* table = rec::table_of(handle);
+  if (table == nullptr) return REC_BAD_HANDLE;
+  if (!rec::range_in(first, count, table->rows) || out_length / rec::saved_max(*table) < count) {
+    return REC_BAD_ARGUMENT;
+  }
+  uint8_t* to = out;
+  for (uint32_t i = 0; i < count; i++) to = rec::save_row(*table, table->slot_at(first + i), to);
+  return to - out;
+}
+
+int64_t rec_pane_table_load(int32_t handle, uint32_t first, const uint8_t* data,
+                            size_t data_length) {
+  PaneTable* table = rec::table_of(handle);
+  if (table == nullptr) return REC_BAD_HANDLE;
+  const int64_t rows = rec::saved_rows(*table, data, data_length);
+  if (rows < 0 || rows > table->rows || first > table->rows - rows) return REC_BAD_ARGUMENT;
+  for (int64_t i = 0; i < rows; i++) {
+    data = rec::load_row(*table, first + static_cast<uint32_t>(i), data);
+  }
+  if (rows > 0) rec::raise_to(&table->used, first + static_cast<uint32_t>(rows));
+  return rows;
+}
