@@ -234,7 +234,9 @@ test("rows that find no full row keep their totals, and damaged ones are refused
     const out = new Uint32Array(9 * table.width);
     const rows = Int32Array.from({ length: 9 }, (_, row) => row);
     table.read(rows, 9, 0, { out, offsets: null });
-    return rows.values().map((row) => out.slice((row + 1) * table.width - 3, (row + 1) * table.width));
+    return rows
+      .values()
+      .map((row) => out.slice((row + 1) * table.width - 3, (row + 1) * table.width));
   };
   expect([...totals(second)]).toEqual([...totals(first)]);
   first.release();

@@ -1,12 +1,6 @@
 import { text, utf8 } from "../core/bytes.ts";
 import { messageOf, RecError } from "../core/errors.ts";
-import {
-  checksum,
-  isRecord,
-  isSize,
-  type SnapshotFile,
-  type SnapshotFiles,
-} from "./format.ts";
+import { checksum, isRecord, isSize, type SnapshotFile, type SnapshotFiles } from "./format.ts";
 import { SnapshotReader } from "./reader.ts";
 import { type OpenSection, SnapshotWriter } from "./writer.ts";
 

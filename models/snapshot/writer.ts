@@ -18,7 +18,9 @@ import {
 } from "./format.ts";
 
 /** A shape of null: as many elements as come, in one row. */
-export type OpenSection = Omit<SectionShape, "shape"> & { readonly shape: readonly number[] | null };
+export type OpenSection = Omit<SectionShape, "shape"> & {
+  readonly shape: readonly number[] | null;
+};
 
 /**
  * Streams a snapshot to `<path>.tmp`, section by section, chunk by chunk: no more memory than the

@@ -1,5 +1,9 @@
 import { limits } from "../../models/limits.ts";
-import { type CheckpointSection, readSection, type SavedCheckpoint } from "../stores/checkpoint-store.ts";
+import {
+  type CheckpointSection,
+  readSection,
+  type SavedCheckpoint,
+} from "../stores/checkpoint-store.ts";
 import type { CategoriesOf } from "./tables.ts";
 import type { ItemActivity } from "./windows.ts";
 

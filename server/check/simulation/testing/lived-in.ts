@@ -47,5 +47,8 @@ function textOf(name: string, bytes: Uint8Array): string {
   const text = Buffer.from(bytes).toString("hex");
   if (!name.startsWith("ids.")) return text;
   const places = text.match(/.{32}/g) ?? [];
-  return places.filter((place) => !/^0+$/.test(place)).toSorted().join();
+  return places
+    .filter((place) => !/^0+$/.test(place))
+    .toSorted()
+    .join();
 }
