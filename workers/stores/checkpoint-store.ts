@@ -9,7 +9,6 @@ import type { LogPoint } from "./event-log.ts";
 export interface SlicedBytes {
   /** Null: as many as come. */
   readonly byteLength: number | null;
-  /** Each is used before the next is asked for, so all may be of one buffer. */
   slices(): Iterable<Uint8Array>;
 }
 
