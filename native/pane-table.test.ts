@@ -200,7 +200,7 @@ test("saved rows continue identically", () => {
   second.release();
 });
 
-test("rows saved at different times and brought up to date from the earliest are all the same", () => {
+test("rows saved at different times, brought up to date from the earliest, are the same", () => {
   const options = { rows: 9, counters: 3, windows };
   const [live, restored] = [PaneTable.create(options), PaneTable.create(options)];
   const late = new Uint32Array(4);

@@ -81,9 +81,8 @@ uint8_t* save_row(const PaneTable& table, uint64_t* slot, uint8_t* out) {
 bool loadable(const PaneTable& table, const uint64_t* slot) {
   if (slot[0] > 1 || slot[1] > (1ull << 52) + 1 || slot[2] > (1ull << 53) + 1) return false;
   for (uint32_t at = table.entries_at; at < table.slot_words; at++) {
-    if (entry_counter(slot[at]) >= table.counters || entry_windows(slot[at]) >> table.window_count) {
-      return false;
-    }
+    if (entry_counter(slot[at]) >= table.counters) return false;
+    if (entry_windows(slot[at]) >> table.window_count) return false;
   }
   return true;
 }
