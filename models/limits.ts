@@ -41,8 +41,8 @@ export const limits = {
   itemsMax: 4_000_000,
   categoriesMax: 65_536,
   userCategoryPairsMax: 16_000_000,
-  /** Rows that a definition may ask for hashed ids: 5 bytes of the trainer's memory each. */
-  hashedRowsMax: 100_000_000,
+  /** Rows of vectors of ids that a definition may ask for: 5 bytes of the trainer's memory each. */
+  idRowsMax: 100_000_000,
   itemCategoriesMax: 4,
   /** Rows of a scope that have more panes than fit into their slot: about 1.4 KB each. */
   paneFullRowsMax: 524_288,

@@ -2,7 +2,9 @@ import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { noRow } from "../models/core/bytes.ts";
 import definition from "../models/definition/default.ts";
+import { RowIndex } from "../models/layers/row-index.ts";
 import { limits } from "../models/limits.ts";
 import { attachSharedState, createSharedState, type SharedHandles } from "./shared-state.ts";
 import { itemColumns } from "./stores/item-attributes.ts";
@@ -85,6 +87,27 @@ test("hashed ids of any number share the rows that the definition asks for", () 
   for (const i of [0, 1]) expect(vectors[i * dim]).toBe((rows[2 * i]! + rows[2 * i + 1]!) / 2);
   expect(vectors.subarray(2 * dim)).toEqual(new Float32Array(dim));
   state.userVectors.gather(ids, 1, 1, vectors);
+  made.release();
+});
+
+test("rows that are handed out are found by an index, in any thread", () => {
+  const ranking = { ...definition.ranking, userIds: { kind: "exact", rows: 10 } } as const;
+  const made = createSharedState({ ...definition, ranking }, { dataDir, modelFloats: 1 });
+  const handles: SharedHandles = JSON.parse(JSON.stringify(made.handles));
+  const state = attachSharedState(handles);
+  const [own, other] = [made.ids.users, state.ids.users];
+  if (!(own instanceof RowIndex && other instanceof RowIndex)) throw new Error("no index");
+  expect([own.rows, own.table.rows, state.indexes.itemIndex]).toEqual([
+    10,
+    limits.usersMax,
+    undefined,
+  ]);
+  own.set(3_000_000, 7);
+  const out = new Uint32Array(2);
+  other.rowsOf(Uint32Array.of(3_000_000, 5), 2, out);
+  expect([...out]).toEqual([7, noRow]);
+  other.rowsOf(Uint32Array.of(3_000_000, 5), 2, out, 1);
+  expect([...out]).toEqual([noRow, noRow]);
   made.release();
 });
 

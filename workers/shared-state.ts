@@ -4,8 +4,9 @@ import type { RecommenderDefinition } from "../models/definition/define.ts";
 import { aggregatesOf } from "../models/features/aggregates.ts";
 import { hashedRows, type IdRows, ownRows } from "../models/layers/id-rows.ts";
 import { IdVectors } from "../models/layers/id-vectors.ts";
+import { RowIndex } from "../models/layers/row-index.ts";
 import { limits } from "../models/limits.ts";
-import { hashedRowsOf } from "../models/ranking/definition-shape.ts";
+import { idTableOf } from "../models/ranking/definition-shape.ts";
 import {
   AggregateTable,
   EmbeddingTable,
@@ -92,8 +93,9 @@ export interface SharedHandles {
   readonly fresh: number;
   readonly userEmbeddings: number;
   readonly itemEmbeddings: number;
-  /** Whose rows are found by hash. */
-  readonly hashed: { readonly users: boolean; readonly items: boolean };
+  /** How rows of these are found: a handle is that of an index. */
+  readonly userIds: "own" | "hashed" | number;
+  readonly itemIds: "own" | "hashed" | number;
   readonly slots: number;
   readonly metrics: number;
 }
@@ -137,6 +139,8 @@ export class SharedState {
   readonly itemEmbeddings: EmbeddingTable;
   /** Which rows of these are an id's. */
   readonly ids: { readonly users: IdRows; readonly items: IdRows };
+  /** What says so where rows are handed out. */
+  readonly indexes: { readonly userIndex?: EmbeddingTable; readonly itemIndex?: EmbeddingTable };
   /** The same rows as vectors of ids. */
   readonly userVectors: IdVectors;
   readonly itemVectors: IdVectors;
@@ -163,8 +167,13 @@ export class SharedState {
     this.userEmbeddings = EmbeddingTable.attach(handles.userEmbeddings);
     this.itemEmbeddings = EmbeddingTable.attach(handles.itemEmbeddings);
     this.ids = {
-      users: handles.hashed.users ? hashedRows(this.userEmbeddings.rows) : ownRows,
-      items: handles.hashed.items ? hashedRows(this.itemEmbeddings.rows) : ownRows,
+      users: idRowsOf(handles.userIds, this.userEmbeddings.rows),
+      items: idRowsOf(handles.itemIds, this.itemEmbeddings.rows),
+    };
+    const { users, items } = this.ids;
+    this.indexes = {
+      ...(users instanceof RowIndex ? { userIndex: users.table } : {}),
+      ...(items instanceof RowIndex ? { itemIndex: items.table } : {}),
     };
     this.userVectors = new IdVectors(this.userEmbeddings, this.ids.users);
     this.itemVectors = new IdVectors(this.itemEmbeddings, this.ids.items);
@@ -199,6 +208,7 @@ export class SharedState {
       this.fresh,
       this.userEmbeddings,
       this.itemEmbeddings,
+      ...Object.values(this.indexes),
       this.slots,
       this.metrics,
     ];
@@ -218,6 +228,11 @@ function attachPartial(handles: PartialHandles): WindowPartial {
     }),
     pairs: IdTable.attach(handles.pairs),
   };
+}
+
+function idRowsOf(handle: SharedHandles["userIds"], rows: number): IdRows {
+  if (handle === "own") return ownRows;
+  return handle === "hashed" ? hashedRows(rows) : new RowIndex(EmbeddingTable.attach(handle), rows);
 }
 
 function windowsOf(partials: readonly WindowPartial[]): SharedState["windows"] {
@@ -323,14 +338,17 @@ function createEmbeddings(
   const { userEmbedding, itemEmbedding } = definition.ranking;
   const folder = dataDir === null ? null : join(dataDir, "embeddings");
   if (folder !== null) mkdirSync(folder, { recursive: true });
-  const pathOf = (name: string) => (folder === null ? null : join(folder, `${name}.f32`));
-  const table = (name: string, rows: number, dim: number) =>
-    EmbeddingTable.create({ path: pathOf(name), rows, dim }).handle;
-  const users = hashedRowsOf(definition, "userIds");
-  const items = hashedRowsOf(definition, "itemIds");
+  const table = (name: string, rows: number, dim: number) => {
+    const path = folder === null ? null : join(folder, name);
+    return EmbeddingTable.create({ path, rows, dim }).handle;
+  };
+  const users = idTableOf(definition, "userIds");
+  const items = idTableOf(definition, "itemIds");
+  const { usersMax, itemsMax } = capacities;
   return {
-    userEmbeddings: table("users", users ?? capacities.usersMax, userEmbedding),
-    itemEmbeddings: table("items", items ?? capacities.itemsMax, itemEmbedding),
-    hashed: { users: users !== null, items: items !== null },
+    userEmbeddings: table("users.f32", users.rows ?? usersMax, userEmbedding),
+    itemEmbeddings: table("items.f32", items.rows ?? itemsMax, itemEmbedding),
+    userIds: users.kind === "recycled" ? table("users.index", usersMax, 1) : users.kind,
+    itemIds: items.kind === "recycled" ? table("items.index", itemsMax, 1) : items.kind,
   };
 }

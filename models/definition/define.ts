@@ -101,11 +101,12 @@ export type RouteName = "itemToItem" | "vector" | "trending" | "categoryTrending
 export type ModelType = "mmoe" | "ple" | "shared-bottom";
 
 /**
- * Which rows hold the vectors of ids. `exact`: each id has its own. `hashed`: each of any number of
- * ids has the mean of two of `rows` rows, found by hash, which it shares with others.
+ * Which rows hold the vectors of ids. `exact`: each id has its own, for ever, or with `rows` one of
+ * so many from its admission until it expires. `hashed`: each of any number of ids has the mean of
+ * two of `rows` rows, found by hash, which it shares with others.
  */
 export type IdsDefinition =
-  | { readonly kind: "exact" }
+  | { readonly kind: "exact"; readonly rows?: number }
   | { readonly kind: "hashed"; readonly rows: number };
 
 export interface RankingDefinition {

@@ -2,8 +2,11 @@
 export interface IdRows {
   /** Rows of an id. */
   readonly perId: number;
-  /** Into `out` (count x perId) the rows of each id; an id of `noRow` has rows of `noRow`. */
-  rowsOf(ids: Uint32Array | Int32Array, count: number, out: Uint32Array): void;
+  /**
+   * Into `out` (count x perId) the rows of each id, as of a published version, or else as the
+   * trainer has them; an id of `noRow` has rows of `noRow`. `out` may be `ids`.
+   */
+  rowsOf(ids: Uint32Array | Int32Array, count: number, out: Uint32Array, pinVersion?: number): void;
 }
 
 /** Exact: an id's number is its row. */

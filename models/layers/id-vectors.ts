@@ -23,7 +23,7 @@ export class IdVectors {
 
   /** As of a published version; zeros where there is none. `out`: count x dim. */
   gather(ids: Ids, count: number, pinVersion: number, out: Float32Array): void {
-    const rows = this.#rowsOf(ids, count);
+    const rows = this.#rowsOf(ids, count, pinVersion);
     const vectors = this.#vectorsFor(rows, out);
     this.#table.gather(this.#rows, rows, pinVersion, vectors);
     this.#mean(vectors, count, out);
@@ -37,10 +37,10 @@ export class IdVectors {
     this.#mean(vectors, count, out);
   }
 
-  #rowsOf(ids: Ids, count: number): number {
+  #rowsOf(ids: Ids, count: number, pinVersion?: number): number {
     const rows = count * this.#ids.perId;
     if (this.#rows.length < rows) this.#rows = new Uint32Array(2 * rows);
-    this.#ids.rowsOf(ids, count, this.#rows);
+    this.#ids.rowsOf(ids, count, this.#rows, pinVersion);
     return rows;
   }
 

@@ -4,20 +4,21 @@ import { Random } from "../core/random.ts";
 import feed from "../definition/default.ts";
 import { definitionHash } from "../definition/hash.ts";
 import { limits } from "../limits.ts";
-import { hashedRowsOf } from "./definition-shape.ts";
+import { idTableOf } from "./definition-shape.ts";
 
 /** What a module without types may say. */
-function rowsOf(itemIds: unknown) {
+function tableOf(itemIds: unknown) {
   const parsed = JSON.parse(JSON.stringify({ ...feed.ranking, itemIds }));
-  return hashedRowsOf({ ranking: parsed }, "itemIds");
+  return idTableOf({ ranking: parsed }, "itemIds");
 }
 
-describe("hashed ids of a definition", () => {
-  test("exact ids have no rows to share, hashed ones have those that are asked for", () => {
-    expect(rowsOf(undefined)).toBeNull();
-    expect(rowsOf({ kind: "exact" })).toBeNull();
-    expect(rowsOf({ kind: "hashed", rows: 2 })).toBe(2);
-    expect(rowsOf({ kind: "hashed", rows: limits.hashedRowsMax })).toBe(limits.hashedRowsMax);
+describe("ids of a definition", () => {
+  test("have rows of their own, one of so many, or share so many", () => {
+    expect(tableOf(undefined)).toEqual({ kind: "own", rows: null });
+    expect(tableOf({ kind: "exact" })).toEqual({ kind: "own", rows: null });
+    expect(tableOf({ kind: "exact", rows: 9 })).toEqual({ kind: "recycled", rows: 9 });
+    const rows = limits.idRowsMax;
+    expect(tableOf({ kind: "hashed", rows })).toEqual({ kind: "hashed", rows });
   });
 
   test("whatever else is said is refused with its place, and never throws anything else", () => {
@@ -25,11 +26,11 @@ describe("hashed ids of a definition", () => {
     const [odd] = [["", "hash", null, true, -1, 0, 1, 1.5, 1e9, 2 ** 40, "7", [], {}]];
     const any = () => odd[random.int(odd.length)];
     for (let i = 0; i < 500; i++) {
-      const kind = random.int(2) === 0 ? "hashed" : any();
-      const said = random.int(8) === 0 ? any() : { kind, rows: any() };
+      const kinds = ["hashed", "exact", any()];
+      const said = random.int(8) === 0 ? any() : { kind: kinds[random.int(3)], rows: any() };
       const wrong = (() => {
         try {
-          return rowsOf(said);
+          return tableOf(said);
         } catch (error) {
           return error;
         }

@@ -17,26 +17,39 @@ export function rankerShapeOf(definition: RecommenderDefinition): RankerShape {
   return { userWidth, itemWidth, start, heads: definition.heads, ...ranking };
 }
 
+/** How the rows of vectors of ids are found. */
+export interface IdTable {
+  /** `own`: by the id itself; `recycled`: by an index; `hashed`: by hash. */
+  readonly kind: "own" | "recycled" | "hashed";
+  /** Null: as many as ids. */
+  readonly rows: number | null;
+}
+
 /**
- * Rows that hashed ids share; null where ids are exact. Throws REC_CONFIG_DEFINITION for another
- * kind, and for rows that are no whole number from 2 to `limits.hashedRowsMax`.
+ * What a definition says of ids. Throws REC_CONFIG_DEFINITION for another kind, and for rows that
+ * are no whole number from 2 to `limits.idRowsMax`.
  */
-export function hashedRowsOf(
+export function idTableOf(
   { ranking }: Pick<RecommenderDefinition, "ranking">,
   name: "userIds" | "itemIds",
-): number | null {
+): IdTable {
   const ids = ranking[name];
   const path = `ranking.${name}`;
   const refuse = (place: string, value: unknown, fix: string): never => {
     const message = `${place} is ${JSON.stringify(value)}`;
     throw new RecError("REC_CONFIG_DEFINITION", message, { path: place, fix });
   };
-  if (ids === undefined || ids?.kind === "exact") return null;
   // A module without types may say anything.
-  if (ids?.kind !== "hashed") return refuse(path, ids, '{ kind: "exact" } or { kind: "hashed" }');
-  const max = limits.hashedRowsMax;
-  const fits = Number.isInteger(ids.rows) && ids.rows >= 2 && ids.rows <= max;
-  return fits ? ids.rows : refuse(`${path}.rows`, ids.rows, `a whole number from 2 to ${max}`);
+  if (ids !== undefined && ids?.kind !== "exact" && ids?.kind !== "hashed") {
+    return refuse(path, ids, '{ kind: "exact" } or { kind: "hashed" }');
+  }
+  const { kind = "exact", rows } = ids ?? {};
+  if (kind === "exact" && rows === undefined) return { kind: "own", rows: null };
+  const max = limits.idRowsMax;
+  if (rows === undefined || !(Number.isInteger(rows) && rows >= 2 && rows <= max)) {
+    return refuse(`${path}.rows`, rows, `a whole number from 2 to ${max}`);
+  }
+  return { kind: kind === "exact" ? "recycled" : "hashed", rows };
 }
 
 /**

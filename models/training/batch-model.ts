@@ -1,5 +1,6 @@
 import { inputClip } from "../../native/index.ts";
 import { type IdRows, meanVectors, ownRows } from "../layers/id-rows.ts";
+import { RowIndex } from "../layers/row-index.ts";
 import { createNetwork } from "../ranking/create-network.ts";
 import type { RankerNetwork } from "../ranking/network.ts";
 import type { Ranker } from "../ranking/ranker.ts";
@@ -73,6 +74,11 @@ export class BatchModel {
   /** Rows of the vectors that the batch reads and may teach, sample by sample. */
   get vectorRows(): { readonly users: Uint32Array; readonly items: Uint32Array } {
     return { users: this.#users.rows, items: this.#items.rows };
+  }
+
+  /** What occurrences are counted of: see EmbeddingBatch. */
+  get keys(): { readonly users: Uint32Array; readonly items: Uint32Array } {
+    return { users: this.#users.keys, items: this.#items.keys };
   }
 
   #gather(version: ModelVersion["rows"]): void {
@@ -162,6 +168,7 @@ class BatchVectors {
   readonly #rows: Uint32Array;
   /** One for each row; the same as `values` where an id has one row. */
   readonly #parts: Float32Array;
+  #loaded: Uint32Array = new Uint32Array(0);
   #count = 0;
 
   constructor(ids: IdRows, { rowsMax, width }: { rowsMax: number; width: number }) {
@@ -176,7 +183,12 @@ class BatchVectors {
     return this.#rows.subarray(0, this.#count * this.#ids.perId);
   }
 
+  get keys(): Uint32Array {
+    return this.#ids instanceof RowIndex ? this.#loaded : this.rows;
+  }
+
   load(ids: Uint32Array, count: number): void {
+    this.#loaded = ids;
     this.#count = count;
     this.#ids.rowsOf(ids, count, this.#rows);
   }

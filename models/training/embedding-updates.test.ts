@@ -8,10 +8,10 @@ test("forgotten rows are zeros, learn as new ones do, and must be admitted again
   const updates = new EmbeddingUpdates(table, { width: 2, rowsMax: 4 }, options);
   // The second row stands far behind what is set back at once.
   const batch = {
-    ...{ rows: Uint32Array.of(3, 2_000), gradients: Float32Array.of(1, -2, 3, 4) },
+    ...{ keys: Uint32Array.of(3, 2_000), gradients: Float32Array.of(1, -2, 3, 4) },
     ...{ count: 2, scale: 1, timeMs: 1e12 },
   };
-  const learned = () => [...batch.rows].map((row) => table.values.get(row));
+  const learned = () => [...batch.keys].map((row) => table.values.get(row));
   updates.apply(batch);
   updates.apply(batch);
   const once = learned();
@@ -23,5 +23,5 @@ test("forgotten rows are zeros, learn as new ones do, and must be admitted again
   expect(table.sums.size).toBe(0);
   updates.apply(batch);
   expect(learned()).toEqual(once);
-  expect([...updates.takeTouched()]).toEqual([3, 2_000]);
+  expect([...updates.takeTouched().rows]).toEqual([3, 2_000]);
 });

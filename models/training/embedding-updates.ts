@@ -1,5 +1,7 @@
 import { noRow } from "../core/bytes.ts";
 import { type IdRows, ownRows } from "../layers/id-rows.ts";
+import { RowIndex } from "../layers/row-index.ts";
+import { RecycledRows } from "./recycled-rows.ts";
 
 /** The part of an embedding table that training uses. Rows may repeat; `noRow` reads as zeros. */
 export interface VectorRows {
@@ -35,8 +37,11 @@ export interface EmbeddingShape {
 }
 
 export interface EmbeddingBatch {
-  /** Rows of each sample's id: count x perId. */
-  readonly rows: Uint32Array;
+  /**
+   * What occurrences are counted of, count x perId: rows of each sample's id, which are what is
+   * learned; where rows are handed out, the ids.
+   */
+  readonly keys: Uint32Array;
   readonly count: number;
   /** count x width, by the mean loss of the batch. */
   readonly gradients: Float32Array;
@@ -55,7 +60,8 @@ const sweptRows = 512;
  * Row-wise Adagrad on one embedding table: gradients of a row that stands in a batch more than once
  * are summed first, rows below their admission count are left alone, rows that have not occurred
  * for long are set back to zeros (filtering and expiry of Monolith, Liu et al. 2022), and rows that
- * changed are remembered until the publisher takes them.
+ * changed are remembered until the publisher takes them. Where there are fewer rows than ids, ids
+ * are counted, and take a row once they are admitted until they expire.
  */
 export class EmbeddingUpdates {
   readonly #table: VectorRows;
@@ -64,13 +70,19 @@ export class EmbeddingUpdates {
   readonly #options: EmbeddingOptions;
   readonly #slots = new Map<number, number>();
   readonly #touched = new Set<number>();
+  /** Null where an id's rows are its own, or follow from it. */
+  readonly #recycled: RecycledRows | null;
+  /** Ids that took a row or gave it back. */
+  readonly #moved = new Set<number>();
+  /** Rows that were given to ids, until someone asks. */
+  #handedOut: number[] = [];
   readonly #rows: Uint32Array;
   readonly #sums: Float32Array;
   readonly #zeros: Float32Array;
   #seen = new Uint8Array(1024);
   /** Hour of the last occurrence. */
   #seenAt = new Uint32Array(1024);
-  /** The row that expiry looks at next, how many it has set back, and the admission count. */
+  /** The key that expiry looks at next, how many it has set back, and the admission count. */
   readonly #marks = Float64Array.of(0, 0, 0);
 
   constructor(table: VectorRows, shape: EmbeddingShape, options: EmbeddingOptions) {
@@ -80,6 +92,7 @@ export class EmbeddingUpdates {
     this.#perId = ids.perId;
     this.#options = options;
     this.#marks[2] = options.admission;
+    this.#recycled = ids instanceof RowIndex ? new RecycledRows(ids) : null;
     this.#rows = new Uint32Array(rowsMax * ids.perId);
     this.#sums = new Float32Array(rowsMax * ids.perId * width);
     this.#zeros = new Float32Array(sweptRows * width);
@@ -104,10 +117,29 @@ export class EmbeddingUpdates {
     this.#marks.set(new Float64Array(marks!.slice().buffer));
   }
 
-  /** Rows that changed since the last call. */
-  takeTouched(): Uint32Array {
-    const rows = Uint32Array.from(this.#touched);
+  /** Who has which row, where they are handed out: none elsewhere. */
+  saveOwners(): Uint32Array[] {
+    return this.#recycled?.save() ?? [];
+  }
+
+  restoreOwners(columns: readonly Uint8Array[]): void {
+    this.#recycled?.restore(columns);
+    this.#moved.clear();
+    this.#handedOut = [];
+  }
+
+  /** Rows that changed since the last call, and ids that have another row or none. */
+  takeTouched(): { readonly rows: Uint32Array; readonly ids: Uint32Array } {
+    const touched = { rows: Uint32Array.from(this.#touched), ids: Uint32Array.from(this.#moved) };
     this.#touched.clear();
+    this.#moved.clear();
+    return touched;
+  }
+
+  /** Rows given since the last call to ids that had none: what they held before was others'. */
+  takeHandedOut(): Uint32Array {
+    const rows = Uint32Array.from(this.#handedOut);
+    this.#handedOut = [];
     return rows;
   }
 
@@ -132,18 +164,40 @@ export class EmbeddingUpdates {
     this.#marks[0] = Math.min(this.#seen.length, from + sweptRows);
   }
 
-  /** Sets back those of `sweptRows` rows that have not occurred since an hour; how many. */
+  /** Sets back those of `sweptRows` keys that have not occurred since an hour; how many rows. */
   #setBack(from: number, beforeHour: number): number {
     const to = Math.min(this.#seen.length, from + sweptRows);
     const old: number[] = [];
-    for (let row = from; row < to; row++) {
-      if (this.#seen[row]! === 0 || this.#seenAt[row]! >= beforeHour) continue;
-      this.#seen[row] = 0;
-      this.#touched.add(row);
+    for (let key = from; key < to; key++) {
+      if (this.#seen[key]! === 0 || this.#seenAt[key]! >= beforeHour) continue;
+      this.#seen[key] = 0;
+      const row = this.#recycled === null ? key : this.#recycled.giveBack(key);
+      if (row === noRow) continue;
+      if (this.#recycled !== null) this.#moved.add(key);
       old.push(row);
     }
-    if (old.length > 0) this.#table.initialise(Uint32Array.from(old), old.length, this.#zeros);
+    this.#empty(old);
     return old.length;
+  }
+
+  #empty(rows: readonly number[]): void {
+    for (const row of rows) this.#touched.add(row);
+    if (rows.length > 0) this.#table.initialise(Uint32Array.from(rows), rows.length, this.#zeros);
+  }
+
+  /** The row to learn for a key that is admitted; `noRow` where none is to be had. */
+  #rowOf(key: number, hour: number): number {
+    const recycled = this.#recycled;
+    if (recycled === null) return key;
+    const known = recycled.rowOf(key);
+    if (known !== noRow) return known;
+    const taken = recycled.take(key, hour, (id) => this.#seenAt[id] ?? 0);
+    if (taken === null) return noRow;
+    this.#moved.add(key);
+    if (taken.from !== noRow) this.#moved.add(taken.from);
+    this.#handedOut.push(taken.row);
+    this.#empty([taken.row]);
+    return taken.row;
   }
 
   #collect(batch: EmbeddingBatch): number {
@@ -151,8 +205,10 @@ export class EmbeddingUpdates {
     this.#slots.clear();
     const perId = this.#perId;
     for (let at = 0; at < batch.count * perId; at++) {
-      const row = batch.rows[at]!;
-      if (row === noRow || this.#count(row, hour) <= this.#marks[2]!) continue;
+      const key = batch.keys[at]!;
+      if (key === noRow || this.#count(key, hour) <= this.#marks[2]!) continue;
+      const row = this.#rowOf(key, hour);
+      if (row === noRow) continue;
       const gradient = {
         width: this.#width,
         r: Math.floor(at / perId),
@@ -174,10 +230,10 @@ export class EmbeddingUpdates {
     return slot;
   }
 
-  /** How often the row stood in a batch, this time included, saturating. */
-  #count(row: number, hour: number): number {
-    if (row >= this.#seen.length) {
-      const length = 2 ** Math.ceil(Math.log2(row + 1));
+  /** How often the key stood in a batch, this time included, saturating. */
+  #count(key: number, hour: number): number {
+    if (key >= this.#seen.length) {
+      const length = 2 ** Math.ceil(Math.log2(key + 1));
       const seen = new Uint8Array(length);
       const seenAt = new Uint32Array(length);
       seen.set(this.#seen);
@@ -185,9 +241,9 @@ export class EmbeddingUpdates {
       this.#seen = seen;
       this.#seenAt = seenAt;
     }
-    this.#seenAt[row] = hour;
-    const count = Math.min(seenMax, this.#seen[row]! + 1);
-    this.#seen[row] = count;
+    this.#seenAt[key] = hour;
+    const count = Math.min(seenMax, this.#seen[key]! + 1);
+    this.#seen[key] = count;
     return count;
   }
 }

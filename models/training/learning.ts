@@ -4,7 +4,7 @@ import type {
   LearningDefinition,
   RecommenderDefinition,
 } from "../definition/define.ts";
-import { hashedRowsOf, lossWeightsOf } from "../ranking/definition-shape.ts";
+import { idTableOf, lossWeightsOf } from "../ranking/definition-shape.ts";
 import { type EmbeddingOptions, seenMax } from "./embedding-updates.ts";
 import { constantSchedule } from "./schedule.ts";
 import { type TrainerOptions, trainerDefaults } from "./trainer.ts";
@@ -61,7 +61,7 @@ function idsOf(
   const path = `learning.${name}`;
   const ids: IdLearningDefinition = definition.learning?.[name] ?? {};
   // Rows that many ids share are met often, whatever the ids.
-  const admitted = hashedRowsOf(definition, name) === null ? defaults.admission : 0;
+  const admitted = idTableOf(definition, name).kind === "hashed" ? 0 : defaults.admission;
   const { admission = admitted, decay = defaults.decay } = ids;
   const { expiryDays = defaults.expiryMs / dayMs } = ids;
   return {

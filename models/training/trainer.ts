@@ -58,6 +58,14 @@ export interface LearnReport {
   readonly skippedSteps: number;
 }
 
+/** Rows by table; where rows are handed out, the ids of those that changed hands. */
+export interface TouchedRows {
+  readonly users: Uint32Array;
+  readonly items: Uint32Array;
+  readonly userIndex: Uint32Array;
+  readonly itemIndex: Uint32Array;
+}
+
 /** A state to go back to: weights and input moments. Rows and optimizer state are not in it. */
 export interface GoodState {
   readonly weights: Float32Array;
@@ -247,9 +255,16 @@ export class RankTrainer {
     this.#items.forget();
   }
 
-  /** Rows of the embedding tables that changed since the last call: publish them. */
-  takeTouched(): { users: Uint32Array; items: Uint32Array } {
-    return { users: this.#users.takeTouched(), items: this.#items.takeTouched() };
+  /** Rows of the tables that changed since the last call: publish them. */
+  takeTouched(): TouchedRows {
+    const [users, items] = [this.#users.takeTouched(), this.#items.takeTouched()];
+    const indexes = { userIndex: users.ids, itemIndex: items.ids };
+    return { users: users.rows, items: items.rows, ...indexes };
+  }
+
+  /** Rows given since the last call to ids that had none, and had learned nothing before. */
+  takeHandedOut(): { readonly users: Uint32Array; readonly items: Uint32Array } {
+    return { users: this.#users.takeHandedOut(), items: this.#items.takeHandedOut() };
   }
 
   #learnBatch(): void {
@@ -357,10 +372,10 @@ export class RankTrainer {
     // Times rows: a row's step must not depend on how many others share its batch.
     const scale = gradientScale * rows;
     const { userVectorGradient, itemVectorGradient } = this.#model.network;
-    const { users, items } = this.#model.vectorRows;
+    const { users, items } = this.#model.keys;
     const shared = { count: rows, scale, timeMs: this.#model.batch.timeMs };
-    this.#users.apply({ ...shared, rows: users, gradients: userVectorGradient.values });
-    this.#items.apply({ ...shared, rows: items, gradients: itemVectorGradient.values });
+    this.#users.apply({ ...shared, keys: users, gradients: userVectorGradient.values });
+    this.#items.apply({ ...shared, keys: items, gradients: itemVectorGradient.values });
   }
 
   /**
@@ -403,7 +418,20 @@ export class RankTrainer {
     ];
   }
 
-  /** All state but the embedding tables', which save themselves. */
+  /** Who has which row of tables whose rows are handed out; null where none are. */
+  saveOwners(): Uint8Array | null {
+    const columns = [...this.#users.saveOwners(), ...this.#items.saveOwners()];
+    return columns.length === 0 ? null : packColumns(columns);
+  }
+
+  restoreOwners(bytes: Uint8Array): void {
+    const ofUsers = this.#users.saveOwners().length;
+    const columns = unpackColumns(bytes, ofUsers + this.#items.saveOwners().length);
+    this.#users.restoreOwners(columns.slice(0, ofUsers));
+    this.#items.restoreOwners(columns.slice(ofUsers));
+  }
+
+  /** All state but the tables' and the owners of their rows. */
   save(): Uint8Array {
     return packColumns([...this.#fixedColumns(), ...this.#users.save(), ...this.#items.save()]);
   }

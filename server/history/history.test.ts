@@ -204,14 +204,14 @@ test("occurrences of an id are counted within an epoch, and rows do not outlast 
   }
 });
 
-test("hashed ids are trained and judged as exact ones are", () => {
-  const ranking = { ...definition.ranking, userIds: { kind: "hashed", rows: 64 } } as const;
-  const ofHashed = { ...definition, ranking };
-  const data = rankingData(syntheticHistory(definition, 2, 1_500), { definition: ofHashed });
+test.each(["hashed", "exact"] as const)("%s ids of few rows are trained and judged", (kind) => {
+  const ranking = { ...definition.ranking, userIds: { kind, rows: 64 } };
+  const ofFew = { ...definition, ranking };
+  const data = rankingData(syntheticHistory(definition, 2, 1_500), { definition: ofFew });
   try {
     const judge = (users: number) => {
       const admission = { users, items: 255 };
-      const options = { ...training, definition: ofHashed, epochs: 2, average: 1, admission };
+      const options = { ...training, definition: ofFew, epochs: 2, average: 1, admission };
       const { predictions } = judgedHeads(data, trainRanking(data, options))[0]!;
       const rows = data.replay.state.userEmbeddings;
       const vectors = new Float32Array(64 * rows.dim);

@@ -94,9 +94,9 @@ export interface TrainedRanker {
  */
 export function trainRanking(data: RankingData, options: TrainOptions): TrainedRanker {
   const { definition, epochs, batch, seed } = options;
-  const { userEmbeddings: users, itemEmbeddings: items, ids } = data.replay.state;
+  const { userEmbeddings: users, itemEmbeddings: items, ids, indexes } = data.replay.state;
   // What an earlier training on the same data has left there.
-  for (const table of [users, items]) emptyTable(table);
+  for (const table of [users, items, ...Object.values(indexes)]) emptyTable(table);
   const ranker = createRanker(rankerShapeOf(definition));
   const initial = new Float32Array(ranker.floats);
   ranker.initialise(new Random(seed), initial);

@@ -26,12 +26,13 @@ export interface SnapshotTarget {
  */
 export function saveSnapshot(trainer: RankTrainer, target: SnapshotTarget): Manifest {
   const { dataDir, definition, state, clock, warn } = target;
-  const { slots, userEmbeddings: users, itemEmbeddings: items } = state;
+  const { slots, userEmbeddings: users, itemEmbeddings: items, indexes } = state;
+  const tables = { users, items, ...indexes };
   const snapshots = new ModelSnapshots({
     ...{ files: realFileSystem(), directory: `${dataDir}/models`, report: warn },
-    ...{ definitionHash: definitionHash(definition), users, items },
+    ...{ definitionHash: definitionHash(definition), ...tables },
   });
-  const online = new OnlineTrainer({ trainer, slots, users, items, publishEvery: 1 });
+  const online = new OnlineTrainer({ trainer, slots, ...tables, publishEvery: 1 });
   online.versionBase = 1 + (snapshots.list()[0]?.version ?? 0);
   return snapshots.save(online, clock.nowMs());
 }

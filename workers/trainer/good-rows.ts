@@ -38,6 +38,16 @@ export class GoodRows {
     this.#table.gatherWorking(Uint32Array.from(fresh), fresh.length, out);
   }
 
+  /** Rows that were just handed to other ids: what is good of those is nothing yet. */
+  forget(rows: Uint32Array): void {
+    const { dim } = this.#table;
+    this.remember(rows);
+    for (const row of rows) {
+      const from = this.#places.get(row)! * dim;
+      this.#values.fill(0, from, from + dim);
+    }
+  }
+
   /** Good values of `count` rows into `out` (count x dim). */
   gather(rows: Uint32Array, count: number, out: Float32Array): void {
     const { dim } = this.#table;

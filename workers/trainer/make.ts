@@ -38,7 +38,7 @@ export interface TrainerParts {
 /** The trainer of a definition over shared state; restores, catches up and publishes. */
 export async function makeTrainerRole(parts: TrainerParts): Promise<TrainerRole> {
   const { definition, state, log, dataDir, publishEvery, seed, warn } = parts;
-  const { slots, userEmbeddings: users, itemEmbeddings: items, ids, metrics } = state;
+  const { slots, userEmbeddings: users, itemEmbeddings: items, ids, indexes, metrics } = state;
   const clock = parts.clock ?? systemClock;
   const ranker = createRanker(rankerShapeOf(definition));
   const initial = new Float32Array(ranker.floats);
@@ -49,7 +49,7 @@ export async function makeTrainerRole(parts: TrainerParts): Promise<TrainerRole>
   });
   const { guarded = true, matureMs } = parts;
   const trainer = new OnlineTrainer({
-    ...{ trainer: core, slots, users, items, publishEvery, guarded },
+    ...{ trainer: core, slots, users, items, ...indexes, publishEvery, guarded },
     ...(matureMs === undefined ? {} : { matureMs }),
   });
   const snapshots =
@@ -60,8 +60,7 @@ export async function makeTrainerRole(parts: TrainerParts): Promise<TrainerRole>
           directory: `${dataDir}/models`,
           definitionHash: definitionHash(definition),
           report: warn,
-          users,
-          items,
+          ...{ users, items, ...indexes },
         });
   const rests = parts.trains === false;
   return await TrainerRole.open({ log, trainer, snapshots, clock, metrics, warn, rests });

@@ -3,15 +3,14 @@ import type { SnapshotFiles } from "../../models/snapshot/format.ts";
 import { type Manifest, SnapshotDirectory } from "../../models/snapshot/manifest.ts";
 import type { SnapshotReader } from "../../models/snapshot/reader.ts";
 import type { EmbeddingTable } from "../../native/index.ts";
+import type { PublishedTables } from "./publisher.ts";
 import type { OnlineTrainer } from "./trainer.ts";
 
-export interface ModelSnapshotOptions {
+export interface ModelSnapshotOptions extends PublishedTables {
   readonly files: SnapshotFiles;
   readonly directory: string;
   readonly definitionHash: string;
   readonly report: (message: string) => void;
-  readonly users: EmbeddingTable;
-  readonly items: EmbeddingTable;
 }
 
 /** Snapshots that can be promoted again: the newest, and one of each of the last hours. */
@@ -49,8 +48,19 @@ export class ModelSnapshots {
     this.#directory = new SnapshotDirectory(options.files, options.directory, options.report);
   }
 
+  /** By the name of their section. */
+  get #tables(): { readonly name: string; readonly table: EmbeddingTable }[] {
+    const { users, items, userIndex, itemIndex } = this.#options;
+    return [
+      { name: "users", table: users },
+      { name: "items", table: items },
+      ...(userIndex === undefined ? [] : [{ name: "user-index", table: userIndex }]),
+      ...(itemIndex === undefined ? [] : [{ name: "item-index", table: itemIndex }]),
+    ];
+  }
+
   save(trainer: OnlineTrainer, createdMs: number): Manifest {
-    const { users, items, definitionHash } = this.#options;
+    const { definitionHash } = this.#options;
     const version = trainer.version;
     const losses = trainer.metrics().flatMap(({ head, loss, auc, gauc, calibration }) => [
       [`${head}.loss`, loss],
@@ -66,6 +76,7 @@ export class ModelSnapshots {
     const state = trainer.trainer.save();
     const guard = trainer.save();
     const goodRows = trainer.saveRows();
+    const owners = trainer.trainer.saveOwners();
     const manifest = this.#directory.save(
       {
         version,
@@ -79,8 +90,10 @@ export class ModelSnapshots {
         { name: "trainer", dtype: "u8", shape: [state.length], chunks: [state] },
         { name: "guard", dtype: "u8", shape: [guard.length], chunks: [guard] },
         { name: "good-rows", dtype: "u8", shape: [goodRows.length], chunks: [goodRows] },
-        tableSection("users", users),
-        tableSection("items", items),
+        ...(owners === null
+          ? []
+          : [{ name: "owners", dtype: "u8" as const, shape: [owners.length], chunks: [owners] }]),
+        ...this.#tables.map(({ name, table }) => tableSection(name, table)),
       ],
     );
     this.#parent = version;
@@ -94,8 +107,7 @@ export class ModelSnapshots {
     const opened = this.#directory.openNewest(this.#options.definitionHash);
     if (opened === null) {
       // A thread that died before its first snapshot left what it had learned in the tables.
-      emptyFrom(this.#options.users, 0);
-      emptyFrom(this.#options.items, 0);
+      for (const { table } of this.#tables) emptyFrom(table, 0);
       return false;
     }
     this.#take(opened, trainer);
@@ -161,8 +173,8 @@ export class ModelSnapshots {
       trainer.restoreNothing();
       if (has("guard")) trainer.restore(reader.read("guard"));
       if (has("good-rows")) trainer.restoreRows(reader.read("good-rows"));
-      loadTable(reader, "users", { table: this.#options.users, isLive });
-      loadTable(reader, "items", { table: this.#options.items, isLive });
+      if (has("owners")) trainer.trainer.restoreOwners(reader.read("owners"));
+      for (const { name, table } of this.#tables) loadTable(reader, name, { table, isLive });
     } finally {
       reader.close();
     }

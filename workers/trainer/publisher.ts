@@ -1,21 +1,20 @@
 import { noRow } from "../../models/core/bytes.ts";
+import type { TouchedRows } from "../../models/training/trainer.ts";
 import type { EmbeddingTable, ModelSlots } from "../../native/index.ts";
 
-export interface PublisherOptions {
-  readonly slots: ModelSlots;
+/** What is published beside the weights; an index where rows are handed out. */
+export interface PublishedTables {
   readonly users: EmbeddingTable;
   readonly items: EmbeddingTable;
+  readonly userIndex?: EmbeddingTable;
+  readonly itemIndex?: EmbeddingTable;
 }
+
+const tableNames = ["users", "items", "userIndex", "itemIndex"] as const;
 
 /** What is published: its parameters and the form that serving multiplies with. */
 export interface SlotFiller {
   fillSlot(slot: Float32Array): void;
-}
-
-/** Rows of the two tables that changed since they were last published. */
-interface Touched {
-  users: Set<number>;
-  items: Set<number>;
 }
 
 /**
@@ -25,28 +24,38 @@ interface Touched {
  * left out and its rows go with the next.
  */
 export class Publisher {
-  readonly #options: PublisherOptions;
-  #touched: Touched = { users: new Set(), items: new Set() };
+  readonly #slots: ModelSlots;
+  /** Each with its rows that changed since they were last published. */
+  readonly #tables: readonly {
+    readonly name: (typeof tableNames)[number];
+    readonly table: EmbeddingTable;
+    readonly touched: Set<number>;
+  }[];
 
-  constructor(options: PublisherOptions) {
-    this.#options = options;
+  constructor(slots: ModelSlots, tables: PublishedTables) {
+    this.#slots = slots;
+    this.#tables = tableNames.flatMap((name) => {
+      const table = tables[name];
+      return table === undefined ? [] : [{ name, table, touched: new Set<number>() }];
+    });
   }
 
-  touch(rows: { users: Uint32Array; items: Uint32Array }): void {
-    for (const row of rows.users) if (row !== noRow) this.#touched.users.add(row);
-    for (const row of rows.items) if (row !== noRow) this.#touched.items.add(row);
+  touch(rows: TouchedRows): void {
+    for (const { name, touched } of this.#tables) {
+      for (const row of rows[name]) if (row !== noRow) touched.add(row);
+    }
   }
 
   /** Every row goes with the next publish: after a restore. */
   touchAll(): void {
-    const { users, items } = this.#options;
-    for (let row = 0; row < users.usedRows; row++) this.#touched.users.add(row);
-    for (let row = 0; row < items.usedRows; row++) this.#touched.items.add(row);
+    for (const { table, touched } of this.#tables) {
+      for (let row = 0; row < table.usedRows; row++) touched.add(row);
+    }
   }
 
   /** The slot that now holds the model; -1 where a pin leaves none. */
   fill(model: SlotFiller): number {
-    const { slots } = this.#options;
+    const slots = this.#slots;
     const slot = slots.acquire();
     if (slot < 0 || slots.oldestPinnedVersion() < slots.current().version) return -1;
     model.fillSlot(slots.weights(slot));
@@ -55,12 +64,11 @@ export class Publisher {
 
   /** Makes a slot from `fill` live, with the changed rows. `version` is larger than any before. */
   flip(slot: number, version: number): void {
-    const { slots, users, items } = this.#options;
     // Rows first: a reader that pins the new version must find them all.
-    const { users: userRows, items: itemRows } = this.#touched;
-    users.publish(Uint32Array.from(userRows), userRows.size, version);
-    items.publish(Uint32Array.from(itemRows), itemRows.size, version);
-    slots.publish(slot, version);
-    this.#touched = { users: new Set(), items: new Set() };
+    for (const { table, touched } of this.#tables) {
+      table.publish(Uint32Array.from(touched), touched.size, version);
+      touched.clear();
+    }
+    this.#slots.publish(slot, version);
   }
 }

@@ -7,6 +7,7 @@ import { Random } from "../../models/core/random.ts";
 import { auc } from "../../models/evaluation/auc.ts";
 import { hashedRows, type IdRows, ownRows } from "../../models/layers/id-rows.ts";
 import { IdVectors } from "../../models/layers/id-vectors.ts";
+import { RowIndex } from "../../models/layers/row-index.ts";
 import { createRanker } from "../../models/ranking/ranker.ts";
 import { adamDefault } from "../../models/training/optimizer.ts";
 import { encodeSample, type Sample } from "../../models/training/sample.ts";
@@ -33,18 +34,34 @@ interface Shared {
   readonly items: EmbeddingTable;
   readonly slots: ModelSlots;
   readonly ids: { readonly users: IdRows; readonly items: IdRows };
+  readonly userIndex?: EmbeddingTable;
+  readonly itemIndex?: EmbeddingTable;
 }
 
-const exact: Shared["ids"] = { users: ownRows, items: ownRows };
-/** 300 users and 80 items: all rows are shared. */
-const hashed: Shared["ids"] = { users: hashedRows(64), items: hashedRows(64) };
+/** How rows of embeddings are found: ids are up to 63, so that there are not rows for all. */
+const kinds = ["exact", "hashed", "recycled"] as const;
+const fewRows = 12;
+
+function idsOf(kind: (typeof kinds)[number]): Pick<Shared, "ids" | "userIndex" | "itemIndex"> {
+  if (kind === "exact") return { ids: { users: ownRows, items: ownRows } };
+  const hashed = hashedRows(fewRows);
+  if (kind === "hashed") return { ids: { users: hashed, items: hashed } };
+  const index = () => EmbeddingTable.create({ path: null, rows: 64, dim: 1 });
+  const [userIndex, itemIndex] = [index(), index()];
+  opened.push(userIndex, itemIndex);
+  const ids = {
+    users: new RowIndex(userIndex, fewRows),
+    items: new RowIndex(itemIndex, fewRows),
+  };
+  return { ids, userIndex, itemIndex };
+}
 
 const opened: { release(): void }[] = [];
 afterAll(() => {
   for (const one of opened) one.release();
 });
 
-function shared(ids = exact): Shared {
+function shared(kind: (typeof kinds)[number] = "exact"): Shared {
   const table = (dim: number) => EmbeddingTable.create({ path: null, rows: 64, dim });
   const made = {
     users: table(feedShape.userEmbedding),
@@ -52,11 +69,11 @@ function shared(ids = exact): Shared {
     slots: ModelSlots.create({ slots: 4, floats: ranker.slotFloats, readers: 4 }),
   };
   opened.push(...Object.values(made));
-  return { ...made, ids };
+  return { ...made, ...idsOf(kind) };
 }
 
 function online(memory: Shared, options: Partial<OnlineTrainerOptions> = {}): OnlineTrainer {
-  const { users, items, slots, ids } = memory;
+  const { users, items, ids, ...published } = memory;
   const initial = new Float32Array(ranker.floats);
   ranker.initialise(new Random(1), initial);
   const publishEvery = options.publishEvery ?? 100;
@@ -66,7 +83,7 @@ function online(memory: Shared, options: Partial<OnlineTrainerOptions> = {}): On
     optimizer: { ...adamDefault, learningRate: 0.005 },
     userEmbedding: { ...trainerDefaults.userEmbedding, admission: 0 },
   });
-  const tables = { slots, users, items };
+  const tables = { ...published, users, items };
   return new OnlineTrainer({ ...tables, trainer, publishEvery, matureMs: 0, ...options });
 }
 
@@ -258,9 +275,9 @@ const metrics = SharedMetrics.create(metricNames);
 opened.push(metrics);
 
 async function roleAt({ memory, directory, log, clock = new ManualClock(1e12) }: Place) {
-  const { users, items } = memory;
+  const { slots: _, ids: __, ...tables } = memory;
   const snapshots = new ModelSnapshots({
-    ...{ files: realFileSystem(), directory: join(folder, directory), users, items },
+    ...{ files: realFileSystem(), directory: join(folder, directory), ...tables },
     ...{ definitionHash: "feed", report: () => undefined },
   });
   const trainer = online(memory);
@@ -276,38 +293,39 @@ async function stepTo(role: TrainerRole, trainer: OnlineTrainer, offset: number)
   while (trainer.readOffset < offset && (await role.step()) > 0);
 }
 
-function stateOf(trainer: OnlineTrainer, { users, items }: Shared): Uint8Array[] {
-  const rows = [users, items].map((table) => {
+function stateOf(trainer: OnlineTrainer, { slots: _, ids: __, ...tables }: Shared): Uint8Array[] {
+  const rows = Object.values(tables).map((table) => {
     const working = new Float32Array(64 * table.dim);
     const all = Uint32Array.from({ length: 64 }, (_, i) => i);
     table.gatherWorking(all, 64, working);
     return new Uint8Array(working.buffer);
   });
-  return [trainer.trainer.save(), trainer.save(), ...rows];
+  const owners = trainer.trainer.saveOwners() ?? new Uint8Array(0);
+  return [trainer.trainer.save(), trainer.save(), owners, ...rows];
 }
 
 describe("trainer role", () => {
   const poisoned = [...feed.slice(0, 15_000), ...feed.slice(15_000, 17_000).map(inverted)];
   const stream = [...poisoned, ...feed.slice(17_000, 20_000)];
 
-  const kinds = [
-    ["exact", exact],
-    ["hashed", hashed],
-  ] as const;
-
   test.each(kinds)(
     "a snapshot and what came after give the same: %s ids",
-    async (kind, ids) => {
-      const log = await sampleLog(stream);
-      const through = shared(ids);
+    async (kind) => {
+      // Over ten hours, so that rows change hands.
+      const spread = stream.map((sample) => {
+        const times = { servedMs: 1_800 * sample.servedMs, emittedMs: 1_800 * sample.emittedMs };
+        return { ...sample, ...times };
+      });
+      const log = await sampleLog(spread);
+      const through = shared(kind);
       const whole = await roleAt({ memory: through, directory: `whole ${kind}`, log });
       await stepTo(whole.role, whole.trainer, stream.length);
       expect(whole.warnings.some((text) => text.includes("went back"))).toBe(true);
-      const first = shared(ids);
+      const first = shared(kind);
       const cut = await roleAt({ memory: first, directory: `cut ${kind}`, log });
       await stepTo(cut.role, cut.trainer, 12_345);
       cut.role.close();
-      const second = shared(ids);
+      const second = shared(kind);
       const resumed = await roleAt({ memory: second, directory: `cut ${kind}`, log });
       // What was live at the snapshot answers at once, under its own version.
       expect(second.slots.current().version).toBe(first.slots.current().version);
@@ -344,15 +362,15 @@ describe("trainer role", () => {
 
   test.each(kinds)(
     "a thread that starts again leaves what is live: %s ids",
-    async (kind, ids) => {
+    async (kind) => {
       const turned = feed.slice(15_000, 15_400).map(inverted);
       const stream = [...feed.slice(0, 15_000), ...turned, ...feed.slice(15_400, 22_000)];
       const log = await sampleLog(stream);
-      const through = shared(ids);
+      const through = shared(kind);
       const whole = await roleAt({ memory: through, directory: `unbroken ${kind}`, log });
       await stepTo(whole.role, whole.trainer, stream.length);
       expect(whole.warnings.some((text) => text.includes("went back"))).toBe(true);
-      const memory = shared(ids);
+      const memory = shared(kind);
       const first = await roleAt({ memory, directory: `thread ${kind}`, log });
       await stepTo(first.role, first.trainer, 13_000);
       first.role.snapshot();

@@ -5,16 +5,14 @@ import type { SampleBatch } from "../../models/training/sample-batch.ts";
 import { type ModelScores, modelScores } from "../../models/training/scores.ts";
 import { packColumns, unpackColumns } from "../../models/training/state-codec.ts";
 import type { GoodState, RankTrainer } from "../../models/training/trainer.ts";
-import type { EmbeddingTable, ModelSlots } from "../../native/index.ts";
+import type { ModelSlots } from "../../native/index.ts";
 import { GoodRows } from "./good-rows.ts";
-import { Publisher } from "./publisher.ts";
+import { type PublishedTables, Publisher } from "./publisher.ts";
 import { UserCap } from "./user-cap.ts";
 
-export interface OnlineTrainerOptions {
+export interface OnlineTrainerOptions extends PublishedTables {
   readonly trainer: RankTrainer;
   readonly slots: ModelSlots;
-  readonly users: EmbeddingTable;
-  readonly items: EmbeddingTable;
   /** Samples of a version. They are learned in batches of `learnEvery` or, if fewer, of these. */
   readonly publishEvery: number;
   /** Off: whatever was learned is served, from whomever it came. To see what the guard is for. */
@@ -89,7 +87,7 @@ export class OnlineTrainer {
   constructor(options: OnlineTrainerOptions) {
     const { slots, users, items, publishEvery, trainer } = options;
     this.#options = options;
-    this.#publisher = new Publisher({ slots, users, items });
+    this.#publisher = new Publisher(slots, options);
     this.#goodRows = { users: new GoodRows(users), items: new GoodRows(items) };
     this.#guard = new PublishGuard(trainer.heads);
     const scores = () => modelScores(trainer.heads.length, trainer.batchMax);
@@ -192,6 +190,9 @@ export class OnlineTrainer {
     this.#goodRows.users.remember(users);
     this.#goodRows.items.remember(items);
     trainer.learnLoaded();
+    const handedOut = trainer.takeHandedOut();
+    this.#goodRows.users.forget(handedOut.users);
+    this.#goodRows.items.forget(handedOut.items);
     this.#publisher.touch(trainer.takeTouched());
     this.offset += all.length;
     const learned = trainer.totals.samples - before.samples;

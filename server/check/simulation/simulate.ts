@@ -19,7 +19,7 @@ import {
 import { verifySimulation } from "./verify.ts";
 
 export interface SimulationOptions {
-  /** Of five one runs the example with all aggregates, one hashed ids, the others the feed. */
+  /** Of five one runs the example with all aggregates, two have few rows for ids, two the feed. */
   readonly seed: number;
   /** Acknowledged events after which the run ends. */
   readonly events: number;
@@ -69,15 +69,24 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   return await new Simulation(options).run();
 }
 
-const ofFew = { kind: "hashed", rows: 16 } as const;
-const hashedIds: RecommenderDefinition = {
-  ...feed,
-  ranking: { ...feed.ranking, userIds: ofFew, itemIds: ofFew },
-};
+function withIds(kind: "hashed" | "exact"): RecommenderDefinition {
+  const few = { kind, rows: 8 };
+  const soon = { admission: 0, expiryDays: 1 / 24 };
+  const ranking = { ...feed.ranking, userIds: few, itemIds: few };
+  return { ...feed, ranking, learning: { userIds: soon, itemIds: soon } };
+}
 
 function definitionOf(seed: number): RecommenderDefinition {
-  if (seed % 5 === 0) return aggregates;
-  return seed % 5 === 3 ? hashedIds : feed;
+  switch (seed % 5) {
+    case 0:
+      return aggregates;
+    case 1:
+      return withIds("exact");
+    case 3:
+      return withIds("hashed");
+    default:
+      return feed;
+  }
 }
 
 class Simulation {

@@ -1,5 +1,7 @@
 import { hash128, id128ToHex, noRow } from "../../../models/core/bytes.ts";
 import { decodeDocument, decodeEvent } from "../../../models/core/event.ts";
+import type { EmbeddingTable } from "../../../native/index.ts";
+import type { SharedState } from "../../../workers/shared-state.ts";
 import { recordOf } from "../../../workers/stores/event-log.ts";
 import { readAll } from "../../../workers/stores/read-all.ts";
 import { InterleavedSamples } from "../../../workers/trainer/interleaved-samples.ts";
@@ -121,19 +123,38 @@ async function verifyWeights(
     if (!sameBytes(is.trainer.save(), should.trainer.save())) {
       differ("weights or optimizer differ from a run without faults");
     }
-    for (const table of ["userEmbeddings", "itemEmbeddings"] as const) {
-      const rows = state[table].usedRows;
-      if (rows !== server.state[table].usedRows) differ(`${table}: other rows were learned`);
-      const all = Uint32Array.from({ length: rows }, (_, row) => row);
-      const [a, b] = [state[table], server.state[table]].map((one) => {
-        const out = new Float32Array(rows * one.dim);
-        one.gatherWorking(all, rows, out);
-        return new Uint8Array(out.buffer);
-      });
-      if (!sameBytes(a!, b!)) differ(`${table} differ from a run without faults`);
+    const [owners, ownersShould] = [is, should].map(({ trainer }) => trainer.saveOwners());
+    if (!sameBytes(owners ?? noBytes, ownersShould ?? noBytes)) {
+      differ("rows of embeddings have other owners than in a run without faults");
     }
+    verifyRows(server.state, state, differ);
   } finally {
     state.release();
+  }
+}
+
+const noBytes = new Uint8Array(0);
+
+/** Working rows of the embeddings, and of the indexes that find them. */
+function verifyRows(is: SharedState, should: SharedState, differ: Differ): void {
+  const pairs: [string, EmbeddingTable, EmbeddingTable | undefined][] = [
+    ["user embeddings", should.userEmbeddings, is.userEmbeddings],
+    ["item embeddings", should.itemEmbeddings, is.itemEmbeddings],
+  ];
+  for (const name of ["userIndex", "itemIndex"] as const) {
+    const index = should.indexes[name];
+    if (index !== undefined) pairs.push([name, index, is.indexes[name]]);
+  }
+  for (const [name, table, other] of pairs) {
+    const rows = table.usedRows;
+    if (rows !== other?.usedRows) differ(`${name}: other rows were learned`);
+    const all = Uint32Array.from({ length: rows }, (_, row) => row);
+    const [a, b] = [table, other].map((one) => {
+      const out = new Float32Array(rows * table.dim);
+      one?.gatherWorking(all, rows, out);
+      return new Uint8Array(out.buffer);
+    });
+    if (!sameBytes(a!, b!)) differ(`${name} differ from a run without faults`);
   }
 }
 
