@@ -127,7 +127,8 @@ class Sequence(nn.Module):
 
     def keys(self, rows):
         if self.uses_content:
-            return self.content(self.data["features"][rows, self.head["userColumns"] :])
+            features = self.data["features"].index_select(0, rows)
+            return self.content(features[:, self.head["userColumns"] :])
         parts = [self.category(self.data["categories"][rows] + 1)]
         if self.uses_ids:
             parts.append(functional.embedding(self.items[rows], self.table.values))
@@ -141,14 +142,15 @@ class Sequence(nn.Module):
         past = recent[is_there]
         hours = (self.data["times"][rows[at]] - self.data["times"][past]) / 3.6e6
         ages = torch.stack([torch.log1p(hours).float() / 4, place / recent.shape[1]], 1)
-        told = torch.cat([self.data["outcomes"][past], ages], 1)
+        told = torch.cat([self.data["outcomes"].index_select(0, past), ages], 1)
         k = self.keys(past)
         if self.arm == "mean":
             weights = 1 / is_there.sum(1)[at]
         else:
             q = self.keys(rows)
-            met = self.of_met(torch.cat([k, q[at] * k, told], 1))
-            weights = self.weigh(self.score(self.of_query(q)[at] + met).squeeze(1), is_there)
+            met = self.of_met(torch.cat([k, q.index_select(0, at) * k, told], 1))
+            hidden = self.of_query(q).index_select(0, at) + met
+            weights = self.weigh(self.score(hidden).squeeze(1), is_there)
         pooled = torch.zeros(len(rows), self.width)
         return pooled.index_add(0, at, weights.unsqueeze(1) * torch.cat([k, told], 1))
 
@@ -239,9 +241,11 @@ def train(head, data, arm, seed):
     np.random.seed(seed)
     model = Ranker(head, data, arm)
     trained, epochs = head["trained"], head["epochs"]
-    decay = head["decay"] / math.sqrt(epochs * max(1, math.ceil(trained / head["batch"])))
+    share = head["decay"] / math.sqrt(epochs * max(1, math.ceil(trained / head["batch"])))
     parameters = list(model.parameters())
-    adam = torch.optim.AdamW(parameters, lr=head["rate"], weight_decay=decay)
+    # Ours takes the share from a weight at each step, this one the rate times it.
+    decay = share / head["rate"]
+    adam = torch.optim.AdamW(parameters, lr=head["rate"], weight_decay=decay, fused=True)
     times = data["times"][:trained].numpy()
     averaged = min(head["average"], epochs)
     mean = [torch.zeros_like(p) for p in parameters]
