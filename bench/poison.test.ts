@@ -11,6 +11,8 @@ test("bench poison: on a probe and on a virtual server", async () => {
   // What the guard is for shows without it.
   expect(value("aucLostInvertedUnguarded")).toBeGreaterThan(0.1);
   expect(value("aucLostInverted")).toBeLessThan(0.5 * value("aucLostInvertedUnguarded"));
+  expect(value("honestPublishedHours2")).toBeGreaterThan(20);
+  expect(value("honestRefusedHours10")).toBeLessThan(0.5 * value("honestPublishedHours10"));
   expect(value("clickRateClean")).toBeGreaterThan(0);
   expect(Number.isFinite(value("clickRateChangeInverted"))).toBe(true);
 }, 120_000);

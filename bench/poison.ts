@@ -9,6 +9,8 @@ import { overSeeds } from "./statistics.ts";
  * and without it. `probe`: bad samples in the second half of a drawn stream; the AUC of what is
  * live at its end. `virtual`: a whole server in virtual time whose samples go bad on their way to
  * the trainer; the click rate of what it shows meanwhile, paired by seed with the clean run.
+ * `honest`: the drawn stream alone, spread over hours; what the guard keeps from going live is a
+ * mistake.
  */
 
 function named(attack: AttackName): string {
@@ -23,17 +25,30 @@ function probeFigures(
 ): Record<string, Figure> {
   const samples = smoke ? 24_000 : options.number("samples");
   const probe = new Probe({ samples, probes: smoke ? 2_000 : 20_000, seed });
-  const clean = probe.run(null, true);
+  const clean = probe.run({ attack: null, guarded: true });
   const figures: Record<string, Figure> = { aucClean: figure(clean.auc, "auc") };
   let finite = clean.finite ? 1 : 0;
   for (const attack of attacks) {
-    const [with_, without] = [probe.run(attack, true), probe.run(attack, false)];
+    const with_ = probe.run({ attack, guarded: true });
+    const without = probe.run({ attack, guarded: false });
     finite += (with_.finite ? 1 : 0) + (without.finite ? 1 : 0);
     say(`  ${attack}: ${with_.published} published, ${with_.refusals} refused or held`);
     figures[`aucLost${named(attack)}`] = figure(clean.auc - with_.auc, "auc");
     figures[`aucLost${named(attack)}Unguarded`] = figure(clean.auc - without.auc, "auc");
   }
   figures.finiteShare = figure(finite / (1 + 2 * attacks.length), "of runs");
+  return figures;
+}
+
+function honestFigures({ smoke, options, seed }: BenchContext): Record<string, Figure> {
+  const samples = smoke ? 6_000 : options.number("samples");
+  const probe = new Probe({ samples, probes: 2_000, seed });
+  const figures: Record<string, Figure> = {};
+  for (const hours of (options.text("hours") ?? "").split(",").map(Number)) {
+    const { published, refusals } = probe.run({ attack: null, guarded: true, hours });
+    figures[`honestPublishedHours${hours}`] = figure(published, "versions");
+    figures[`honestRefusedHours${hours}`] = figure(refusals, "versions");
+  }
   return figures;
 }
 
@@ -90,9 +105,10 @@ export const bench: Bench = {
   about:
     "Bad samples with the guard and without: AUC of a clean probe, click rate in virtual time.",
   options: {
-    parts: { kind: "text", help: "of probe,virtual", default: "probe,virtual" },
+    parts: { kind: "text", help: "of probe,virtual,honest", default: "probe,virtual,honest" },
     attacks: { kind: "text", help: "those to run", default: attackNames.join(",") },
-    samples: { kind: "number", help: "clean samples of the probe's stream", default: 60_000 },
+    samples: { kind: "number", help: "clean samples of the drawn stream", default: 60_000 },
+    hours: { kind: "text", help: "that the honest stream is spread over", default: "2,10" },
     seeds: { kind: "number", help: "worlds", default: 3, min: 1 },
     users: { kind: "number", help: "users of each", default: 500, min: 10 },
     items: { kind: "number", help: "items of each", default: 1_000, min: 50 },
@@ -107,6 +123,7 @@ export const bench: Bench = {
     const attacks = attackNames.filter((name) => wanted.includes(name));
     return {
       ...(parts.includes("probe") ? probeFigures(context, attacks) : {}),
+      ...(parts.includes("honest") ? honestFigures(context) : {}),
       ...(parts.includes("virtual") ? await virtualFigures(context, attacks) : {}),
     };
   },

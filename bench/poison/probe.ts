@@ -22,8 +22,19 @@ export interface ProbeResult {
   readonly published: number;
 }
 
+export interface ProbeRun {
+  /** Null: nothing bad comes. */
+  readonly attack: AttackName | null;
+  readonly guarded: boolean;
+  /**
+   * Of event time, from the first sample to the last. Default: the stream is minutes long, and its
+   * first half stands for the hour before labels are judged.
+   */
+  readonly hours?: number;
+}
+
 const publishEvery = 100;
-const perSampleMs = 50;
+const perSampleMsDefault = 50;
 const attackerRow = streamIds.users;
 
 /** A stream with as many clean samples as without the attack, and a clean one to judge by. */
@@ -44,7 +55,7 @@ export class Probe {
    * Learns the stream. In its second half bad samples come on top of the clean ones; where labels
    * are turned round, in their place.
    */
-  run(name: AttackName | null, guarded: boolean): ProbeResult {
+  run({ attack, guarded, hours }: ProbeRun): ProbeResult {
     const users = this.#table(streamIds.users + 1, wideShape.userEmbedding);
     const items = this.#table(streamIds.items, wideShape.itemEmbedding);
     const ranker = this.#ranker;
@@ -54,12 +65,13 @@ export class Probe {
     const trainer = new RankTrainer(ranker, { users, items }, initial, {
       batchMax: batchSizeOf(publishEvery),
     });
-    // The stream is minutes long; its first half stands for the hour before labels are judged.
-    const options = { publishEvery, guarded, matureMs: 0 };
+    const options = { publishEvery, guarded, ...(hours === undefined ? { matureMs: 0 } : {}) };
     const online = new OnlineTrainer({ trainer, slots, users, items, ...options });
     online.publishNow();
     const counts = { refusals: 0, published: 0 };
-    for (const sample of this.#stream(name)) {
+    const perSampleMs =
+      hours === undefined ? perSampleMsDefault : (hours * 3_600_000) / this.#clean.length;
+    for (const sample of this.#stream(attack, perSampleMs)) {
       const outcome = online.take(sample);
       if (outcome?.published === true) counts.published++;
       else if (outcome?.verdict?.accepted === false) counts.refusals++;
@@ -73,7 +85,7 @@ export class Probe {
     return EmbeddingTable.create({ path: null, rows, dim });
   }
 
-  *#stream(name: AttackName | null): Generator<Sample> {
+  *#stream(name: AttackName | null, perSampleMs: number): Generator<Sample> {
     const seconds = wideShape.heads.map(({ kind }) => kind === "seconds");
     const attack = name === null ? null : attackOf(name, { seconds, userRow: attackerRow });
     const attacker = attack === null ? null : new Attacker(attack, this.#seed + 1);
