@@ -1,3 +1,4 @@
+import { HeartWatch } from "./heartbeat.ts";
 import type {
   AnswerMessage,
   BootMessage,
@@ -32,14 +33,12 @@ export class Lane<Work> {
   readonly index: number;
   readonly readerBase: number;
   readonly inFlight = new Map<number, Pending>();
-  state: "starting" | "ready" | "lost" | "stopping" = "starting";
-  /** When the heartbeat last moved, by the front end's clock. */
-  beatAtMs: number;
+  /** `warm`: it could take requests, but the one before it is not surely gone. */
+  state: "starting" | "warm" | "ready" | "lost" | "stopping" = "starting";
+  readonly heart: HeartWatch;
   readonly #worker: Worker;
   readonly #requests = Ring.create(requestRingBytes);
   readonly #answers = Ring.create(answerRingBytes);
-  readonly #beat = new Int32Array(new SharedArrayBuffer(4));
-  #lastBeat = 0;
   #wakes = false;
 
   constructor(options: {
@@ -52,17 +51,16 @@ export class Lane<Work> {
     const { entry, boot, wakeFrontEnd, nowMs, events } = options;
     this.index = boot.worker;
     this.readerBase = boot.readerBase;
-    this.beatAtMs = nowMs;
+    this.heart = new HeartWatch(nowMs);
     // A small heap: collected more often, for half the memory a thread.
     this.#worker = new Worker(entry.href, { smol: true });
     this.#listen(events);
     const channels = {
       requests: this.#requests.buffer,
       answers: this.#answers.buffer,
-      heartbeat: new SharedArrayBuffer(4),
+      heartbeat: this.heart.shared,
       wakeFrontEnd,
     };
-    this.#beat = new Int32Array(channels.heartbeat);
     this.post({ type: "boot", channels, ...boot });
   }
 
@@ -104,16 +102,6 @@ export class Lane<Work> {
       const { sequence, kind, bytes } = record;
       if (kind === 1 || kind === 2 || kind === 3 || kind === 4) take({ sequence, kind, bytes });
     }
-  }
-
-  /** Looks at the heartbeat; gives how long it has stood still. */
-  stillMs(nowMs: number): number {
-    const beat = Atomics.load(this.#beat, 0);
-    if (beat !== this.#lastBeat) {
-      this.#lastBeat = beat;
-      this.beatAtMs = nowMs;
-    }
-    return nowMs - this.beatAtMs;
   }
 
   terminate(): void {

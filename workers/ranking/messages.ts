@@ -163,7 +163,7 @@ export interface ThreadChannels {
   readonly requests: SharedArrayBuffer;
   /** Answers, written by the thread. */
   readonly answers: SharedArrayBuffer;
-  /** Word 0: beats of the thread. */
+  /** Beats of the thread: heartbeat.ts. */
   readonly heartbeat: SharedArrayBuffer;
   /** Word 0: wakes the front end; shared by all threads. */
   readonly wakeFrontEnd: SharedArrayBuffer;

@@ -40,13 +40,12 @@ export interface RankingPoolOptions<Work> {
   readonly onLoss?: (worker: number, reason: string) => void;
 }
 
-/** A thread that has not moved for so long hangs. */
-const stillMsMax = 350;
+/** How often heartbeats are looked at. */
 const checkMs = 50;
 /** How often deadlines are looked at, and how long after one the fallback answers. */
 const sweepMs = 5;
 const graceMs = 3;
-/** A lost thread that is not gone by then is replaced all the same; its claims stay its own. */
+/** A lost thread that is not gone by then keeps its claims; the next one answers without them. */
 const goneMsMax = 1_000;
 const backoffMs = [0, 50, 200, 1_000, 5_000] as const;
 /** A thread that lived so long was not born broken. */
@@ -69,8 +68,10 @@ export class RankingPool<Work> {
   readonly #wakeWords = new Int32Array(this.#wake);
   readonly #events: LaneEvents<Work>;
   readonly #freeReaders: number[] = [];
-  /** Lanes whose thread is not surely gone, with what then happens. */
-  readonly #leaving = new Map<Lane<Work>, () => void>();
+  /** Lanes whose thread is not surely gone. */
+  readonly #leaving = new Set<Lane<Work>>();
+  /** Starts that wait for reader numbers. */
+  readonly #held: (() => void)[] = [];
   readonly #timers: ReturnType<typeof setInterval>[] = [];
   #sequence = 0;
   #inFlight = 0;
@@ -146,7 +147,7 @@ export class RankingPool<Work> {
     if (this.#stopping) return;
     this.#stopping = true;
     for (const { lane } of this.#slots) {
-      this.#leaving.set(lane, () => {});
+      this.#leaving.add(lane);
       lane.state = "stopping";
       lane.post({ type: "stop" });
     }
@@ -179,11 +180,26 @@ export class RankingPool<Work> {
 
   #ready(lane: Lane<Work>): void {
     if (lane.state !== "starting") return;
+    lane.state = "warm";
+    this.#admit(lane);
+  }
+
+  /** It takes requests once the one before it is gone, whose partitions it is to write. */
+  #admit(lane: Lane<Work>): void {
+    const slot = this.#slots[lane.index];
+    if (lane.state !== "warm" || slot?.lane !== lane) return;
+    const waitedMs = this.#options.clock.nowMs() - slot.startedAtMs;
+    if (this.#isLeaving(lane.index) && waitedMs < goneMsMax) return;
     lane.state = "ready";
-    lane.beatAtMs = this.#options.clock.nowMs();
+    lane.heart.restart(this.#options.clock.nowMs());
     if (this.#generation !== null) {
       lane.post({ type: "generation", generation: this.#generation });
     }
+  }
+
+  /** A thread of that number is not surely gone. */
+  #isLeaving(index: number): boolean {
+    return [...this.#leaving].some((lane) => lane.index === index);
   }
 
   #call(call: RankingCall, deadlineAtMs: number): Promise<Uint8Array> {
@@ -266,14 +282,18 @@ export class RankingPool<Work> {
     const blind = nowMs - this.#checkedAtMs > 4 * checkMs;
     this.#checkedAtMs = nowMs;
     for (const { lane } of [...this.#slots]) {
+      this.#admit(lane);
       if (lane.state !== "ready") continue;
-      const stillMs = lane.stillMs(nowMs);
-      if (blind) lane.beatAtMs = nowMs;
-      else if (stillMs > stillMsMax) this.#lose(lane, `no heartbeat for ${Math.round(stillMs)} ms`);
+      const fault = lane.heart.look(nowMs);
+      if (blind) lane.heart.restart(nowMs);
+      else if (fault !== null) this.#lose(lane, fault);
     }
   }
 
-  /** The thread is of no more use: its requests are answered, it is ended and replaced. */
+  /**
+   * The thread is of no more use: its requests are answered, it is ended, and the next one starts
+   * and warms up beside its end.
+   */
   #lose(lane: Lane<Work>, reason: string): void {
     if (lane.state === "lost" || this.#leaving.has(lane)) return;
     const slot = this.#slots[lane.index];
@@ -282,14 +302,9 @@ export class RankingPool<Work> {
     this.#options.metrics.add("rec_ranking_workers_lost_total", 1);
     this.#options.onLoss?.(lane.index, reason);
     this.#fallBack(lane);
-    let replacedAlready = false;
-    const replace = () => {
-      if (!replacedAlready) this.#replace(slot, lane.index);
-      replacedAlready = true;
-    };
-    this.#leaving.set(lane, replace);
-    setTimeout(replace, goneMsMax);
+    this.#leaving.add(lane);
     lane.terminate();
+    this.#replace(slot, lane.index);
   }
 
   #replace(slot: Slot<Work>, index: number): void {
@@ -300,6 +315,10 @@ export class RankingPool<Work> {
     const waitMs = backoffMs[Math.min(failures === 0 ? 0 : failures - 1, backoffMs.length - 1)];
     const start = () => {
       if (this.#stopping) return;
+      if (this.#freeReaders.length === 0) {
+        this.#held.push(start);
+        return;
+      }
       this.#replaced++;
       this.#slots[index] = this.#slot(index, failures);
     };
@@ -313,11 +332,13 @@ export class RankingPool<Work> {
     const { readersPerWorker, clearReader, releaseServed } = this.#options;
     for (let i = 0; i < readersPerWorker; i++) clearReader(lane.readerBase + i);
     this.#freeReaders.push(lane.readerBase);
-    const then = this.#leaving.get(lane);
     this.#leaving.delete(lane);
+    if (this.#stopping) return;
+    this.#held.shift()?.();
     // One of the same number that was lost earlier may still be there, and hold them.
-    const isLast = [...this.#leaving.keys()].every(({ index }) => index !== lane.index);
-    if (isLast && !this.#stopping) releaseServed(lane.index);
-    then?.();
+    if (this.#isLeaving(lane.index)) return;
+    releaseServed(lane.index);
+    const next = this.#slots[lane.index]?.lane;
+    if (next !== undefined) this.#admit(next);
   }
 }

@@ -3,7 +3,9 @@ import type { Clock } from "../../models/core/clock.ts";
 import { messageOf, RecError } from "../../models/core/errors.ts";
 import type { SharedMetrics } from "../../native/index.ts";
 import { AnswerFreshness } from "../freshness.ts";
+import { callingThread } from "../thread-usage.ts";
 import { callTimes, decodeCall } from "./call-codec.ts";
+import { Heart } from "./heartbeat.ts";
 import {
   type AnswerKind,
   answerKinds,
@@ -62,7 +64,7 @@ class CallServer {
   readonly #freshness: AnswerFreshness;
   readonly #requests: Ring;
   readonly #answers: Ring;
-  readonly #beat: Int32Array;
+  readonly #heart: Heart;
   readonly #wakeFrontEnd: Int32Array;
   #running = 0;
   #stopping = false;
@@ -74,12 +76,12 @@ class CallServer {
     this.#freshness = new AnswerFreshness(handler.metrics);
     this.#requests = new Ring(channels.requests);
     this.#answers = new Ring(channels.answers);
-    this.#beat = new Int32Array(channels.heartbeat);
+    this.#heart = new Heart(channels.heartbeat, callingThread());
     this.#wakeFrontEnd = new Int32Array(channels.wakeFrontEnd);
   }
 
   start(): void {
-    setInterval(() => Atomics.add(this.#beat, 0, 1), beatMs);
+    setInterval(() => this.#heart.beat(), beatMs);
     this.#post({ type: "ready" });
     this.#loop().catch(fail);
   }
@@ -123,7 +125,7 @@ class CallServer {
     const { metrics, clock } = this.#handler;
     const { enqueuedAtMs, deadlineAtMs } = callTimes(bytes);
     const startMs = clock.nowMs();
-    Atomics.add(this.#beat, 0, 1);
+    this.#heart.beat();
     metrics.observe("rec_ranking_queue_wait_ms", Math.max(0, startMs - enqueuedAtMs));
     // The front end has answered it already: work on it would only delay the others.
     if (startMs >= deadlineAtMs) this.#end(sequence, answerKinds.expired, none);
