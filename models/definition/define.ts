@@ -143,6 +143,8 @@ export interface IdLearningDefinition {
    * hashed ids it is their rows that are counted, and the default is 0.
    */
   readonly admission?: number;
+  /** Adagrad's learning rate of the vectors (default .05). */
+  readonly rate?: number;
   /** Days after which an id (a row of hashed ids) that did not occur is forgotten (default 30). */
   readonly expiryDays?: number;
   /**

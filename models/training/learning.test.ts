@@ -34,13 +34,14 @@ describe("what a definition says of learning", () => {
   test("what is said counts, and the rest stays", () => {
     const learning = {
       ...{ rate: 0.01, halfLifeSamples: 5_000, floor: 0.3 },
-      itemIds: { admission: 3, expiryDays: 2, decay: 0.9 },
+      itemIds: { rate: 0.2, admission: 3, expiryDays: 2, decay: 0.9 },
     };
     const { optimizer, schedule, userEmbedding, itemEmbedding } = learningOf({ ...feed, learning });
     expect(optimizer).toEqual({ ...trainerDefaults.optimizer, learningRate: 0.01 });
     expect(schedule).toMatchObject({ halfLifeSamples: 5_000, floor: 0.3 });
     expect(userEmbedding).toEqual(trainerDefaults.userEmbedding);
-    expect(itemEmbedding).toMatchObject({ admission: 3, expiryMs: 48 * 3_600_000, decay: 0.9 });
+    const said = { learningRate: 0.2, admission: 3, expiryMs: 48 * 3_600_000, decay: 0.9 };
+    expect(itemEmbedding).toMatchObject(said);
   });
 
   test("rows of hashed ids are learned at once, or after as many meetings as is said", () => {
@@ -57,6 +58,7 @@ describe("what a definition says of learning", () => {
       [{ floor: 2 }, "learning.floor"],
       [{ halfLifeSamples: Number.NaN }, "learning.halfLifeSamples"],
       [{ userIds: { admission: 256 } }, "learning.userIds.admission"],
+      [{ userIds: { rate: 0 } }, "learning.userIds.rate"],
       [{ itemIds: { decay: -0.1 } }, "learning.itemIds.decay"],
       [{ itemIds: { expiryDays: 0 } }, "learning.itemIds.expiryDays"],
     ];

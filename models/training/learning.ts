@@ -63,9 +63,10 @@ function idsOf(
   // Rows that many ids share are met often, whatever the ids.
   const admitted = idTableOf(definition, name).kind === "hashed" ? 0 : defaults.admission;
   const { admission = admitted, decay = defaults.decay } = ids;
-  const { expiryDays = defaults.expiryMs / dayMs } = ids;
+  const { rate = defaults.learningRate, expiryDays = defaults.expiryMs / dayMs } = ids;
   return {
     ...defaults,
+    learningRate: within(`${path}.rate`, rate, { low: 1e-6, high: 1 }),
     admission: within(`${path}.admission`, admission, { low: 0, high: seenMax }),
     decay: within(`${path}.decay`, decay, { low: 0, high: 1 }),
     expiryMs: dayMs * within(`${path}.expiryDays`, expiryDays, { low: 1 / 24, high: 36_500 }),
