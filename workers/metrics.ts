@@ -154,7 +154,8 @@ export const metricHelp: Readonly<Record<string, string>> = {
   rec_joiner_corrections_total: "Samples for a label that came after the item's sample had left.",
   rec_joiner_duplicates_total: "Events that the joiner saw a second time.",
   rec_joiner_live_items: "Served items that interactions may still belong to; up to joinerLiveMax.",
-  rec_joiner_waiting_interactions: "Interactions whose slate has not been read yet.",
+  rec_joiner_waiting_interactions:
+    "Interactions whose slate has not been read yet, or that name none and wait 10 s.",
   rec_known_events:
     "Event ids that tell a second delivery, of the thread that looked last; up to dedupIdsMax.",
   rec_recall_interactions: "Interactions that recall builds from; up to recallInteractionsMax.",

@@ -14,6 +14,11 @@ export interface JoinerFrame {
   readonly rebuildFrom: readonly number[];
   /** By served partition: the samples of every slate before this offset have left. */
   readonly emittedTo: readonly number[];
+  /**
+   * Interactions that name no request and were received before this had been given to a slate.
+   * Older frames have none: then all were, as they were read.
+   */
+  readonly settledMs?: number;
 }
 
 export const frameVersion = 1;

@@ -45,7 +45,7 @@ function slateOf(
   const fitting = slates.filter((slate) =>
     named
       ? slate.requestId.join() === request
-      : slate.userRow === event.userRow && slate.timeMs <= timeMs,
+      : slate.userRow === event.userRow && slate.timeMs <= Math.min(timeMs, event.receivedMs),
   );
   return fitting.filter((slate) => slate.items.includes(event.itemRow)).at(-1);
 }

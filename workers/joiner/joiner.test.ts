@@ -255,6 +255,10 @@ describe("joiner", () => {
     await bench.arrive({ receivedMs: timeMs, event: convert });
     await bench.arrive({ receivedMs: timeMs + 1, event: convert });
     await role.step();
+    // It names no request: a newer slate with the item could be on its way to the log.
+    expect((await bench.samples()).length).toBe(2);
+    bench.clock.advanceTo(timeMs + 11_000);
+    await role.step();
     const [, , correction, ...more] = await bench.samples();
     expect(more).toEqual([]);
     expect(correction?.kind).toBe("correction");
@@ -272,13 +276,65 @@ describe("joiner", () => {
     await role.step();
     const timeMs = startMs + 4_000;
     const click = event({ type: 1, user: 4, item: 10, timeMs, id: "c" });
-    await bench.arrive({ receivedMs: timeMs, event: click });
+    const { requestId } = one;
+    await bench.arrive({ receivedMs: timeMs, event: { ...click, requestId } });
     await role.step();
     const samples = await bench.samples();
     expect(samples.map(({ kind, labels }) => [kind, labels[0]])).toEqual([
       ["primary", 0],
       ["correction", 1],
     ]);
+  });
+
+  test.each([false, true])(
+    "what names no slate is of what had left by then; restart: %p",
+    async (restarts) => {
+      const bench = new Bench();
+      let role = await bench.open();
+      const old = slate("old", 4, [10, 11], startMs);
+      await bench.arrive({ receivedMs: startMs, slate: old });
+      await role.step();
+      const timeMs = startMs + 51_000;
+      const like = event({ type: 2, user: 4, item: 10, timeMs, id: "l" });
+      const ahead = event({ type: 1, user: 4, item: 11, timeMs: timeMs + 9_000, id: "c" });
+      await bench.arrive({ receivedMs: timeMs, event: like });
+      await bench.arrive({ receivedMs: timeMs, event: { ...ahead, receivedMs: timeMs } });
+      await role.step();
+      if (restarts) role = await bench.open();
+      // The record of a slate that had left by then waited for the disk; a later one's did not.
+      const newer = slate("newer", 4, [10, 11], timeMs - 1_000);
+      const later = slate("later", 4, [10, 11], timeMs + 2_000);
+      await bench.arrive({ receivedMs: timeMs + 2_300, slate: later });
+      await role.step();
+      await bench.arrive({ receivedMs: timeMs + 2_500, slate: newer });
+      await role.step();
+      await bench.finish();
+      const labelled = (await bench.samples()).filter(({ labels }) =>
+        labels.some((one) => one > 0),
+      );
+      expect(labelled.map((sample) => [keyOf(sample), ...sample.labels.slice(0, 2)])).toEqual([
+        [`${newer.requestId.join()}/0`, 0, 1],
+        [`${newer.requestId.join()}/1`, 1, 0],
+      ]);
+    },
+  );
+
+  test("more that waits than there is room for is given to what is known by then", async () => {
+    const bench = new Bench({ waitingMax: 8 });
+    const role = await bench.open();
+    const items = Array.from({ length: 40 }, (_, i) => i);
+    await bench.arrive({ receivedMs: startMs, slate: slate("a", 4, items, startMs) });
+    await role.step();
+    for (const item of items) {
+      const timeMs = startMs + 1_000 + item;
+      const click = event({ type: 1, user: 4, item, timeMs, id: `c${item}` });
+      await bench.arrive({ receivedMs: timeMs, event: click });
+    }
+    await role.step();
+    expect(role.core.live.waiting).toBeLessThanOrEqual(8);
+    await bench.finish();
+    expect((await bench.samples()).map(({ labels }) => labels[0])).toEqual(items.map(() => 1));
+    expect(role.core.counts.orphans).toBe(0);
   });
 
   test("an interaction may arrive before its slate; one without a slate is an orphan", async () => {

@@ -13,9 +13,10 @@ import { emptyJoinerCounts, type JoinerCounts } from "./counts.ts";
 import { frameVersion, type JoinerFrame, type ReplayRange } from "./frame.ts";
 import { Labelling } from "./labelling.ts";
 import type { JoinerOptions } from "./options.ts";
+import { type CaughtUp, eventsWait, slatesReadUntilMs } from "./pace.ts";
 import { itemsOf, type LateSample, SampleWriter } from "./samples.ts";
 import { mark, Slates } from "./slates.ts";
-import { type Interaction, WaitingInteractions } from "./waiting.ts";
+import { type Interaction, readInteraction, WaitingInteractions } from "./waiting.ts";
 
 /** With nothing left to read, the clock moves the stream on; appends may be so late to show. */
 const idleSlackMs = 1_000;
@@ -45,6 +46,8 @@ export class JoinerCore {
   readonly #maxDisorderMs: number;
   readonly #emitAfterMs: number;
   #watermarkMs = 0;
+  /** What names no request is decided once it was received before this: see `#settle`. */
+  #settledMs = 0;
   /** Slates before these numbers have left their samples, and their records. */
   #emitNext = 0;
   #releaseNext = 0;
@@ -115,27 +118,10 @@ export class JoinerCore {
     source.offset = Math.max(source.offset, batch.firstOffset + taken);
   }
 
-  /**
-   * How far events may be taken in: an interaction must not pass slates that were served before it
-   * and wait to be read. While the joiner catches up, this keeps the topics in step.
-   */
-  eventsUntilMs(caughtUp: (source: LogSource) => boolean): number {
-    const behind = this.sources.filter((source) => source.topic === "served" && !caughtUp(source));
-    return Math.min(Number.POSITIVE_INFINITY, ...behind.map((one) => one.watermark.largestMs));
-  }
-
-  /**
-   * Whether slates may be read now: not while room is short and events that these slates are ahead
-   * of wait, which may free some.
-   */
-  mayTakeSlates(source: LogSource, caughtUp: (source: LogSource) => boolean): boolean {
-    if (this.#slates.rowsUsed * 2 < this.#slates.rowsMax) return true;
-    return !this.sources.some(
-      (other) =>
-        other.topic === "events" &&
-        !caughtUp(other) &&
-        this.#receivedMs[other.partition] <= source.watermark.largestMs,
-    );
+  /** Whether slates of a source may be read now. */
+  mayTakeSlates(source: LogSource, caughtUp: CaughtUp): boolean {
+    const isShort = this.#slates.rowsUsed * 2 >= this.#slates.rowsMax;
+    return !isShort || !eventsWait(this.sources, { source, caughtUp, at: this.#receivedMs });
   }
 
   #takeSlates(source: LogSource, batch: LogBatch, range: { first: number; last: number }): void {
@@ -226,13 +212,9 @@ export class JoinerCore {
         continue;
       }
       if (!this.#replaying) this.counts.interactions++;
-      const userRow = view.getUint32(at + eventAt.userRow, true);
-      const itemRow = view.getUint32(at + eventAt.itemRow, true);
-      const value = view.getFloat32(at + eventAt.value, true);
-      const { partition } = source;
       const offset = batch.firstOffset + i;
-      const what = { type, userRow, itemRow, timeMs, receivedMs, value, requestId };
-      const interaction: Interaction = { ...what, partition, offset };
+      const where = { partition: source.partition, offset, timeMs };
+      const interaction = readInteraction(view, at, where);
       if (!this.#join(interaction)) this.#wait(interaction);
     }
     return range.last;
@@ -251,8 +233,23 @@ export class JoinerCore {
       this.#countOrphan(interaction);
       return;
     }
+    if (this.#waiting.isFull && !this.#replaying && this.#waiting.oldestMs >= this.#settledMs) {
+      this.#settle(this.#waiting.middleMs);
+    }
     const key = named ? interaction.requestId.join() : interaction.userRow;
     this.#waiting.add(key, interaction);
+  }
+
+  /**
+   * Decides to which slates those interactions belong that name none and were received before a
+   * time. Earlier a newer slate, which had left before they came, could be on its way to the log.
+   * A frame says how far this got, so that a replay decides the same ones.
+   */
+  #settle(untilMs: number): void {
+    if (untilMs <= this.#settledMs) return;
+    const range = { fromMs: this.#settledMs, untilMs };
+    this.#settledMs = untilMs;
+    this.#waiting.settle(range, (interaction) => this.#join(interaction));
   }
 
   /** No slate explains it; one that it names was of another server, or a crash took its record. */
@@ -265,6 +262,7 @@ export class JoinerCore {
   /** Labels the item that an interaction belongs to; false where its slate is not known (yet). */
   #join(interaction: Interaction): boolean {
     const named = !isNoId(interaction.requestId);
+    if (!named && interaction.receivedMs >= this.#settledMs) return false;
     const slate = named
       ? this.#slates.byRequest(interaction.requestId)
       : this.#slates.ofUser(interaction);
@@ -342,7 +340,7 @@ export class JoinerCore {
    * Moves event time on and lets out what is due. `caughtUp` says that a source was read to its
    * end; when all were, the clock counts too, so that the last slates of a quiet hour get out.
    */
-  advance(caughtUp: (source: LogSource) => boolean): void {
+  advance(caughtUp: CaughtUp): void {
     const parts = this.sources.map((source) => ({
       valueMs: source.watermark.valueMs,
       caughtUp: caughtUp(source),
@@ -351,12 +349,15 @@ export class JoinerCore {
     const clockMs = this.#options.clock.nowMs() - idleSlackMs - this.#maxDisorderMs;
     const nextMs = Math.max(combineWatermarks(parts), idle ? clockMs : 0);
     this.#watermarkMs = Math.max(this.#watermarkMs, nextMs);
+    this.#settle(slatesReadUntilMs(this.sources, caughtUp, this.#options.clock.nowMs()));
     this.#emitDue();
     this.#releaseDue();
     // By when they came in, not by event time: a client's clock that runs ahead moves the watermark
     // past interactions whose slate is still on its way to the log.
     const receivedMs = Math.max(0, ...this.#receivedMs) - this.#maxDisorderMs;
-    this.#waiting.expire(Math.max(receivedMs, idle ? clockMs : 0));
+    const expiredMs = Math.max(receivedMs, idle ? clockMs : 0);
+    this.#settle(expiredMs);
+    this.#waiting.expire(expiredMs);
   }
 
   #emitDue(): void {
@@ -442,14 +443,14 @@ export class JoinerCore {
     return {
       version: frameVersion,
       sources: this.sources.map(savedSource),
-      rebuildFrom,
-      emittedTo,
+      ...{ rebuildFrom, emittedTo, settledMs: this.#settledMs },
     };
   }
 
   /** Starts to rebuild what a frame stood for: the ranges to `take`, in this order. */
   beginReplay(frame: JoinerFrame): ReplayRange[] {
     this.#replaying = true;
+    this.#settledMs = frame.settledMs ?? Number.POSITIVE_INFINITY;
     frame.emittedTo.forEach((offset, partition) => {
       if (partition < this.#emittedTo.length) this.#emittedTo[partition] = offset;
     });
@@ -483,6 +484,7 @@ export class JoinerCore {
         this.#labelling.noteSent(row);
       }
     }
+    if (this.#settledMs === Number.POSITIVE_INFINITY) this.#settledMs = 0;
     this.#replaying = false;
   }
 

@@ -64,7 +64,7 @@ test("slates stay what they are while the rings grow and turn", () => {
   }
   expect(largest).toBeGreaterThan(40_000);
   for (let number = slates.oldest; number < slates.next; number += 7) check(slates, number);
-  const newest = { userRow: 49, itemRow: 584_900, timeMs: 1e9 };
+  const newest = { userRow: 49, itemRow: 584_900, timeMs: 1e9, receivedMs: 1e9 };
   expect(slates.ofUser(newest)).toBe(5_849);
 });
 

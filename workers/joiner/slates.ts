@@ -1,5 +1,6 @@
 import { type Id128, noRow } from "../../models/core/bytes.ts";
 import { moved, type RingMove, roomFor } from "./ring-room.ts";
+import type { Interaction } from "./waiting.ts";
 
 /** Marks of one served item. */
 export const mark = { seen: 1, emitted: 2, prompt: 4 } as const;
@@ -264,14 +265,18 @@ export class Slates {
     return this.#ids[4 * this.entry(slate)];
   }
 
-  /** The user's newest slate before a time that has the item; partitions mix the order. */
-  ofUser(of: { userRow: number; itemRow: number; timeMs: number }): number {
+  /**
+   * The user's newest slate with the item that left before the interaction happened, and so before
+   * it was received, whatever the client's clock says; partitions mix the order.
+   */
+  ofUser(of: Pick<Interaction, "userRow" | "itemRow" | "timeMs" | "receivedMs">): number {
+    const untilMs = Math.min(of.timeMs, of.receivedMs);
     let best = -1;
     let slate = this.#newestOfUser.get(of.userRow) ?? -1;
     for (let i = 0; i < userSlatesMax && slate >= this.oldest; i++) {
       const ms = this.servedMs[this.entry(slate)];
       const newer = best < 0 || ms > this.servedMs[this.entry(best)];
-      if (ms <= of.timeMs && newer && this.placeOf(slate, of.itemRow) >= 0) best = slate;
+      if (ms <= untilMs && newer && this.placeOf(slate, of.itemRow) >= 0) best = slate;
       slate = this.#previousOfUser[this.entry(slate)];
     }
     return best;

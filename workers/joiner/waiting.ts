@@ -1,4 +1,5 @@
-import type { Id128 } from "../../models/core/bytes.ts";
+import { type Id128, isNoId, readId128 } from "../../models/core/bytes.ts";
+import { eventAt } from "../../models/core/event.ts";
 
 /** An interaction as the joiner uses it. */
 export interface Interaction {
@@ -13,6 +14,23 @@ export interface Interaction {
   readonly offset: number;
 }
 
+/** The interaction in an event's record; its time is the one that it counts under. */
+export function readInteraction(
+  view: DataView,
+  at: number,
+  where: Pick<Interaction, "partition" | "offset" | "timeMs">,
+): Interaction {
+  return {
+    ...where,
+    type: view.getUint8(at + eventAt.type),
+    userRow: view.getUint32(at + eventAt.userRow, true),
+    itemRow: view.getUint32(at + eventAt.itemRow, true),
+    receivedMs: view.getFloat64(at + eventAt.receivedMs, true),
+    value: view.getFloat32(at + eventAt.value, true),
+    requestId: readId128(view, at + eventAt.requestId),
+  };
+}
+
 /** One that waits; those under one key are a list, oldest first. */
 interface Entry {
   readonly interaction: Interaction;
@@ -22,9 +40,9 @@ interface Entry {
 }
 
 /**
- * Interactions whose slate has not been read yet: topics are read one after the other, and a slate
- * may reach the log after the click on it. Bounded; the oldest gives way. A key is the text of a
- * request's id, or a user's row.
+ * Interactions whose slate has not been read yet, or is not certain yet: topics are read one after
+ * the other, and a slate may reach the log after the click on it. Bounded; the oldest gives way. A
+ * key is the text of a request's id, or a user's row.
  */
 export class WaitingInteractions {
   readonly #max: number;
@@ -43,8 +61,21 @@ export class WaitingInteractions {
     return this.#entries.length - this.#head;
   }
 
+  get isFull(): boolean {
+    return this.size >= this.#max;
+  }
+
+  /** When the oldest was received, and one in the middle; some must wait. */
+  get oldestMs(): number {
+    return this.#entries[this.#head]!.interaction.receivedMs;
+  }
+
+  get middleMs(): number {
+    return this.#entries[this.#head + Math.floor(this.size / 2)]!.interaction.receivedMs;
+  }
+
   add(key: string | number, interaction: Interaction): void {
-    if (this.size >= this.#max) this.#leave();
+    if (this.isFull) this.#leave();
     const entry: Entry = { interaction, key, matched: false, next: null };
     this.#entries.push(entry);
     const last = this.#last.get(key);
@@ -70,6 +101,19 @@ export class WaitingInteractions {
       kept = entry;
     }
     if (kept !== null) this.#last.set(key, kept);
+  }
+
+  /** Gives `take` those that name no request and were received in a range; those it takes leave. */
+  settle(
+    { fromMs, untilMs }: { readonly fromMs: number; readonly untilMs: number },
+    take: (interaction: Interaction) => boolean,
+  ): void {
+    for (let i = this.#head; i < this.#entries.length; i++) {
+      const { interaction, matched, key } = this.#entries[i];
+      if (matched || !isNoId(interaction.requestId)) continue;
+      const { receivedMs } = interaction;
+      if (receivedMs >= fromMs && receivedMs < untilMs) this.match(key, take);
+    }
   }
 
   /** Those received before `timeMs` have no slate. */

@@ -4,6 +4,7 @@ import { type LogPoint, recordOf, type TailedLog } from "../stores/event-log.ts"
 import type { LogSource } from "../stores/log-source.ts";
 import { decodeFrame, encodeFrame, type JoinerFrame } from "./frame.ts";
 import type { JoinerCore } from "./joiner.ts";
+import { eventsUntilMs } from "./pace.ts";
 import type { LateSample } from "./samples.ts";
 
 export interface JoinerRoleOptions {
@@ -106,7 +107,7 @@ export class JoinerRole {
    * belong to a slate that came with it, and would be taken for an older one's.
    */
   async #readEvents(ends: readonly number[]): Promise<number> {
-    const untilMs = this.core.eventsUntilMs(this.#caughtUp);
+    const untilMs = eventsUntilMs(this.core.sources, this.#caughtUp);
     let records = 0;
     for (const [i, source] of this.core.sources.entries()) {
       if (source.topic !== "events") continue;

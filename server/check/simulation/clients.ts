@@ -22,9 +22,6 @@ export class SimulatedClients {
   #events = 0;
   #documents = 0;
 
-  /** Whose slates are being made. */
-  readonly #asking: string[] = [];
-
   constructor(random: Random, ledger: SimulationLedger) {
     this.#random = random;
     this.#ledger = ledger;
@@ -35,9 +32,7 @@ export class SimulatedClients {
     const nowMs = server.options.clock.nowMs();
     const random = this.#random;
     const { acknowledged, unanswered } = this.#ledger;
-    const batch = Array.from({ length: 1 + random.int(batchMax) }, () =>
-      this.#event(server, nowMs),
-    );
+    const batch = Array.from({ length: 1 + random.int(batchMax) }, () => this.#event(nowMs));
     const again = unanswered.splice(0, random.int(20));
     const known = [...lastOf(acknowledged, random.int(3))];
     const sent = [...batch, ...again, ...known];
@@ -69,18 +64,16 @@ export class SimulatedClients {
 
   async askSlate(server: SimulatedServer): Promise<void> {
     const random = this.#random;
-    const user = random.int(10) === 0 ? `new${random.int(30)}` : `u${random.int(users)}`;
+    // Some often, so that they get the same items again.
+    const regular = `u${random.int(random.int(2) === 0 ? 3 : users)}`;
+    const user = random.int(10) === 0 ? `new${random.int(30)}` : regular;
     const requestId = this.#requestId();
     const isSession = random.int(8) === 0;
     const recent = isSession ? [{ item: this.#item(), type: 1, timeMs: this.#nowOf(server) }] : [];
-    this.#asking.push(user);
-    const answering = server.engine.recommend({
+    const answer = await server.engine.recommend({
       ...{ requestId, user: isSession && random.int(2) === 0 ? null : user, recent },
       ...{ n: slateItems, context: {}, exclude: [], categories: [], weights: null },
       ...{ details: false, explain: false },
-    });
-    const answer = await answering.finally(() => {
-      this.#asking.splice(this.#asking.indexOf(user), 1);
     });
     this.#ledger.meet("slates");
     const shown = answer.items.map(({ id }) => id);
@@ -110,7 +103,7 @@ export class SimulatedClients {
     return server.options.clock.nowMs();
   }
 
-  #event(server: SimulatedServer, nowMs: number): SentEvent {
+  #event(nowMs: number): SentEvent {
     const random = this.#random;
     const { slates } = this.#ledger;
     const near = Math.min(slates.length, random.int(20) === 0 ? 200 : recentSlates);
@@ -119,19 +112,12 @@ export class SimulatedClients {
     const type = types[random.int(types.length)] ?? "click";
     const fromSlate = slate !== undefined && shown !== undefined && random.int(10) < 6;
     const user = fromSlate ? slate.user : `u${random.int(users)}`;
-    // Who does not name a slate means the newest one with the item that the server knows of: while
-    // a slate of that user is made or its record on its way, that is not decided.
-    const isLingering = slates
-      .slice(-recentSlates)
-      .some((one) => one.user === user && server.isLingering(one.requestId));
-    const undecided = isLingering || this.#asking.includes(user);
-    const named = fromSlate && (random.int(3) > 0 || undecided);
+    const named = fromSlate && random.int(3) > 0;
     return {
       ...{ id: `e${this.#events++}`, type },
-      user: undecided && !named ? `visitor${random.int(users)}` : user,
+      user,
       item: fromSlate ? shown : this.#item(),
-      // Without a name an event must not lie after slates that are yet to come.
-      time: Math.floor(nowMs - (named ? this.#delayMs() : Math.max(0, this.#delayMs()))),
+      time: Math.floor(nowMs - this.#delayMs()),
       ...(named ? { requestId: slate.requestId } : {}),
       // Whole seconds: their sum does not hang on the order.
       ...(type === "watch" || type === "convert" ? { value: 1 + random.int(60) } : {}),

@@ -22,7 +22,10 @@ async function recordsOf(log: ReadableLog, topic: Topic): Promise<Uint8Array[]> 
   return records;
 }
 
-/** Each event labels the slate that it names, or its user's newest one before it with the item. */
+/**
+ * Each event labels the slate that it names, or its user's newest one with the item that left
+ * before it happened and was received.
+ */
 export async function plainLabels(
   definition: RecommenderDefinition,
   log: ReadableLog,
@@ -51,7 +54,11 @@ export async function plainLabels(
     const ahead = event.timeMs > event.receivedMs + limits.futureLeadMs;
     const timeMs = ahead ? event.receivedMs : event.timeMs;
     const slate = isNoId(event.requestId)
-      ? newestWith(byUser.get(event.userRow) ?? [], event.itemRow, timeMs)
+      ? newestWith(
+          byUser.get(event.userRow) ?? [],
+          event.itemRow,
+          Math.min(timeMs, event.receivedMs),
+        )
       : byRequest.get(event.requestId.join());
     if (slate !== undefined) label(definition, labels, { slate, event, timeMs });
   }

@@ -1,12 +1,10 @@
 import { assert } from "../../../models/core/assert.ts";
-import { id128ToHex, readId128, viewOf } from "../../../models/core/bytes.ts";
 import type { ManualClock } from "../../../models/core/clock.ts";
 import { Random } from "../../../models/core/random.ts";
 import type { RecommenderDefinition } from "../../../models/definition/define.ts";
 import { rankerShapeOf } from "../../../models/ranking/definition-shape.ts";
 import { createRanker } from "../../../models/ranking/ranker.ts";
 import { GenerationHolder } from "../../../models/recall/generation.ts";
-import { servedAt } from "../../../models/training/served-view.ts";
 import { makeJoinerRole } from "../../../workers/joiner/make.ts";
 import type { JoinerRole } from "../../../workers/joiner/worker.ts";
 import { createRankingEngine } from "../../../workers/ranking/build.ts";
@@ -38,7 +36,7 @@ export const dataDir = "data";
 /** Small, so that a life begins at once. */
 const capacities = {
   ...{ usersMax: 4_096, itemsMax: 4_096, categoriesMax: 64, userCategoryPairsMax: 1 << 16 },
-  ...{ seenItemsPerUser: 64, readersMax: 4 },
+  ...{ seenItemsPerUser: 16, readersMax: 4 },
 } as const;
 const dedupIdsMax = 200_000;
 const joinerRowsMax = 100_000;
@@ -84,8 +82,6 @@ class ServedWriter {
   readonly #random: Random;
   readonly #look: (record: Uint8Array) => void;
   readonly #running = new Set<Promise<unknown>>();
-  /** Requests whose record is on its way. */
-  readonly lingering = new Set<string>();
 
   constructor(log: SegmentLog, random: Random, look: (record: Uint8Array) => void) {
     this.#log = log;
@@ -97,21 +93,18 @@ class ServedWriter {
     const [record] = given[2];
     assert(record !== undefined, "a slate is a record");
     this.#look(record);
-    const request = id128ToHex(readId128(viewOf(record), servedAt.requestId));
-    this.lingering.add(request);
     const appended = this.#linger()
       .then(() => this.#log.append(...given))
       .catch(() => undefined);
     this.#running.add(appended);
-    void appended.then(() => {
-      this.#running.delete(appended);
-      this.lingering.delete(request);
-    });
+    void appended.then(() => this.#running.delete(appended));
     return await Promise.resolve(-1);
   }
 
   async #linger(): Promise<void> {
-    for (let turns = this.#random.int(60); turns > 0; turns--) await null;
+    // Now and then for seconds, as behind a disk that fails.
+    const most = this.#random.int(8) === 0 ? 500 : 60;
+    for (let turns = this.#random.int(most); turns > 0; turns--) await null;
   }
 
   async settle(): Promise<void> {
@@ -272,11 +265,6 @@ export class SimulatedServer {
     await this.#served.settle();
     this.store.close();
     this.state.release();
-  }
-
-  /** The record of this slate is on its way. */
-  isLingering(requestId: string): boolean {
-    return this.#served.lingering.has(requestId);
   }
 
   /** Flushes and closes all logs, as a stop does. */

@@ -14,7 +14,7 @@ export async function live(
     await clients.sendEvents(server);
     await clients.askSlate(server);
     // Its record lingers some turns: a checkpoint between would make a start note its items again.
-    for (let turns = 200; turns > 0; turns--) await null;
+    for (let turns = 600; turns > 0; turns--) await null;
     for (let i = 0; i < 3; i++) await clients.putDocument(server);
     for (const windows of [server.windows, server.windows1]) await windows?.step();
     for (const joiner of [server.joiner, server.joiner1]) await joiner?.step();
