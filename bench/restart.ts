@@ -1,10 +1,13 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { assert } from "../models/core/assert.ts";
 import { Random } from "../models/core/random.ts";
 import definition from "../models/definition/default.ts";
 import { openStorage } from "../server/assembly/storage.ts";
+import { until } from "../workers/loop.ts";
 import { systemClock } from "../workers/system-clock.ts";
+import { windowsCheckpoints } from "../workers/windows/make.ts";
 import type { Bench, BenchContext, Figure } from "./harness.ts";
 import { startServer } from "./server-process.ts";
 import { percentile } from "./statistics.ts";
@@ -79,9 +82,11 @@ async function run({ options, smoke, seed, say }: BenchContext): Promise<Record<
       note("", await starts(dataDir, { rounds, say, before: forget }));
     }
     if (parts.includes("killed")) {
-      say("with the checkpoints that a server wrote until it was killed");
-      await (await startServer({ dataDir, readyMsMax })).kill();
-      note("Checkpoint", await starts(dataDir, { rounds, say, before: () => {} }));
+      const tail = Math.min(events, of("tail", 1_000));
+      say(`killed ${tail} events after its last checkpoint, again and again`);
+      const readyMs = await killedStarts(dataDir, { rounds, say, sizes, tail });
+      note("Checkpoint", readyMs);
+      figures.eventsBehindCheckpoint = { value: tail, unit: "events" };
     }
     return figures;
   } finally {
@@ -108,6 +113,60 @@ async function starts(dataDir: string, { rounds, say, before }: Starts): Promise
   return readyMs;
 }
 
+/**
+ * Milliseconds until each start was ready after a kill under load: the server had written its
+ * checkpoint and taken `tail` events since. What a start finds is so the same however many events
+ * there are.
+ */
+async function killedStarts(
+  dataDir: string,
+  { rounds, say, sizes, tail }: Omit<Starts, "before"> & { sizes: Sizes; tail: number },
+): Promise<number[]> {
+  const readyMs: number[] = [];
+  let end = sizes.events;
+  for (let i = 0; i <= rounds; i++) {
+    const server = await startServer({ dataDir, readyMsMax });
+    if (i > 0) readyMs.push(server.readyMs);
+    if (i > 0) say(`ready after ${server.readyMs.toFixed(0)} ms`);
+    try {
+      if (i === rounds) break;
+      const isWritten = () => checkpointedEvents(dataDir) >= end;
+      await until("a checkpoint of all events", readyMsMax, isWritten);
+      await takeIn(server.port, { ...sizes, from: end, count: tail });
+      end += tail;
+    } finally {
+      await server.kill();
+    }
+  }
+  return readyMs;
+}
+
+/** Events that the windows' newest checkpoint has taken in. */
+function checkpointedEvents(dataDir: string): number {
+  const folder = join(dataDir, windowsCheckpoints(0));
+  const newest = readdirSync(folder).findLast((name) => name.endsWith(".json"));
+  if (newest === undefined) return 0;
+  const { manifest } = JSON.parse(readFileSync(join(folder, newest), "utf8"));
+  return manifest.offsets["events/0"] ?? 0;
+}
+
+/** Events through the server's own door, as fast as it takes them. */
+async function takeIn(port: number, of: Sizes & { from: number; count: number }): Promise<void> {
+  const random = new Random(of.from);
+  for (let done = 0; done < of.count; done += batchSize) {
+    const batch = Array.from({ length: Math.min(batchSize, of.count - done) }, (_, i) => ({
+      ...{ id: `t${of.from + done + i}`, type: "click", user: `u${random.int(of.users)}` },
+      item: `i${random.int(of.items)}`,
+    }));
+    const response = await fetch(`http://127.0.0.1:${port}/v1/events`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(batch),
+    });
+    assert(response.ok, `events are taken: ${response.status} ${await response.text()}`);
+  }
+}
+
 export const bench: Bench = {
   name: "restart",
   about: "How long a start takes on a log of many events, without checkpoints and after kill -9.",
@@ -116,6 +175,12 @@ export const bench: Bench = {
     users: { kind: "number", help: "users", default: 100_000, min: 1 },
     items: { kind: "number", help: "items", default: 100_000, min: 1 },
     rounds: { kind: "number", help: "starts, each ended by kill -9", default: 3, min: 1 },
+    tail: {
+      kind: "number",
+      help: "events since the last checkpoint",
+      default: 250_000,
+      min: 20_000,
+    },
     parts: { kind: "text", help: "of whole, killed", default: "whole,killed" },
     data: { kind: "text", help: "folder to keep, filled only if it is not yet", default: "" },
   },

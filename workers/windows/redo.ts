@@ -39,16 +39,20 @@ export class Redo {
     return this.#next >= this.#to;
   }
 
-  async step(): Promise<void> {
+  /** Returns the bytes of what it took in. */
+  async step(): Promise<number> {
     const { log, partition } = this.#options;
     const batch = await log.read("commits", partition, this.#next, readBytes);
     const count = Math.min(batch.count, commitsAtOnce);
-    for (let i = 0; i < count; i++) await this.#take(decodeCommit(recordOf(batch, i)));
+    let bytes = 0;
+    for (let i = 0; i < count; i++) bytes += await this.#take(decodeCommit(recordOf(batch, i)));
     this.#next += count;
     if (this.done) this.#batches.clear();
+    return bytes;
   }
 
-  async #take(commit: CommitRecord): Promise<void> {
+  async #take(commit: CommitRecord): Promise<number> {
+    let bytes = 0;
     const { core, log, warn } = this.#options;
     const source = core.sources.find((one) => isOf(commit, one));
     const end = commit.first + commit.count;
@@ -61,11 +65,13 @@ export class Redo {
         core.sequence = commit.sequence + (at - commit.first);
         core.apply(source, batch);
         at += batch.count;
+        bytes += batch.bounds[batch.count] - batch.bounds[0];
       }
       if (kept < end) warn(`${commit.topic}/${commit.partition}: ${end - kept} records are lost`);
     }
     core.sequence = commit.sequence + commit.count;
     core.commits++;
+    return bytes;
   }
 
   async #batchAt(source: LogSource, offset: number): Promise<LogBatch> {

@@ -22,11 +22,18 @@ export interface WindowsRoleOptions {
   readonly trending?: Trending;
   /** Bytes read from one source in a step. */
   readonly readBytes?: number;
+  /** So much log is read again by a start, and what comes while a checkpoint is written. */
   readonly checkpointEveryRecords?: number;
+  readonly checkpointEveryBytes?: number;
   readonly trendingEveryMs?: number;
   /** Told of what went wrong and did not stop the role. */
   readonly warn?: (message: string) => void;
 }
+
+/** A start that has read fewer records again leaves it at that. */
+const caughtUpLeast = 20_000;
+/** A start that has much to read is held up by few checkpoints: one for so many usual ones. */
+const rarerWhileBehind = 4;
 
 /**
  * Reads the log, commits what it is about to take in, calls the core, keeps checkpoints. Steppable:
@@ -39,6 +46,9 @@ export class WindowsRole {
   readonly #endsAtOpen: readonly number[];
   #redo: Redo;
   #lastCheckpoint = 0;
+  #bytesSince = 0;
+  /** What was in the log when the role was opened is being read. */
+  #catchingUp = true;
   #lastTrendingMs = 0;
   #saving: Promise<void> | null = null;
   #late: LateTopic | null = null;
@@ -108,7 +118,7 @@ export class WindowsRole {
   /** Applies what is there, up to `readBytes` of each source; returns how many records. */
   async step(): Promise<number> {
     const before = this.core.sequence;
-    if (!this.#redo.done) await this.#redo.step();
+    if (!this.#redo.done) this.#bytesSince += await this.#redo.step();
     else for (const source of this.core.sources) await this.#read(source);
     this.#late?.advance();
     if (this.#late?.isFull) await this.#late.flush();
@@ -133,6 +143,7 @@ export class WindowsRole {
     const end = this.#endsAtOpen[this.core.sources.indexOf(source)] ?? 0;
     if (seen !== null) seen.replaying = first < end;
     this.core.apply(source, batch);
+    this.#bytesSince += batch.data.length;
   }
 
   #refreshTrending(): void {
@@ -144,9 +155,8 @@ export class WindowsRole {
   }
 
   #maybeCheckpoint(): void {
-    const { checkpoints, checkpointEveryRecords = 1_000_000 } = this.#options;
-    if (checkpoints === null || this.#saving !== null) return;
-    if (this.core.sequence - this.#lastCheckpoint < checkpointEveryRecords) return;
+    if (this.#options.checkpoints === null || this.#saving !== null) return;
+    if (!this.#isCheckpointDue()) return;
     this.#saving = this.checkpoint()
       .catch((error) => this.#options.warn?.(`windows checkpoint: ${messageOf(error)}`))
       .finally(() => {
@@ -154,11 +164,25 @@ export class WindowsRole {
       });
   }
 
+  #isCheckpointDue(): boolean {
+    const { checkpointEveryRecords = 500_000, checkpointEveryBytes = 256 << 20 } = this.#options;
+    const records = this.core.sequence - this.#lastCheckpoint;
+    if (this.#catchingUp && this.caughtUp) {
+      this.#catchingUp = false;
+      // The next start shall not read again what this one had to.
+      return records >= Math.min(caughtUpLeast, checkpointEveryRecords);
+    }
+    const times = this.#catchingUp ? rarerWhileBehind : 1;
+    const isLong = this.#bytesSince >= times * checkpointEveryBytes;
+    return isLong || records >= times * checkpointEveryRecords;
+  }
+
   /** Saves the state as it is now; steps may go on meanwhile (saveWindows). */
   async checkpoint(): Promise<void> {
     const { checkpoints, trending, log } = this.#options;
     if (checkpoints === null) return;
     this.#lastCheckpoint = this.core.sequence;
+    this.#bytesSince = 0;
     const sections = [...saveWindows(this.core), ...(trending?.save() ?? [])];
     const needed = this.#points();
     // What was late must not come again.
