@@ -15,7 +15,7 @@ const killAfterMs = { from: 200, to: 1_500 };
 const loops = { events: 3, slates: 3, documents: 1 };
 /** So often the server is stopped once between two kills: its roles then leave checkpoints. */
 const stopEvery = 5;
-/** A folder is given up after so many kills: each checks the whole of it, so a round stays cheap. */
+/** After so many kills a new folder begins: each round checks the whole of one. */
 const killsPerFolder = 25;
 /** Samples are made, and made durable, between kills too. */
 const env = { REC_DEFINITION: join(import.meta.dir, "survival", "short-attribution.ts") };

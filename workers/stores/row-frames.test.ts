@@ -3,7 +3,7 @@ import { SequenceTable } from "../../native/index.ts";
 import { inMemory, wholeOf } from "./checkpoint-store.ts";
 import { loadRowFrames, rowFrames } from "./row-frames.ts";
 
-const shape = { rows: 9_000, length: 60, words: 2 };
+const shape = { rows: 18_000, length: 60, words: 2 };
 
 /** Row r has r % 60 records. */
 function filled(): SequenceTable {
@@ -21,7 +21,7 @@ function whole(table: SequenceTable): Uint8Array {
 
 test("rows come back in slices of bounded size, from one buffer, runs where they were", () => {
   const [from, to] = [filled(), SequenceTable.create(shape)];
-  const { slices } = rowFrames(from, Uint32Array.of(0, 5_000, 5_000, 1, 5_001, 3_999));
+  const { slices } = rowFrames(from, Uint32Array.of(0, 9_000, 9_000, 1, 9_001, 8_999));
   const made = [...slices()];
   expect(made.length).toBeGreaterThan(1);
   expect(new Set(made.map(({ buffer }) => buffer)).size).toBe(1);

@@ -13,8 +13,8 @@ export interface PackedRows {
 
 /** A frame: first row, rows and bytes of a run, u32 each, little endian, then the bytes. */
 const headerBytes = 12;
-/** Written in a millisecond or two; twice this is read at once. */
-const sliceBytes = 1 << 20;
+/** Written in a few milliseconds; twice this is read at once. */
+const sliceBytes = 2 << 20;
 /** Fewer rows wait for the next slice. */
 const rowsLeast = 64;
 

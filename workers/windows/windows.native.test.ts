@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { utf8 } from "../../models/core/bytes.ts";
 import { ManualClock } from "../../models/core/clock.ts";
 import type { EventRecord } from "../../models/core/event.ts";
 import { Random } from "../../models/core/random.ts";
@@ -8,6 +9,7 @@ import { aggregateColumns, aggregatesOf } from "../../models/features/aggregates
 import { paneEndMs, sequenceOf } from "../../models/features/window.ts";
 import { AggregateTable, IdTable, PaneTable, SequenceTable } from "../../native/index.ts";
 import { byScope } from "../by-scope.ts";
+import { until } from "../loop.ts";
 import { type CheckpointStore, MemoryCheckpointStore } from "../stores/checkpoint-store.ts";
 import { SnapshotCheckpoints } from "../stores/embedded/snapshot-checkpoints.ts";
 import { FakeEventLog } from "../stores/event-log.fake.ts";
@@ -81,7 +83,12 @@ async function fill(seed: number) {
   return { log, oracle };
 }
 
-function open(log: FakeEventLog, tables: Tables, checkpoints: CheckpointStore) {
+function open(
+  log: FakeEventLog,
+  tables: Tables,
+  checkpoints: CheckpointStore,
+  more: { warn?: (text: string) => void; checkpointEveryRecords?: number } = {},
+) {
   const core = new WindowsCore({
     definition,
     tables,
@@ -90,7 +97,7 @@ function open(log: FakeEventLog, tables: Tables, checkpoints: CheckpointStore) {
     ...marks,
   });
   const clock = new ManualClock(startMs);
-  return WindowsRole.open({ log, core, clock, checkpoints, readBytes: 20_000 });
+  return WindowsRole.open({ log, core, clock, checkpoints, readBytes: 20_000, ...more });
 }
 
 function valuesOf(table: PaneTable, row: number, asOfMs: number): number[] {
@@ -247,5 +254,41 @@ describe("windows on the native tables", () => {
     while ((await role.step()) > 0);
     const endMs = Math.max(...role.core.sources.map((source) => source.watermark.largestMs));
     expect(differences(tables, oracle, endMs)).toEqual([]);
+  });
+
+  test("a checkpoint of another version is passed over, and said so", async () => {
+    const { log, oracle } = await fill(24);
+    const checkpoints = new MemoryCheckpointStore();
+    await checkpoints.save([{ name: "meta", bytes: utf8('{"version":5}') }], []);
+    const tables = nativeTables();
+    const said: string[] = [];
+    const warn = (text: string) => void said.push(text);
+    const role = await open(log, tables, checkpoints, { warn });
+    expect(said).toEqual([expect.stringContaining("another version")]);
+    while ((await role.step()) > 0);
+    const endMs = Math.max(...role.core.sources.map((source) => source.watermark.largestMs));
+    expect(differences(tables, oracle, endMs)).toEqual([]);
+  });
+
+  test("a start that read much again writes a checkpoint; others come when due", async () => {
+    const { log } = await fill(25);
+    const checkpoints = new MemoryCheckpointStore();
+    const often = { checkpointEveryRecords: 2_000 };
+    const role = await open(log, nativeTables(), checkpoints, often);
+    while ((await role.step()) > 0);
+    const saved = (saves: number) => until("a save", 30_000, () => checkpoints.saves === saves);
+    // While it was behind none was due, though 2,000 had been read.
+    expect(role.core.sequence).toBe(2_650);
+    await saved(1);
+    for (let saves = 1; saves < 3; saves++) {
+      const due = role.core.sequence + 2_000;
+      while (role.core.sequence < due) {
+        expect(checkpoints.saves).toBe(saves);
+        const events = fakeEvents(new Random(26), { ...shape, records: 500 });
+        await log.append("events", 0, encodeAll(events));
+        while ((await role.step()) > 0);
+      }
+      await saved(saves + 1);
+    }
   });
 });
