@@ -39,6 +39,8 @@ export interface Gauges {
   readonly rankWorkersReplaced: number;
   readonly eventLogEnd: number;
   readonly samplesEnd: number;
+  /** Ids that deduplication knows, and for how long all of them have been known. */
+  readonly dedup: { readonly ids: number; readonly ms: number };
   readonly log: readonly LogPosition[];
   /** How each head did on the latest samples, before they were learned. */
   readonly progressive: readonly HeadMetrics[];
@@ -58,9 +60,19 @@ export function exposition(state: SharedState, gauges: Gauges): string {
     gauge("rec_native_objects", "Native objects that are not released.", nativeObjects()),
     gauge("rec_events_log_offset", "Events in the log.", gauges.eventLogEnd),
     gauge("rec_joiner_samples_offset", "Samples in the log.", gauges.samplesEnd),
+    ...dedupGauges(gauges.dedup),
     ...gauges.log.flatMap(logGauges),
     ...gauges.progressive.flatMap(headGauges),
   ]);
+}
+
+/** Beyond either a second delivery counts as a new event. */
+function dedupGauges({ ids, ms }: Gauges["dedup"]): Gauge[] {
+  const since = "Since when they are known: no second delivery of that time was taken for new.";
+  return [
+    { name: "rec_events_dedup_horizon_ids", help: "Latest event ids that are known.", value: ids },
+    { name: "rec_events_dedup_horizon_seconds", help: since, value: ms / 1_000 },
+  ];
 }
 
 function logGauges({ topic, partition, startOffset, endOffset }: LogPosition): Gauge[] {

@@ -143,6 +143,7 @@ function gaugesOf({ engine, pool, storage, told }: Parts): Gauges {
     queuedRequests: pool.queueLength,
     rankWorkersReplaced: pool.replaced,
     eventLogEnd: recordsIn(storage.log, "events"),
+    dedup: storage.ingest.horizon(),
     samplesEnd: recordsIn(storage.log, "samples"),
     log: logPositions(storage.log),
   };

@@ -30,6 +30,7 @@ export function virtualPorts({ engine, ingest, log, state, trainer }: VirtualPar
     ...{ indexGeneration: 0, queuedRequests: 0, rankWorkersReplaced: 0, trains: true },
     modelVersion: state.slots.current().version,
     eventLogEnd: recordsIn(log, "events"),
+    dedup: ingest.horizon(),
     samplesEnd: recordsIn(log, "samples"),
     log: logPositions(log),
     progressive: trainer.metrics(),

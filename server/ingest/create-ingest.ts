@@ -33,6 +33,8 @@ export interface IngestParts {
 export interface IngestAssembly {
   readonly events: EventIngest;
   readonly documents: DocumentService;
+  /** Within which a second delivery changes nothing. */
+  horizon(): Deduplicator["horizon"];
   /** Call once, before anything is accepted. */
   restore(): Promise<RestoreReport>;
   /** Keeps the state; does nothing where there is no place for it. */
@@ -51,7 +53,7 @@ export function createIngest(parts: IngestParts): IngestAssembly {
     fresh: state.fresh,
     onFull: () => metrics.add('rec_limit_reached_total{limit="categoriesMax"}', 1),
   });
-  const deduplicator = new Deduplicator(parts.dedupIdsMax);
+  const deduplicator = new Deduplicator(parts.dedupIdsMax, () => clock.nowMs());
   const shared = { users, items, log, clock, metrics };
   const { interactions } = definition;
   const categoriesOf = (itemRow: number, out: Int32Array) =>
@@ -73,6 +75,7 @@ export function createIngest(parts: IngestParts): IngestAssembly {
   return {
     events,
     documents,
+    horizon: () => deduplicator.horizon,
     async restore() {
       const point = (await keeper?.load()) ?? null;
       const into = { users, items, memory, applied, deduplicator };

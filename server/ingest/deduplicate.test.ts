@@ -26,6 +26,20 @@ describe("deduplicator", () => {
     expect(dedup.rotations).toBeGreaterThan(0);
   });
 
+  test("says how many ids it knows, and for how long all of them", () => {
+    let nowMs = 1_000;
+    const dedup = new Deduplicator(400, () => nowMs);
+    expect(dedup.horizon).toEqual({ ids: 0, ms: 0 });
+    for (let i = 0; i < 250; i++, nowMs += 10) dedup.remember(id(i));
+    expect(dedup.horizon).toEqual({ ids: 250, ms: 2_500 });
+    for (let i = 250; i < 1_030; i++, nowMs += 10) dedup.remember(id(i));
+    // Four tables of 100 each take turns: the oldest of these began with the 700th.
+    expect(dedup.horizon.ids).toBe(330);
+    expect(Math.abs(dedup.horizon.ms - 3_300)).toBeLessThanOrEqual(10);
+    for (let i = 700; i < 1_030; i++) expect(dedup.has(id(i))).toBe(true);
+    expect(dedup.has(id(699))).toBe(false);
+  });
+
   test("a table that is used again is empty, but not while a checkpoint writes it", () => {
     const dedup = new Deduplicator(400);
     let next = 0;

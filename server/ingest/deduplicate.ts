@@ -65,8 +65,13 @@ export class Deduplicator {
   #lent = false;
   #inNewest = 0;
   #rotations = 0;
+  readonly #nowMs: () => number;
+  /** When each table was begun; those that were restored: by this process. Newest first. */
+  readonly #beganMs: number[];
 
-  constructor(idsMax: number = limits.dedupIdsMax) {
+  constructor(idsMax: number = limits.dedupIdsMax, nowMs: () => number = () => 0) {
+    this.#nowMs = nowMs;
+    this.#beganMs = [nowMs()];
     this.#idsPerTable = Math.max(1, Math.floor(idsMax / generations));
     this.#mask = slotsFor(this.#idsPerTable) - 1;
     this.#saved = new Uint32Array(this.#idsPerTable * wordsPerId);
@@ -76,6 +81,15 @@ export class Deduplicator {
   /** How often the oldest generation was given up. */
   get rotations(): number {
     return this.#rotations;
+  }
+
+  /**
+   * How many of the latest ids are known, and for how long all of them have been: a second delivery
+   * after that may count. What a start restored is as old as the process, at least.
+   */
+  get horizon(): { readonly ids: number; readonly ms: number } {
+    const ids = this.#inNewest + this.#idsPerTable * (this.#tables.length - 1);
+    return { ids, ms: this.#nowMs() - this.#beganMs.at(-1)! };
   }
 
   has(id: Id128): boolean {
@@ -129,6 +143,7 @@ export class Deduplicator {
     const wordsMax = wordsPerId * this.#idsPerTable;
     if (!fits || older.length >= generations || newest.byteLength >= 4 * wordsMax) return false;
     this.#tables.push(...older.map((table) => new Uint32Array(table.buffer)));
+    for (const _ of older) this.#beganMs.push(this.#nowMs());
     const words = new Uint32Array(newest.buffer, newest.byteOffset, newest.byteLength / 4);
     for (let at = 0; at < words.length; at += wordsPerId) {
       this.remember([words[at]!, words[at + 1]!, words[at + 2]!, words[at + 3]!]);
@@ -143,7 +158,11 @@ export class Deduplicator {
   #rotate(): void {
     this.#inNewest = 0;
     const oldest = this.#tables.length < generations ? undefined : this.#tables.pop();
-    if (oldest !== undefined) this.#rotations++;
+    if (oldest !== undefined) {
+      this.#rotations++;
+      this.#beganMs.pop();
+    }
+    this.#beganMs.unshift(this.#nowMs());
     // Emptied and used again, which keeps memory level; not while a checkpoint may be writing it.
     const isFree = oldest !== undefined && !this.#lent;
     this.#tables.unshift(isFree ? oldest.fill(0) : this.#newTable());

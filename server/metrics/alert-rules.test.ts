@@ -27,6 +27,7 @@ function exposedSeries(): string[] {
     const text = exposition(state, {
       ...{ modelVersion: 1, trains: true, indexGeneration: 1, queuedRequests: 0 },
       ...{ rankWorkersReplaced: 0, eventLogEnd: 0, samplesEnd: 0, progressive: [] },
+      dedup: { ids: 0, ms: 0 },
       log: [{ topic: "events", partition: 0, startOffset: 0, endOffset: 0 }],
     });
     return [...text.matchAll(/^rec_\S+/gm)].map(([series]) => series);
