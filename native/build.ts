@@ -19,6 +19,7 @@ import {
 import { createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { abiOfHeader, abiPath, nativePath } from "./load.ts";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const sourceDir = join(here, "src");
@@ -115,7 +116,7 @@ async function link(all: readonly Unit[]): Promise<void> {
   const part = join(outputDir, `rec.${process.pid}.part`);
   const objects = all.map((unit) => unit.object);
   await run(["g++", "-shared", "-pthread", ...objects, "-o", part], "link");
-  renameSync(part, join(outputDir, "rec.node"));
+  renameSync(part, nativePath);
 }
 
 function removeOldObjects(all: readonly Unit[]): void {
@@ -168,11 +169,12 @@ export async function buildNative(): Promise<"built" | "unchanged"> {
     const all = units(hashOf([version, flags, ...headerTexts()]));
     const stamp = hashOf(all.map((unit) => unit.object.slice(outputDir.length)));
     const stampFile = join(outputDir, "rec.hash");
-    const output = join(outputDir, "rec.node");
     const last = existsSync(stampFile) ? readFileSync(stampFile, "utf8") : "";
-    if (existsSync(output) && last === stamp) return "unchanged";
+    const unchanged = existsSync(nativePath) && last === stamp;
+    if (unchanged && existsSync(abiPath)) return "unchanged";
     await compileAll(all.filter((unit) => !existsSync(unit.object)));
     await link(all);
+    writeFileSync(abiPath, abiOfHeader());
     writeFileSync(stampFile, stamp);
     removeOldObjects(all);
     return "built";
