@@ -1,3 +1,5 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { setPriority } from "node:os";
 import { setThreadNice, setThreadSlice } from "../native/index.ts";
 import type { RoleInit } from "./role-messages.ts";
 
@@ -26,4 +28,33 @@ export function answerFirst(): void {
 export function giveWay(role: RoleInit["role"]): void {
   setThreadNice(niceOf[role]);
   setThreadSlice(backgroundSliceUs);
+}
+
+/** Threads of the engine that compile and that give memory back: they work in long turns. */
+const engineThreads = /^(JITWorker|mi-scavenger)/;
+const engineNice = 10;
+const lookEveryMs = 1_000;
+
+/**
+ * The engine's own threads yield to those that answer requests: they come and go, have the nice
+ * value of whoever started them, and are known by name only. Not the collector's: those that
+ * answer wait for it. Does nothing where the system has no such list.
+ */
+export function lowerEngineThreads(): void {
+  const folder = "/proc/self/task";
+  for (const thread of existsSync(folder) ? readdirSync(folder) : []) {
+    try {
+      const name = readFileSync(`${folder}/${thread}/comm`, "utf8");
+      if (engineThreads.test(name)) setPriority(Number(thread), engineNice);
+    } catch {
+      // It has ended, or is lower already and may not be raised.
+    }
+  }
+}
+
+/** Lowers those that come until what is returned is called. */
+export function keepEngineThreadsLow(): () => void {
+  const timer = setInterval(lowerEngineThreads, lookEveryMs);
+  timer.unref();
+  return () => clearInterval(timer);
 }

@@ -1,18 +1,13 @@
-import { messageOf, RecError } from "../../models/core/errors.ts";
+import { RecError } from "../../models/core/errors.ts";
 import type { IndexGeneration } from "../../models/recall/generation.ts";
 import type { HeadMetrics } from "../../models/training/progressive.ts";
-import {
-  partitionsOf,
-  type RoleInit,
-  type RoleName,
-  type RoleThread,
-} from "../../workers/role-messages.ts";
-import type { LogPoint } from "../../workers/stores/event-log.ts";
+import type { RoleInit, RoleName, RoleThread } from "../../workers/role-messages.ts";
 import { Supervisor } from "../../workers/supervisor.ts";
 import type { Config } from "../config.ts";
 import type { Log } from "../log.ts";
 import { defaultRetention } from "../log-retention.ts";
 import { type Storage, userPartitions } from "./storage.ts";
+import { releaseWriters, writtenByRole } from "./writers.ts";
 
 /** Entry files, spelled out so that a bundler and the tidy test find them. */
 const entries: Readonly<Record<RoleName, URL>> = {
@@ -23,17 +18,6 @@ const entries: Readonly<Record<RoleName, URL>> = {
 };
 
 export const roleNames: readonly RoleName[] = ["windows", "joiner", "trainer", "recall"];
-/** What a thread writes; no other one does. */
-function writtenBy({ role }: RoleThread, own: readonly number[], partitions: number): LogWriter[] {
-  const written = (topic: LogWriter["topic"]) => own.map((partition) => ({ topic, partition }));
-  if (role === "windows") return [...written("commits"), ...written("late")];
-  if (role === "joiner") return written("samples");
-  // The order in which it takes samples of several partitions.
-  if (role === "trainer" && partitions > 1) return [{ topic: "commits", partition: partitions }];
-  return [];
-}
-
-type LogWriter = Pick<LogPoint, "topic" | "partition">;
 /** One seed for all that is random in the background. */
 const seed = 1;
 
@@ -91,15 +75,8 @@ export function startRoles(options: RolesOptions): Supervisor {
       log.error("a background thread died and is started again", { role: thread, reason });
     },
     release(of) {
-      const own = partitionsOf({ ...of, workers: workers[of.role] }, topics.events);
-      for (const { topic, partition } of writtenBy(of, own, topics.events)) {
-        try {
-          storage.log.releaseWriter(topic, partition);
-        } catch (error) {
-          const reason = messageOf(error);
-          log.warn("the writer of a topic was not released", { topic, partition, reason });
-        }
-      }
+      const writers = writtenByRole(of, workers[of.role], topics.events);
+      releaseWriters(storage, writers, log);
     },
   });
   for (const role of roleNames) {

@@ -13,10 +13,10 @@ import {
 import type { RankingPool } from "../../workers/ranking/pool.ts";
 import { startRankingPool } from "../../workers/ranking/start.ts";
 import type { RankingWork } from "../../workers/ranking/work.ts";
-import { servedLogPartition } from "../../workers/stores/partitions.ts";
 import { recordsIn } from "../../workers/stores/read-all.ts";
 import type { Supervisor } from "../../workers/supervisor.ts";
 import { systemClock } from "../../workers/system-clock.ts";
+import { keepEngineThreadsLow } from "../../workers/thread-priority.ts";
 import type { Config } from "../config.ts";
 import { App } from "../http/app.ts";
 import { Gate } from "../http/auth.ts";
@@ -27,6 +27,7 @@ import { exposition, type Gauges, logPositions, statusFigures } from "./figures.
 import { RecentQuantiles } from "./recent-quantiles.ts";
 import { requireShares, startRoles, stopRoles } from "./roles.ts";
 import { openStorage, type Storage } from "./storage.ts";
+import { releaseWriters, writtenByRanking } from "./writers.ts";
 
 /** A whole server in this process: storage, threads, door. */
 export interface RunningServer {
@@ -79,14 +80,6 @@ function rankingWork(config: Config, storage: Storage, engine: RankEngine): Rank
     detailsPrefetch: config.detailsPrefetch === "on",
     seed: 1,
   };
-}
-
-/** What a lost ranking thread wrote is the next one's to write. */
-function releaseServed({ log, topics }: Storage, worker: number): void {
-  const partitions = topics.events;
-  for (let partition = 0; partition < partitions; partition++) {
-    log.releaseWriter("served", servedLogPartition(worker, { partition, partitions }));
-  }
 }
 
 /** Documents through ingest; cached copies in the ranking threads are dropped. */
@@ -191,7 +184,9 @@ export async function startServer(config: Config, log: Log): Promise<RunningServ
     state: storage.state,
     work: rankingWork(config, storage, engine),
     clock: systemClock,
-    releaseServed: (worker) => releaseServed(storage, worker),
+    releaseServed(worker) {
+      releaseWriters(storage, writtenByRanking(worker, storage.topics.events), log);
+    },
     onLoss: (worker, reason) => log.error("a ranking thread was replaced", { worker, reason }),
   });
   const told: Parts["told"] = { generation: 0, progressive: [] };
@@ -222,6 +217,7 @@ function running(given: { parts: Parts; door: Door; ports: DoorPorts; log: Log }
   const leaveHeap = keepHeap((bytes) =>
     storage.state.metrics.set('rec_heap_bytes{thread="main"}', bytes),
   );
+  const leaveThreads = keepEngineThreadsLow();
   return {
     url: door.url,
     port: door.port,
@@ -238,6 +234,7 @@ function running(given: { parts: Parts; door: Door; ports: DoorPorts; log: Log }
       await stopRoles(roles, stopMsMax);
       await storage.close();
       leaveHeap();
+      leaveThreads();
       log.info("stopped", { clean });
       return clean;
     },
