@@ -15,24 +15,28 @@ import {
  * Method: two servers that get the same requests in turns. One learns from every slate a second
  * later and always has a rebuild of its index under way, since clicks never stop. The slates and
  * the next rebuild of the other wait for a day, so that it neither trains nor rebuilds; its door,
- * its windows and its ranking do the same work. Slates are asked for at fixed moments, at 70 % of
- * what the one at rest can do, and are as long as makes the wanted samples a second. Before a run
- * the other server has come to rest.
+ * its windows and its ranking do the same work. Slates are asked for at fixed moments, at a share
+ * of what the one at rest can do, and are as long as makes the wanted samples a second. Before a
+ * run the other server has come to rest.
  */
 
 /** A rebuild is due five seconds after the start of the last. */
 const smokeSeconds = 8;
 /** Processor seconds a second that a server at rest may take. */
-const restCores = 0.1;
+const restCores = 0.05;
+/** A look is longer than a rebuild rests between two slices; so many are calm in a row. */
+const restLookMs = 500;
+const restLooks = 3;
 const restMsMax = 60_000;
 
 /** Waits until what the server does in the background is done. */
 async function rest({ server }: Subject): Promise<void> {
   const untilMs = performance.now() + restMsMax;
-  while (performance.now() < untilMs) {
+  for (let calm = 0; calm < restLooks && performance.now() < untilMs; ) {
     const before = server.cpuSeconds();
-    await Bun.sleep(500);
-    if (server.cpuSeconds() - before < 0.5 * restCores) return;
+    await Bun.sleep(restLookMs);
+    const isCalm = server.cpuSeconds() - before < (restCores * restLookMs) / 1_000;
+    calm = isCalm ? calm + 1 : 0;
   }
 }
 
@@ -155,12 +159,13 @@ export const bench: Bench = {
     ...pairOptions,
     samples: { kind: "number", help: "samples a second that are wanted", default: 1_500, min: 100 },
     seconds: { kind: "number", help: "seconds a run", default: 8, min: 1 },
+    load: { kind: "number", help: "share of the peak of slates", default: 0.7, min: 0.01 },
   },
   async run(context) {
     const sizes = pairSizesOf(context, smokeSeconds);
     const subjects = await startSubjects(sizes);
     try {
-      const load = await subjects.idle.loadFor(context);
+      const load = await subjects.idle.loadFor(context, context.options.number("load"));
       const pairs = await measure(subjects, load, { sizes, say: context.say });
       return figuresOf(pairs, load, sizes);
     } finally {

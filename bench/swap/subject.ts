@@ -56,6 +56,8 @@ export interface Load {
 const drainMs = 3_000;
 /** Requests under way at once while the peak is measured. */
 const peakUsers = 4;
+/** Of the peak, where a bench does not say otherwise. */
+const peakShare = 0.7;
 /** Who sees every third slate acts on it. */
 const clickEvery = 3;
 /** One item of so many is liked, by all. */
@@ -131,22 +133,25 @@ export class Subject {
     return (1_000 * (run.latenciesMs.length - run.failed)) / (performance.now() - startMs);
   }
 
-  /** The load of a bench's runs: tiny in a smoke run. Says what it is. */
-  async loadFor({ smoke, say }: Pick<BenchContext, "smoke" | "say">): Promise<Load> {
-    const load = smoke ? { ratePerSecond: 40, slate: 20 } : await this.#load();
+  /** The load of a bench's runs, a share of the peak: tiny in a smoke run. Says what it is. */
+  async loadFor(
+    { smoke, say }: Pick<BenchContext, "smoke" | "say">,
+    share = peakShare,
+  ): Promise<Load> {
+    const load = smoke ? { ratePerSecond: 40, slate: 20 } : await this.#load(share);
     say(`  ${load.ratePerSecond.toFixed(0)} slates of ${load.slate} a second`);
     return load;
   }
 
-  /** 70 % of the peak, with slates that make the samples wanted, or a little more. */
-  async #load(): Promise<Load> {
+  /** A share of the peak, with slates that make the samples wanted, or a little more. */
+  async #load(share: number): Promise<Load> {
     const { samplesPerSecond } = this.#options.traffic;
     await this.#peak(2, 20);
-    const first = 0.7 * (await this.#peak(3, 20));
+    const first = share * (await this.#peak(3, 20));
     const slateOf = (rate: number) =>
       Math.min(100, Math.max(1, Math.ceil(samplesPerSecond / rate)));
     // Longer slates cost more: once more with the length that it will be.
-    const ratePerSecond = 0.7 * (await this.#peak(3, slateOf(first)));
+    const ratePerSecond = share * (await this.#peak(3, slateOf(first)));
     return { ratePerSecond, slate: slateOf(ratePerSecond) };
   }
 
