@@ -7,12 +7,15 @@ export type ComparedModel = (typeof comparedModels)[number];
 /**
  * The same ranking by another model, its layers as wide. A shared bottom (Caruana 1997) is the
  * baseline of multi-task ranking: a mixture with a single expert, whose gate has nothing to choose.
- * PLE gets an expert of each head's own, half as many shared ones as the mixture, and two levels.
+ * PLE gets an expert of each head's own, half as many shared ones as the mixture, and two levels of
+ * half its layers, so that it is as deep (models/README.md, D15).
  */
 export function rankingBy(ranking: RankingDefinition, model: ModelType): RankingDefinition {
   if ((ranking.model ?? "mmoe") === model) return ranking;
   const { headExperts: _, levels: __, ...rest } = ranking;
   if (model === "shared-bottom") return { ...rest, model, experts: 1 };
   if (model === "mmoe") return { ...rest, model };
-  return { ...rest, model, experts: Math.ceil(rest.experts / 2), headExperts: 1, levels: 2 };
+  const expertLayers = rest.expertLayers.slice(0, Math.ceil(rest.expertLayers.length / 2));
+  const experts = Math.ceil(rest.experts / 2);
+  return { ...rest, model, expertLayers, experts, headExperts: 1, levels: 2 };
 }
