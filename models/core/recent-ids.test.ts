@@ -12,6 +12,11 @@ function randomId(random: Random): Words {
     : [random.nextUint32(), random.nextUint32(), small(), random.nextUint32()];
 }
 
+/** As a checkpoint gives them back. */
+function copied({ young, old }: { young: Uint8Array; old: Uint8Array }) {
+  return { young: young.slice(), old: old.slice() };
+}
+
 describe("recent ids", () => {
   test("agrees with a set while nothing has left", () => {
     const random = new Random(1);
@@ -49,11 +54,40 @@ describe("recent ids", () => {
     for (let i = 0; i < 10_000; i++) {
       if (random.int(900) === 0) {
         const next = new RecentIds(2_000);
-        next.restore(restored.save());
+        next.restore(copied(restored.save()));
         restored = next;
       }
       const id: Words = [random.int(4_000), 0, 0, 1];
       expect(restored.add(...id)).toBe(kept.add(...id));
     }
+  });
+
+  test("what is lent to a checkpoint stays as it is, and nothing is lost meanwhile", () => {
+    const random = new Random(3);
+    const plain = new RecentIds(1_000);
+    const lending = new RecentIds(1_000);
+    let written = 0;
+    let lent = lending.save();
+    let expected = copied(lent);
+    for (let i = 0; i < 20_000; i++) {
+      if (random.int(300) === 0) {
+        expect(copied(lent)).toEqual(expected);
+        lending.release();
+        written++;
+        // For a while, or not at all, nothing is lent.
+        for (let j = random.int(3) * 100; j > 0; j--) {
+          const id: Words = [random.int(2_000), 0, 0, 1];
+          expect(lending.add(...id)).toBe(plain.add(...id));
+        }
+        lent = lending.save();
+        expected = copied(lent);
+      }
+      const id: Words = [random.int(2_000), 0, 0, 1];
+      expect(lending.add(...id)).toBe(plain.add(...id));
+      expect(lending.size).toBe(plain.size);
+    }
+    expect(written).toBeGreaterThan(30);
+    expect(lending.rotations).toBe(plain.rotations);
+    expect(plain.rotations).toBeGreaterThan(10);
   });
 });

@@ -1,4 +1,5 @@
 import { assert } from "./assert.ts";
+import { bytesOf } from "./bytes.ts";
 import { RecError } from "./errors.ts";
 
 const smallest = 1_024;
@@ -57,6 +58,13 @@ class Generation {
     }
   }
 
+  addAll({ words }: Generation): void {
+    for (let i = 0; i < words.length; i += 4) {
+      if ((words[i] | words[i + 1] | words[i + 2] | words[i + 3]) === 0) continue;
+      this.add(words[i], words[i + 1], words[i + 2], words[i + 3]);
+    }
+  }
+
   /** A table that was saved; throws REC_IDS_SHAPE where it cannot be one. */
   static of(saved: Uint8Array): Generation {
     const aligned = saved.byteOffset % 4 === 0 ? saved : saved.slice();
@@ -84,8 +92,10 @@ export class RecentIds {
   #young = new Generation();
   #old = new Generation();
   rotations = 0;
-  /** What was saved of the old generation is its own table: it must not be emptied. */
-  #oldIsLent = false;
+  /** Both tables are being written: they stay as they are. */
+  #lent = false;
+  /** The ids that came since, to be added to the young ones. */
+  #meanwhile = new Generation();
   #touched = 0;
 
   constructor(idsMax: number) {
@@ -94,7 +104,7 @@ export class RecentIds {
   }
 
   get size(): number {
-    return this.#young.size + this.#old.size;
+    return this.#young.size + this.#meanwhile.size + this.#old.size;
   }
 
   /**
@@ -111,14 +121,19 @@ export class RecentIds {
     if ((a | b | c | d) === 0) return true;
     if (this.#young.has(a, b, c, d)) return false;
     if (this.#old.size > 0 && this.#old.has(a, b, c, d)) return false;
-    if (this.#young.size >= this.#perGeneration) this.#rotate();
-    this.#young.add(a, b, c, d);
+    if (this.#lent && this.#meanwhile.has(a, b, c, d)) return false;
+    if (this.#young.size + this.#meanwhile.size >= this.#perGeneration) this.#rotate();
+    (this.#lent ? this.#meanwhile : this.#young).add(a, b, c, d);
     return true;
   }
 
   #rotate(): void {
-    const spare = this.#oldIsLent ? new Generation() : this.#old;
-    this.#oldIsLent = false;
+    const spare = this.#lent ? new Generation() : this.#old;
+    if (this.#lent) {
+      // Whoever writes them keeps both tables.
+      this.#young.words = this.#young.words.slice();
+      this.release();
+    }
     this.#old = this.#young;
     spare.clear();
     this.#young = spare;
@@ -127,21 +142,27 @@ export class RecentIds {
 
   /**
    * The tables of both generations, for a checkpoint: taken as they are by `restore`, so that
-   * millions of ids need not find their places again. They do not change any more.
+   * millions of ids need not find their places again. Lent until `release`, which must follow
+   * before the next one: a copy would be tens of megabytes now and then.
    */
   save(): { young: Uint8Array; old: Uint8Array } {
-    this.#oldIsLent = true;
-    const bytesOf = ({ buffer, byteOffset, byteLength }: Uint32Array) =>
-      new Uint8Array(buffer, byteOffset, byteLength);
-    return { young: bytesOf(this.#young.words.slice()), old: bytesOf(this.#old.words) };
+    assert(!this.#lent, "ids are saved once at a time");
+    this.#lent = true;
+    return { young: bytesOf(this.#young.words), old: bytesOf(this.#old.words) };
   }
 
-  /** Makes saved tables its own. Throws REC_IDS_SHAPE, with nothing changed. */
+  /** What was saved has been written. */
+  release(): void {
+    if (!this.#lent) return;
+    this.#lent = false;
+    this.#young.addAll(this.#meanwhile);
+    this.#meanwhile = new Generation();
+  }
+
+  /** Makes saved tables its own: nobody else may hold them. Throws REC_IDS_SHAPE, unchanged. */
   restore(saved: { young: Uint8Array; old: Uint8Array }): void {
     const [young, old] = [Generation.of(saved.young), Generation.of(saved.old)];
     this.#young = young;
     this.#old = old;
-    // Whoever saved them may hold them still.
-    this.#oldIsLent = true;
   }
 }

@@ -73,10 +73,11 @@ function rowsOf(core: WindowsCore): [string, OwnRows][] {
  * known ids, and the offset and watermark of each input. Restored and continued from those offsets,
  * it gives what a run without a stop gives.
  *
- * Small parts and known ids are copied at once. Rows are read while they are written, and the role
- * goes on meanwhile: a row may be ahead of the offsets. It says itself which number it has taken in
- * last (its offset), so what is taken in again up to there is skipped, and it comes out the same.
- * (A user's seen items say no number: those of the time of writing are noted twice, as ever.)
+ * Small parts are copied at once; known ids are lent until the caller has written them (their
+ * `release`). Rows are read while they are written, and the role goes on meanwhile: a row may be
+ * ahead of the offsets. It says itself which number it has taken in last (its offset), so what is
+ * taken in again up to there is skipped, and it comes out the same. (A user's seen items say no
+ * number: those of the time of writing are noted twice, as ever.)
  */
 export function saveWindows(core: WindowsCore): (CheckpointSection | SlicedSection)[] {
   core.flush();

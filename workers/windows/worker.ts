@@ -185,10 +185,14 @@ export class WindowsRole {
     this.#bytesSince = 0;
     const sections = [...saveWindows(this.core), ...(trending?.save() ?? [])];
     const needed = this.#points();
-    // What was late must not come again.
-    if (this.#late?.isBusy) await this.#late.flush();
-    // What its rows have taken in must outlive it: also what came while they were written.
-    await checkpoints.save(sections, needed, () => log.flush());
+    try {
+      // What was late must not come again.
+      if (this.#late?.isBusy) await this.#late.flush();
+      // What its rows have taken in must outlive it: also what came while they were written.
+      await checkpoints.save(sections, needed, () => log.flush());
+    } finally {
+      this.core.ids.release();
+    }
     log.letGo("windows", checkpoints.needed());
   }
 

@@ -33,12 +33,15 @@ export function stateOf({ state, windows, windows1, trainer }: SimulatedServer) 
   const attributes = new Uint8Array(rows.length * state.itemAttributes.table.rowBytes);
   state.itemAttributes.table.read(rows, rows.length, attributes);
   const roles = [windows, windows1].flatMap((share) => share?.roles ?? []);
-  const sections = roles.flatMap(({ core }) => saveWindows(core));
+  const saved = roles
+    .flatMap(({ core }) => saveWindows(core))
+    .map(({ name, bytes }) => [name, textOf(name, wholeOf(bytes))]);
+  for (const { core } of roles) core.ids.release();
   return {
     learned: trainer?.trainer.readOffset,
     names: tables.map((table) => Buffer.from(table.save(0, table.size)).toString("hex")),
     attributes: Buffer.from(attributes).toString("hex"),
-    windows: sections.map(({ name, bytes }) => [name, textOf(name, wholeOf(bytes))]),
+    windows: saved,
   };
 }
 
