@@ -158,6 +158,7 @@ async function scoredAgainFigures(sizes: PairSizes): Promise<Record<string, Figu
   return {
     scoredAgain: { value: found.slates, unit: "slates" },
     scoredAgainVersions: { value: found.versions, unit: "versions" },
+    unscored: { value: found.unscored, unit: "slates" },
     mixed: { value: found.mixed, unit: "slates" },
     headsApartMax: { value: found.furthest, unit: "" },
   };

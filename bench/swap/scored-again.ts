@@ -22,6 +22,8 @@ export interface ScoredAgain {
   /** Slates scored again while their version was live, by how many versions. */
   readonly slates: number;
   readonly versions: number;
+  /** Slates that no model scored in time: their record says so, and there is nothing to compare. */
+  readonly unscored: number;
   /** Those whose heads differed, and the largest difference. */
   readonly mixed: number;
   readonly furthest: number;
@@ -59,7 +61,7 @@ async function watch(server: RunningServer, sizes: ScoredAgainSizes): Promise<Sc
   const client = new LoadClient({ port: server.port });
   await client.open(32);
   const versions = new Set<number>();
-  const found = { slates: 0, mixed: 0, furthest: 0 };
+  const found = { slates: 0, unscored: 0, mixed: 0, furthest: 0 };
   const startMs = performance.now();
   let offset = log.endOffset("served", 0);
   for (let sent = 0; performance.now() - startMs < seconds * 1_000; ) {
@@ -73,6 +75,10 @@ async function watch(server: RunningServer, sizes: ScoredAgainSizes): Promise<Sc
     offset += batch.count;
     for (let i = 0; i < batch.count; i++) {
       const record = decodeServed(recordOf(batch, i));
+      if (record.heads.every(Number.isNaN)) {
+        found.unscored++;
+        continue;
+      }
       const off = scoredAgain(state, record, true);
       if (off === null) continue;
       versions.add(record.modelVersion);
