@@ -29,6 +29,7 @@ const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   parity: async () => (await import("./parity.ts")).bench,
   quality: async () => (await import("./virtual-quality.ts")).bench,
   drift: async () => (await import("./drift.ts")).bench,
+  merge: async () => (await import("./merge.ts")).bench,
   windows: async () => (await import("./windows.ts")).bench,
   join: async () => (await import("./join.ts")).bench,
   ingest: async () => (await import("./ingest.ts")).bench,
