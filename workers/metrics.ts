@@ -46,6 +46,7 @@ export const counterNames = [
   'rec_limit_reached_total{limit="rankingInFlightMax"}',
   'rec_limit_reached_total{limit="recallItemsMax"}',
   'rec_limit_reached_total{limit="userCategoryPairsMax"}',
+  "rec_model_ids_waiting_total",
   "rec_model_publishes_held_total",
   "rec_model_publishes_merged_total",
   'rec_model_publishes_refused_total{reason="calibration"}',
@@ -195,6 +196,8 @@ export const metricHelp: Readonly<Record<string, string>> = {
   rec_model_publishes_refused_total: "Candidates that the guard refused, by reason.",
   rec_model_publishes_held_total: "Candidates held back for a while after a refusal.",
   rec_model_reloads_total: "Times that refusals went on and the last good weights were taken back.",
+  rec_model_ids_waiting_total:
+    "Occurrences of ids that would be learned, had a row of `userIds` or `itemIds` been free.",
   rec_model_samples_capped_total: "Samples left out: their user had too many of late.",
   rec_model_publishes_merged_total:
     "Publishes left for the next because an older version was pinned.",

@@ -90,6 +90,31 @@ test("hashed ids of any number share the rows that the definition asks for", () 
   made.release();
 });
 
+test("hashed ids use a table of over 4 GiB from end to end", () => {
+  const itemIds = { kind: "hashed", rows: 24_000_000 } as const;
+  const wide = { ...definition, ranking: { ...definition.ranking, itemIds } };
+  const state = createSharedState(wide, { dataDir, modelFloats: 1 });
+  const { itemEmbeddings: table, ids, itemVectors } = state;
+  expect(table.rows * table.rowBytes).toBeGreaterThan(2 ** 32);
+  const some = Int32Array.from({ length: 12 }, (_, i) => 300_000 * i);
+  const rows = new Uint32Array(24);
+  ids.items.rowsOf(some, 12, rows);
+  const far = Math.ceil(2 ** 32 / table.rowBytes);
+  expect([rows.some((row) => row > far), rows.some((row) => row < far)]).toEqual([true, true]);
+  const { dim } = table;
+  const values = Float32Array.from({ length: 24 * dim }, (_, i) => 1 + Math.floor(i / dim));
+  table.initialise(rows, 24, values);
+  table.publish(rows, 24, 1);
+  const vectors = new Float32Array(12 * dim);
+  itemVectors.gather(some, 12, 1, vectors);
+  // Rows 2 i and 2 i + 1 hold 2 i + 1 and 2 i + 2.
+  for (let i = 0; i < 12; i++) expect(vectors[i * dim]).toBe(2 * i + 1.5);
+  // Disk is taken in steps of a megabyte, one for a row where they are this far apart.
+  const { blocks } = statSync(join(dataDir, "embeddings", "items.f32"));
+  expect(512 * blocks).toBeLessThan(32 << 20);
+  state.release();
+});
+
 test("rows that are handed out are found by an index, in any thread", () => {
   const ranking = { ...definition.ranking, userIds: { kind: "exact", rows: 10 } } as const;
   const made = createSharedState({ ...definition, ranking }, { dataDir, modelFloats: 1 });

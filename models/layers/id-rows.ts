@@ -63,11 +63,14 @@ export function meanVectors(
   { count, perId, width }: { count: number; perId: number; width: number },
   out: Float32Array,
 ): void {
+  const row = perId * width;
+  const share = 1 / perId;
   for (let i = 0; i < count; i++) {
+    const from = i * row;
     for (let j = 0; j < width; j++) {
-      let sum = 0;
-      for (let k = 0; k < perId; k++) sum += vectors[(i * perId + k) * width + j]!;
-      out[i * width + j] = sum / perId;
+      let sum = vectors[from + j]!;
+      for (let at = from + width + j; at < from + row; at += width) sum += vectors[at]!;
+      out[i * width + j] = sum * share;
     }
   }
 }

@@ -76,6 +76,7 @@ export class EmbeddingUpdates {
   readonly #moved = new Set<number>();
   /** Rows that were given to ids, until someone asks. */
   #handedOut: number[] = [];
+  #waiting = 0;
   readonly #rows: Uint32Array;
   readonly #sums: Float32Array;
   readonly #zeros: Float32Array;
@@ -143,6 +144,13 @@ export class EmbeddingUpdates {
     return rows;
   }
 
+  /** Occurrences since the last call of ids that were admitted and found no row. */
+  takeWaiting(): number {
+    const waiting = this.#waiting;
+    this.#waiting = 0;
+    return waiting;
+  }
+
   /** Sets all rows back to zeros, and their counts: as if none had occurred. */
   forget(): void {
     for (let from = 0; from < this.#seen.length; from += sweptRows) this.#setBack(from, Infinity);
@@ -192,7 +200,10 @@ export class EmbeddingUpdates {
     const known = recycled.rowOf(key);
     if (known !== noRow) return known;
     const taken = recycled.take(key, hour, (id) => this.#seenAt[id] ?? 0);
-    if (taken === null) return noRow;
+    if (taken === null) {
+      this.#waiting++;
+      return noRow;
+    }
     this.#moved.add(key);
     if (taken.from !== noRow) this.#moved.add(taken.from);
     this.#handedOut.push(taken.row);

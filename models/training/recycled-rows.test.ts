@@ -143,6 +143,7 @@ describe("rows that are handed out", () => {
     const rows = new Uint32Array(5);
     here.index.rowsOf(Uint32Array.of(1, 2, 3, 4, 5), 5, rows);
     expect([...rows]).toEqual([0, 1, 2, 3, noRow]);
+    expect([here.updates.takeWaiting(), here.updates.takeWaiting()]).toEqual([1, 0]);
     learn(here, Uint32Array.of(1, 2, 4), 2);
     learn(here, Uint32Array.of(5), 2);
     here.index.rowsOf(Uint32Array.of(1, 2, 3, 4, 5), 5, rows);

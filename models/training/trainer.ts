@@ -418,6 +418,11 @@ export class RankTrainer {
     ];
   }
 
+  /** Occurrences since the last call of ids that were admitted and found no row to take. */
+  takeWaiting(): number {
+    return this.#users.takeWaiting() + this.#items.takeWaiting();
+  }
+
   /** Who has which row of tables whose rows are handed out; null where none are. */
   saveOwners(): Uint8Array | null {
     const columns = [...this.#users.saveOwners(), ...this.#items.saveOwners()];

@@ -32,6 +32,8 @@ export interface BatchOutcome {
   readonly refused: number;
   /** Left out because their user has had too many. */
   readonly capped: number;
+  /** Occurrences of ids that would be learned, had a row been free. */
+  readonly waiting: number;
 }
 
 /** Samples of a batch, at most. */
@@ -198,7 +200,8 @@ export class OnlineTrainer {
     const learned = trainer.totals.samples - before.samples;
     const refused = trainer.totals.refused - before.refused;
     const capped = all.length - kept.length;
-    return { version, published, verdict, learned, refused, capped };
+    const waiting = trainer.takeWaiting();
+    return { version, published, verdict, learned, refused, capped, waiting };
   }
 
   /** The candidate is a version that has not been judged. */

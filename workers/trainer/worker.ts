@@ -117,6 +117,7 @@ export class TrainerRole {
     metrics.add("rec_model_samples_total", outcome.learned);
     metrics.add("rec_model_samples_refused_total", outcome.refused);
     metrics.add("rec_model_samples_capped_total", outcome.capped);
+    metrics.add("rec_model_ids_waiting_total", outcome.waiting);
     const { verdict } = outcome;
     if (verdict === null) return;
     this.#verdict = verdict;

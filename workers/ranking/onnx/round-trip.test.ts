@@ -24,6 +24,7 @@ const models: readonly [string, Partial<RankingDefinition>][] = [
   ["mmoe", {}],
   ["shared-bottom", { model: "shared-bottom", experts: 1, expertLayers: [48, 24] }],
   ["ple", { model: "ple", experts: 2, headExperts: 2, levels: 2 }],
+  ["hashed-ids", { itemIds: { kind: "hashed", rows: 100 }, itemEmbedding: 8 }],
 ];
 
 function fill(ranker: Ranker, random: Random, out: Float32Array): void {
