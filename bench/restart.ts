@@ -55,27 +55,38 @@ async function fill(dataDir: string, sizes: Sizes): Promise<void> {
   await storage.close();
 }
 
-/** A folder with the documents and events in it; one that was filled before is taken as it is. */
-async function filled(dataDir: string, sizes: Sizes): Promise<void> {
-  if (!existsSync(join(dataDir, "filled.json"))) await fill(dataDir, sizes);
+/**
+ * A folder with the documents and events in it; one that was filled before is taken as it is.
+ * Returns how many events it has: those that it was filled with, and the tails since.
+ */
+async function filled(dataDir: string, sizes: Sizes): Promise<number> {
+  const path = join(dataDir, "filled.json");
+  if (existsSync(path)) return JSON.parse(readFileSync(path, "utf8")).events;
+  await fill(dataDir, sizes);
+  noteFilled(dataDir, sizes);
+  return sizes.events;
+}
+
+function noteFilled(dataDir: string, sizes: Sizes): void {
   writeFileSync(join(dataDir, "filled.json"), JSON.stringify(sizes));
 }
 
 async function run({ options, smoke, seed, say }: BenchContext): Promise<Record<string, Figure>> {
   const of = (name: string, tiny: number) => (smoke ? tiny : options.number(name));
   const events = of("events", 20_000);
-  const sizes = { events, users: of("users", 500), items: of("items", 500), seed };
+  const asked = { events, users: of("users", 500), items: of("items", 500), seed };
   const kept = options.text("data") ?? "";
   const dataDir = kept === "" ? mkdtempSync(join(tmpdir(), "recmaster-restart-")) : kept;
   const rounds = smoke ? 1 : options.number("rounds");
   const parts = (options.text("parts") ?? "").split(",");
-  const figures: Record<string, Figure> = { eventsInLog: { value: events, unit: "events" } };
+  const figures: Record<string, Figure> = {};
   const note = (name: string, readyMs: readonly number[]) => {
     figures[`restartMsP50${name}`] = { value: percentile(readyMs, 0.5), unit: "ms" };
     figures[`restartMsMax${name}`] = { value: Math.max(...readyMs), unit: "ms" };
   };
   try {
-    await filled(dataDir, sizes);
+    const sizes = { ...asked, events: await filled(dataDir, asked) };
+    figures.eventsInLog = { value: sizes.events, unit: "events" };
     if (parts.includes("whole")) {
       say("no checkpoint: the whole log is read");
       const forget = () => rmSync(join(dataDir, "checkpoints"), { recursive: true, force: true });
@@ -134,6 +145,7 @@ async function killedStarts(
       await until("a checkpoint of all events", readyMsMax, isWritten);
       await takeIn(server.port, { ...sizes, from: end, count: tail });
       end += tail;
+      noteFilled(dataDir, { ...sizes, events: end });
     } finally {
       await server.kill();
     }
