@@ -10,6 +10,9 @@ test("bench windows, smoke: both parts count every event", async () => {
   expect(value("eventsPerSecondThreeScopes")).toBeGreaterThan(0);
   expect(value("eventsPerSecondDefinition")).toBeGreaterThan(0);
   expect(value("checkpointBytes")).toBeGreaterThan(0);
+  expect(value("workingSetToMemory")).toBeGreaterThan(3.5);
+  expect(value("rowsBroughtBack")).toBeGreaterThan(1_000);
+  expect(value("fullRowBytesCrowded")).toBeLessThan(value("fullRowBytes") / 3.5);
 }, 60_000);
 
 test("bench join, smoke: every served item becomes a sample, conversions follow", async () => {

@@ -1,36 +1,23 @@
-import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { RecError } from "../models/core/errors.ts";
 import feed from "../models/definition/default.ts";
 import type { RecommenderDefinition } from "../models/definition/define.ts";
-import { rankerShapeOf } from "../models/ranking/definition-shape.ts";
-import { createRanker } from "../models/ranking/ranker.ts";
 import { IdTable, PaneTable } from "../native/index.ts";
 import { byScope } from "../workers/by-scope.ts";
-import { createSharedState } from "../workers/shared-state.ts";
-import { openEventLog } from "../workers/stores/open.ts";
-import { systemClock } from "../workers/system-clock.ts";
-import { makeWindowsRole } from "../workers/windows/make.ts";
 import { WindowsCore } from "../workers/windows/windows.ts";
 import type { Bench, BenchContext, Figure } from "./harness.ts";
 import { batchOf, EventStream } from "./streaming/event-stream.ts";
 import { Meter } from "./streaming/meter.ts";
+import {
+  batchEvents,
+  perSecond,
+  type RoleRun,
+  requireCounted,
+  runWindowsRole,
+  type StreamSizes,
+  startMs,
+} from "./streaming/windows-role.ts";
 
-interface Sizes {
-  readonly events: number;
-  readonly users: number;
-  readonly items: number;
-  readonly categories: number;
-  readonly seed: number;
-}
-
-/** Events of a second of event time: what freshness is promised at. */
-const perSecond = 20_000;
-/** About what one read of the log brings. */
-const batchEvents = 2_500;
 const turnEvents = 20_000;
-const startMs = Date.UTC(2026, 2, 1);
 
 /** What Flink counts beside: user, item and category in the last minute, by panes of 10 s. */
 const threeScopes: RecommenderDefinition = {
@@ -42,7 +29,7 @@ const threeScopes: RecommenderDefinition = {
   })),
 };
 
-function tablesOf(definition: RecommenderDefinition, sizes: Sizes) {
+function tablesOf(definition: RecommenderDefinition, sizes: StreamSizes) {
   const { windows, interactions } = definition;
   const panes = (rows: number) =>
     PaneTable.create({ rows, counters: interactions.length, windows });
@@ -58,21 +45,11 @@ function tablesOf(definition: RecommenderDefinition, sizes: Sizes) {
   };
 }
 
-/** A figure of events that did not count would be none. */
-function requireCounted({ counts }: WindowsCore, events: number): void {
-  const { duplicates, unknown, impressionsIgnored } = counts;
-  if (counts.events === events && duplicates + unknown + impressionsIgnored === 0) return;
-  throw new RecError("REC_BENCH_METHOD", `not all of ${events}: ${JSON.stringify(counts)}`);
-}
-
-function bytesUnder(folder: string): number {
-  return readdirSync(folder, { recursive: true, encoding: "utf8" })
-    .map((name) => statSync(join(folder, name)))
-    .reduce((sum, entry) => sum + (entry.isFile() ? entry.size : 0), 0);
-}
-
 /** The engine alone: batches as the log gives them, from memory. */
-function measureEngine(definition: RecommenderDefinition, sizes: Sizes): Record<string, Figure> {
+function measureEngine(
+  definition: RecommenderDefinition,
+  sizes: StreamSizes,
+): Record<string, Figure> {
   const tables = tablesOf(definition, sizes);
   const partitions = { events: 1, served: 1 };
   const core = new WindowsCore({ definition, tables, partitions });
@@ -97,40 +74,47 @@ function measureEngine(definition: RecommenderDefinition, sizes: Sizes): Record<
   };
 }
 
-/** The role as it runs in a server: log on disk, all tables, trends, checkpoints. */
-async function measureRole(sizes: Sizes): Promise<Record<string, Figure>> {
-  const dataDir = mkdtempSync(join(tmpdir(), "recmaster-windows-"));
-  const topics = { events: 1, served: 1, samples: 1, items: 1, commits: 1 };
-  const warn = () => {};
-  const log = openEventLog("embedded:", {
-    ...{ dataDir, topics, durability: "async", clock: systemClock, report: warn },
-  });
-  const modelFloats = createRanker(rankerShapeOf(feed)).floats;
-  const state = createSharedState(feed, { dataDir: null, modelFloats });
-  try {
-    const stream = new EventStream(feed, { ...sizes, startMs, perSecond });
-    for (let done = 0; done < sizes.events; done += batchEvents) {
-      await log.append("events", 0, stream.records(batchEvents));
-    }
-    await log.flush();
-    const parts = { state, log, definition: feed, dataDir, clock: systemClock, warn };
-    const role = await makeWindowsRole(parts);
-    const meter = new Meter();
-    await meter.timeAsync(sizes.events, async () => {
-      while (!role.caughtUp) await role.step();
-      await role.close();
-    });
-    requireCounted(role.core, sizes.events);
-    return {
-      checkpointBytes: { value: bytesUnder(join(dataDir, "checkpoints")), unit: "bytes" },
-      eventsPerSecondDefinition: meter.perCpuSecond(),
-      eventsPerSecondDefinitionWall: meter.perSecond(),
-    };
-  } finally {
-    await log.close();
-    state.release();
-    rmSync(dataDir, { recursive: true, force: true });
+function perSecondOf({ meter }: RoleRun, name: string): Record<string, Figure> {
+  return { [name]: meter.perCpuSecond(), [`${name}Wall`]: meter.perSecond() };
+}
+
+/**
+ * The role with room in memory for all rows, and with room for a quarter of them: the others go to
+ * a file and come back. Throws where one counter of one row differs between the two.
+ */
+async function measureRole(sizes: StreamSizes): Promise<Record<string, Figure>> {
+  const roomy = await runWindowsRole(sizes);
+  const sum = (run: RoleRun, of: keyof RoleRun["usages"][number]) =>
+    run.usages.reduce((all, usage) => all + usage[of], 0);
+  const rows = sum(roomy, "fullRows");
+  const crowded = await runWindowsRole(sizes, quarterOf(roomy.usages.map((one) => one.fullRows)));
+  const lost = sum(crowded, "evicted") + sum(roomy, "evicted");
+  if (roomy.hash !== crowded.hash || lost > 0) {
+    throw new RecError("REC_BENCH_METHOD", `counters differ with less memory, ${lost} rows lost`);
   }
+  const count = (value: number): Figure => ({ value, unit: "rows" });
+  const bytes = (value: number): Figure => ({ value, unit: "bytes" });
+  return {
+    checkpointBytes: bytes(roomy.checkpointBytes),
+    ...perSecondOf(roomy, "eventsPerSecondDefinition"),
+    ...perSecondOf(crowded, "eventsPerSecondCrowded"),
+    workingSetToMemory: { value: rows / sum(crowded, "fullRows"), unit: "ratio" },
+    fullRowBytes: bytes(rows * roomy.fullRowBytes),
+    fullRowBytesCrowded: bytes(sum(crowded, "fullRows") * crowded.fullRowBytes),
+    rowsMovedOut: count(sum(crowded, "movedOut")),
+    rowsBroughtBack: count(sum(crowded, "broughtBack")),
+    rowFileBytes: bytes(crowded.rowFileBytes),
+  };
+}
+
+/** The largest bound of each under which no more than a quarter of them all has room. */
+function quarterOf(sizes: readonly number[]): number {
+  const under = (bound: number) => sizes.reduce((sum, size) => sum + Math.min(size, bound), 0);
+  let bound = Math.max(1, ...sizes);
+  while (bound > 1 && 4 * under(bound) > under(Number.POSITIVE_INFINITY)) {
+    bound = Math.floor(bound * 0.98);
+  }
+  return bound;
 }
 
 async function run({ options, smoke, seed }: BenchContext): Promise<Record<string, Figure>> {

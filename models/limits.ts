@@ -44,8 +44,10 @@ export const limits = {
   /** Rows of vectors of ids that a definition may ask for: 5 bytes of the trainer's memory each. */
   idRowsMax: 100_000_000,
   itemCategoriesMax: 4,
-  /** Rows of a scope that have more panes than fit into their slot: about 1.4 KB each. */
+  /** Rows of a scope with more panes than fit into their slot, in memory: about 1.4 KB each. */
   paneFullRowsMax: 524_288,
+  /** The same in the file that the least recently used of them move to. */
+  paneFiledRowsMax: 2_097_152,
   readersMax: 64,
   modelSlots: 4,
   // pipeline

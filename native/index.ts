@@ -42,6 +42,7 @@ export {
   type PaneCounters,
   PaneTable,
   type PaneTableOptions,
+  type PaneTableUsage,
   type PaneUpdates,
   type PaneValues,
   type PaneWindow,

@@ -3,7 +3,8 @@ import { loadNative } from "./load.ts";
 interface Functions {
   paneTableCreate(rows: number, counters: number, windows: Uint32Array, fullRows: number): number;
   paneTableShape(handle: number, out: Uint32Array): void;
-  paneTableUsage(handle: number, out: Uint32Array): void;
+  paneTableUsage(handle: number, out: Float64Array): void;
+  paneTableOpenFile(handle: number, path: string, recordsMax: number): void;
   paneTableWindow(handle: number, index: number, out: Uint32Array): void;
   paneTableApply(
     handle: number,
@@ -23,6 +24,7 @@ interface Functions {
     asOfMs: number,
     out: Uint32Array,
     offsetsOut: Float64Array | null,
+    waits: number,
   ): void;
   paneTableSave(handle: number, firstRow: number, count: number, out: Uint8Array): number;
   paneTableLoad(handle: number, firstRow: number, data: Uint8Array): number;
@@ -41,7 +43,7 @@ export interface PaneTableOptions {
   readonly counters: number;
   /** At most 8. */
   readonly windows: readonly PaneWindow[];
-  /** Rows that may have more panes than fit into their slot; default: all. */
+  /** Rows in memory that may have more panes than fit into their slot; default: all. */
   readonly fullRows?: number;
 }
 
@@ -63,6 +65,24 @@ export interface PaneUpdates {
 export interface PaneValues {
   readonly out: Uint32Array;
   readonly offsets: Float64Array | null;
+  /** Rows that the disk has to be asked for are waited for; default: no (see `PaneTable.read`). */
+  readonly waits?: boolean;
+}
+
+/** How many rows are where, and how many so far went which way. */
+export interface PaneTableUsage {
+  /** Full rows in memory. */
+  readonly fullRows: number;
+  /** Full rows in the file. */
+  readonly filed: number;
+  /** Gave up windows that could still be read: no file, a full one, or a damaged record. */
+  readonly evicted: number;
+  readonly movedOut: number;
+  readonly broughtBack: number;
+  /** Their windows had passed before they came back: dropped. */
+  readonly expired: number;
+  /** Were asked for while only the disk had them, and answered as if never written. */
+  readonly unready: number;
 }
 
 /** What the native table and its twin have in common. */
@@ -80,8 +100,10 @@ export interface PaneCounters {
  * block it and always see a row between two updates.
  *
  * A row is a slot with room for a few counts; only a row with more of them has rings, a full row.
- * When `fullRows` are in use, the one that was used least recently (of a few that are looked at)
- * gives its windows up and keeps its totals; `evicted` counts those that lost something.
+ * When `fullRows` are in use, the one whose newest event is the oldest of a few that are looked at
+ * moves to the table's file, and comes back with its next event; once no window holds it any more
+ * it is dropped. Without a file, or once that is full, the row keeps its totals and gives its
+ * windows up. `save` takes the rows wherever they stand, and `load` puts them where there is room.
  */
 export class PaneTable implements PaneCounters {
   readonly handle: number;
@@ -91,15 +113,18 @@ export class PaneTable implements PaneCounters {
   readonly width: number;
   /** Bytes that a row takes in `save`, at most. */
   readonly rowBytes: number;
+  /** Bytes of a full row, in memory and, with 8 more, in the file. */
+  readonly fullRowBytes: number;
   readonly #native = loadNative<Functions>();
 
   private constructor(handle: number) {
-    const shape = new Uint32Array(4);
+    const shape = new Uint32Array(5);
     this.#native.paneTableShape(handle, shape);
     this.handle = handle;
     this.rows = shape[0];
     this.counters = shape[1];
     this.rowBytes = shape[3];
+    this.fullRowBytes = shape[4];
     this.windows = Array.from({ length: shape[2] }, (_, index) => this.#window(handle, index));
     this.width = (this.windows.length + 1) * this.counters;
   }
@@ -145,25 +170,40 @@ export class PaneTable implements PaneCounters {
    * p = floor(asOfMs / paneMs); w = windows.length is the total, which has no time. Row -1 (or
    * noRow) gives zeros. A row keeps panes + 1 panes: a time further back than one pane before the
    * row's newest event sees only what is still kept. `into.offsets[i]` = applied offset, -1 none.
+   *
+   * A row in the file that is not in the system's page cache is fetched for the next read; this one
+   * does not wait for it and gives what the row was before its first update: zeros, and offset -1.
    */
   read(rows: Int32Array | Uint32Array, count: number, asOfMs: number, into: PaneValues): void {
-    this.#native.paneTableRead(this.handle, rows, count, asOfMs, into.out, into.offsets);
+    this.#native.paneTableRead(
+      this.handle,
+      rows,
+      count,
+      asOfMs,
+      into.out,
+      into.offsets,
+      into.waits ? 1 : 0,
+    );
   }
 
   /** Full rows in use. */
   get fullRowsUsed(): number {
-    return this.#usage()[0];
+    return this.usage.fullRows;
   }
 
-  /** Rows that gave up windows which could still be read, because full rows ran out. */
-  get evicted(): number {
-    return this.#usage()[1];
-  }
-
-  #usage(): Uint32Array {
-    const out = new Uint32Array(2);
+  get usage(): PaneTableUsage {
+    const out = new Float64Array(7);
     this.#native.paneTableUsage(this.handle, out);
-    return out;
+    const [fullRows, filed, evicted, movedOut, broughtBack, expired, unready] = out;
+    return { fullRows, filed, evicted, movedOut, broughtBack, expired, unready };
+  }
+
+  /**
+   * Where full rows go that memory has no room for, `recordsMax` at most. The file is emptied: it
+   * is scratch. Throws REC_NATIVE_IO.
+   */
+  openFile(path: string, recordsMax: number): void {
+    this.#native.paneTableOpenFile(this.handle, path, recordsMax);
   }
 
   /** Writes `count` rows one after the other, whole; returns the bytes used. */

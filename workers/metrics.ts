@@ -42,6 +42,7 @@ export const counterNames = [
   'rec_limit_reached_total{limit="idempotencyKeysMax"}',
   'rec_limit_reached_total{limit="inFlightRequestsMax"}',
   'rec_limit_reached_total{limit="joinerLiveMax"}',
+  'rec_limit_reached_total{limit="paneFiledRowsMax"}',
   'rec_limit_reached_total{limit="paneFullRowsMax"}',
   'rec_limit_reached_total{limit="rankingInFlightMax"}',
   'rec_limit_reached_total{limit="recallItemsMax"}',
@@ -80,6 +81,10 @@ export const counterNames = [
   "rec_windows_events_total",
   "rec_windows_future_total",
   "rec_windows_late_total",
+  "rec_windows_rows_brought_back_total",
+  "rec_windows_rows_expired_total",
+  "rec_windows_rows_moved_out_total",
+  "rec_windows_rows_unready_total",
   "rec_windows_served_items_total",
 ] as const;
 
@@ -125,6 +130,7 @@ export const gaugeNames = [
   'rec_known_events{role="joiner"}',
   'rec_known_events{role="windows"}',
   "rec_recall_interactions",
+  "rec_windows_rows_filed",
 ] as const;
 
 export const metricNames = {
@@ -188,6 +194,12 @@ export const metricHelp: Readonly<Record<string, string>> = {
   rec_windows_events_total: "Events read by the windows.",
   rec_windows_future_total: "Events from ahead of the allowed lead, taken as of acceptance.",
   rec_windows_late_total: "Events late for one window or more.",
+  rec_windows_rows_brought_back_total: "Rows of counters that came back from their file.",
+  rec_windows_rows_expired_total: "Rows in a file whose windows passed before they came back.",
+  rec_windows_rows_filed: "Rows of counters in files; up to paneFiledRowsMax a scope.",
+  rec_windows_rows_moved_out_total: "Rows of counters that left memory for their file.",
+  rec_windows_rows_unready_total:
+    "Reads of a row that only the disk had: answered as if it had counted nothing yet.",
   rec_windows_served_items_total: "Served items counted as impressions.",
   rec_model_samples_total: "Samples learned from.",
   rec_model_samples_refused_total:

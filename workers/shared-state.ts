@@ -1,6 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import type { RecommenderDefinition } from "../models/definition/define.ts";
+import type { RecommenderDefinition, ScopeName } from "../models/definition/define.ts";
 import { aggregatesOf } from "../models/features/aggregates.ts";
 import { hashedRows, type IdRows, ownRows } from "../models/layers/id-rows.ts";
 import { IdVectors } from "../models/layers/id-vectors.ts";
@@ -19,6 +19,7 @@ import {
 } from "../native/index.ts";
 import { type ByScope, byScope } from "./by-scope.ts";
 import { metricNames } from "./metrics.ts";
+import { openRowFiles } from "./row-files.ts";
 import { AppliedDocuments, appliedDocumentsBytes } from "./stores/applied-documents.ts";
 import {
   ItemAttributeTable,
@@ -40,6 +41,8 @@ export type SharedCapacities = {
     | "itemsMax"
     | "categoriesMax"
     | "userCategoryPairsMax"
+    | "paneFullRowsMax"
+    | "paneFiledRowsMax"
     | "idBytesMax"
     | "recentInteractionsPerUser"
     | "seenItemsPerUser"
@@ -54,6 +57,8 @@ export interface SharedStateOptions {
   /** Floats of one model slot: the ranker's `slotFloats`. */
   readonly modelFloats: number;
   readonly limits?: Partial<SharedCapacities>;
+  /** Where rows of counters go that leave memory; null: they are given up. Default: dataDir. */
+  readonly rowFilesIn?: string | null;
   /** Partitions of users, each with counters of its own. Default 1. */
   readonly partitions?: number;
 }
@@ -251,7 +256,10 @@ export function createSharedState(
   const capacities: SharedCapacities = { ...limits, ...options.limits };
   return new SharedState({
     ...createIds(capacities),
-    partials: createPartials(definition, capacities, options.partitions ?? 1),
+    partials: createPartials(definition, capacities, {
+      partitions: options.partitions ?? 1,
+      folder: options.rowFilesIn === undefined ? options.dataDir : options.rowFilesIn,
+    }),
     ...createSequences(capacities),
     itemAttributes: RowTable.create({
       rows: capacities.itemsMax,
@@ -287,35 +295,39 @@ function createIds(capacities: SharedCapacities) {
 function createPartials(
   definition: RecommenderDefinition,
   capacities: SharedCapacities,
-  partitions: number,
+  { partitions, folder }: { partitions: number; folder: string | null },
 ): PartialHandles[] {
   const { windows, interactions } = definition;
   const counters = interactions.length;
-  const fullRows = limits.paneFullRowsMax;
-  const ofUsers = Math.ceil(fullRows / partitions);
-  const panes = (rows: number, full: number) =>
-    PaneTable.create({ rows, counters, windows, fullRows: full }).handle;
+  const share = (most: number): ByScope<number> => {
+    const ofUsers = Math.ceil(most / partitions);
+    return { user: ofUsers, item: most, category: most, userCategory: ofUsers, global: 1 };
+  };
+  const fullRows = share(capacities.paneFullRowsMax);
   const { usersMax, itemsMax, categoriesMax, userCategoryPairsMax: pairsMax } = capacities;
   const rows: ByScope<number> = {
     ...{ user: usersMax, item: itemsMax, category: categoriesMax, userCategory: pairsMax },
     global: 1,
   };
-  return Array.from({ length: partitions }, () => ({
-    user: panes(usersMax, ofUsers),
-    item: panes(itemsMax, fullRows),
-    category: panes(categoriesMax, fullRows),
-    userCategory: panes(pairsMax, ofUsers),
-    global: panes(1, 1),
-    aggregates: byScope((scope) => {
-      const aggregates = aggregatesOf(definition, scope);
-      if (aggregates.length === 0) return null;
-      return AggregateTable.create(rows[scope], aggregates).handle;
-    }),
-    pairs: IdTable.create({ capacity: pairsMax, bytesMax: 0 }).handle,
-    ...(partitions === 1
-      ? {}
-      : { activity: RowTable.create({ rows: itemsMax, rowBytes: activityBytes }).handle }),
-  }));
+  const panes = (scope: ScopeName) =>
+    PaneTable.create({ rows: rows[scope], counters, windows, fullRows: fullRows[scope] });
+  const filed = share(capacities.paneFiledRowsMax);
+  return Array.from({ length: partitions }, (_, partition) => {
+    const tables = byScope(panes);
+    if (folder !== null) openRowFiles(tables, { folder, partition, rows: filed });
+    return {
+      ...byScope((scope) => tables[scope].handle),
+      aggregates: byScope((scope) => {
+        const aggregates = aggregatesOf(definition, scope);
+        if (aggregates.length === 0) return null;
+        return AggregateTable.create(rows[scope], aggregates).handle;
+      }),
+      pairs: IdTable.create({ capacity: pairsMax, bytesMax: 0 }).handle,
+      ...(partitions === 1
+        ? {}
+        : { activity: RowTable.create({ rows: itemsMax, rowBytes: activityBytes }).handle }),
+    };
+  });
 }
 
 function createSequences(capacities: SharedCapacities) {

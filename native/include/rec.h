@@ -81,21 +81,27 @@ typedef struct {
   double watermark_ms;
 } rec_pane_updates;
 
-/* At most `full_rows` rows have more panes than fit into their slot; the least recently used of
-   them gives its windows up when another needs room. */
+/* At most `full_rows` rows in memory have more panes than fit into their slot; the least recently
+   used of them goes to the file when another needs room, or gives its windows up without one. */
 int32_t rec_pane_table_create(uint32_t rows, uint32_t counters, const rec_window* windows,
                               uint32_t window_count, uint32_t full_rows);
-/* shape[0..3] = rows, counters, windows, bytes of a saved row at most. */
+/* shape[0..4] = rows, counters, windows, bytes of a saved row at most, bytes of a full row. */
 int32_t rec_pane_table_shape(int32_t handle, uint32_t* shape);
 int32_t rec_pane_table_window(int32_t handle, uint32_t index, rec_window* out);
-/* usage[0..1] = full rows in use, rows that gave up windows which could still be read. */
-int32_t rec_pane_table_usage(int32_t handle, uint32_t* usage);
+/* usage[0..6] = full rows in memory, rows in the file; and how many rows so far: gave up windows
+   that could still be read, went to the file, came back, were over before they came back, were not
+   at hand for a read. */
+int32_t rec_pane_table_usage(int32_t handle, double* usage);
+/* Gives the table a file, emptied, for at most `records_max` rows. It is scratch. */
+int32_t rec_pane_table_open_file(int32_t handle, const char* path, uint32_t records_max);
 /* late_out[w] = updates that came too late for window w. Returns how many applied. */
 int64_t rec_pane_table_apply(int32_t handle, const rec_pane_updates* updates, uint32_t* late_out,
                              size_t late_length);
-/* out: count x (windows + 1) x counters; offsets_out may be null. */
+/* out: count x (windows + 1) x counters; offsets_out may be null. A row that is in the file and not
+   in the page cache is read from the disk where `waits` is not 0; else it is fetched for the next
+   read, and this one gives zeros and offset -1, as before its first update. */
 int32_t rec_pane_table_read(int32_t handle, const int32_t* rows, size_t count, double as_of_ms,
-                            uint32_t* out, size_t out_length, double* offsets_out,
+                            int32_t waits, uint32_t* out, size_t out_length, double* offsets_out,
                             size_t offsets_length);
 /* Writes `count` rows one after the other, each with what it has beside its slot; returns the bytes
    used. `out` holds the most that they may need. */

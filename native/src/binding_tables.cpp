@@ -17,13 +17,21 @@ napi_value pane_create(Call& call) {
 }
 
 napi_value pane_shape(Call& call) {
-  const auto out = call.array<uint32_t>(1, "out", 4);
+  const auto out = call.array<uint32_t>(1, "out", 5);
   return done(call, rec_pane_table_shape(call.i32(0, "handle"), out.data), "shape");
 }
 
 napi_value pane_usage(Call& call) {
-  const auto out = call.array<uint32_t>(1, "out", 2);
+  const auto out = call.array<double>(1, "out", 7);
   return done(call, rec_pane_table_usage(call.i32(0, "handle"), out.data), "usage");
+}
+
+napi_value pane_open_file(Call& call) {
+  const std::string path = call.text(1, "path", 4096);
+  return done(call,
+              rec_pane_table_open_file(call.i32(0, "handle"), path.c_str(),
+                                       call.u32(2, "recordsMax")),
+              path.c_str());
 }
 
 napi_value pane_window(Call& call) {
@@ -52,7 +60,7 @@ napi_value pane_apply(Call& call) {
               "apply");
 }
 
-// paneTableRead(handle, rows, count, asOfMs, out, offsetsOut | null)
+// paneTableRead(handle, rows, count, asOfMs, out, offsetsOut | null, waits: 0 | 1)
 napi_value pane_read(Call& call) {
   const size_t count = count_of(call, 2);
   const auto rows = call.rows(1, "rows", count);
@@ -61,8 +69,8 @@ napi_value pane_read(Call& call) {
   if (call.has(5)) offsets = call.array<double>(5, "offsetsOut", count);
   return done(call,
               rec_pane_table_read(call.i32(0, "handle"), rows.data, count,
-                                  call.number(3, "asOfMs"), out.data, out.length, offsets.data,
-                                  offsets.length),
+                                  call.number(3, "asOfMs"), call.i32(6, "waits"), out.data,
+                                  out.length, offsets.data, offsets.length),
               "read");
 }
 
@@ -141,6 +149,7 @@ void register_tables(napi_env env, napi_value exports) {
   define<pane_create>(env, exports, "paneTableCreate");
   define<pane_shape>(env, exports, "paneTableShape");
   define<pane_usage>(env, exports, "paneTableUsage");
+  define<pane_open_file>(env, exports, "paneTableOpenFile");
   define<pane_window>(env, exports, "paneTableWindow");
   define<pane_apply>(env, exports, "paneTableApply");
   define<pane_read>(env, exports, "paneTableRead");

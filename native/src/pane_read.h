@@ -104,10 +104,18 @@ inline void read_entries(const PaneTable& table, uint64_t* slot, uint64_t last, 
   }
 }
 
-// Windows and total of one row into `out` ((windows + 1) x lanes words); returns offset + 1.
-inline uint64_t read_row(const PaneTable& table, uint64_t* slot, const AsOf& at, uint64_t* out) {
+// Windows and total of one row into `out` ((windows + 1) x lanes words); returns offset + 1. A row
+// whose words are in the file and not at hand is as before its first update.
+inline uint64_t read_row(PaneTable& table, uint64_t* slot, const AsOf& at, bool waits,
+                         uint64_t* out) {
   const uint64_t last = load(slot + 1);
-  uint64_t* full = full_of(table, slot);
+  const uint32_t index = load(full_index_of(slot));
+  uint64_t* full = is_spilled(index) ? fetch_full(table, slot, index, waits) : full_of(table, slot);
+  if (full == nullptr && is_spilled(index)) {
+    for (uint32_t i = 0; i < (table.window_count + 1) * table.lanes; i++) out[i] = 0;
+    count_one(&table.unready);
+    return 0;
+  }
   if (full == nullptr) {
     read_entries(table, slot, last, at, out);
   } else {
@@ -146,10 +154,17 @@ inline void unpack(const PaneTable& table, const uint64_t* lanes, uint32_t* out)
   }
 }
 
-inline void read_rows(const PaneTable& table, const int32_t* rows, size_t count, double as_of_ms,
-               uint32_t* out, double* offsets_out) {
+struct Rows {
+  const int32_t* rows;
+  size_t count;
+  double as_of_ms;
+  bool waits;  // for the disk
+};
+
+inline void read_rows(PaneTable& table, const Rows& of, uint32_t* out, double* offsets_out) {
   constexpr size_t kAhead = 12;
   constexpr size_t kPanesAhead = 5;
+  const auto [rows, count, as_of_ms, waits] = of;
   const AsOf at = as_of(table, as_of_ms);
   const size_t width = size_t{table.window_count + 1} * table.counters;
   for (size_t i = 0; i < count; i++) {
@@ -163,7 +178,8 @@ inline void read_rows(const PaneTable& table, const int32_t* rows, size_t count,
     } else {
       uint64_t lanes[(kWindowsMax + 1) * kCountersMax / 2];
       uint64_t* slot = table.slot_at(static_cast<uint32_t>(rows[i]));
-      read_consistent(sequence_of(slot), [&] { offset = read_row(table, slot, at, lanes); });
+      read_consistent(sequence_of(slot),
+                      [&] { offset = read_row(table, slot, at, waits, lanes); });
       unpack(table, lanes, out + i * width);
     }
     if (offsets_out != nullptr) offsets_out[i] = static_cast<double>(offset) - 1;

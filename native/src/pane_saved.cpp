@@ -5,7 +5,7 @@
 //
 // Most words of most rows are zero, so a row of two cache lines takes about 45 bytes. A full row
 // has no place of its own in what is saved: it gets any that is free when it is loaded.
-#include "pane_table.h"
+#include "pane_room.h"
 
 namespace rec {
 namespace {
@@ -67,7 +67,9 @@ const uint8_t* unpack(const uint8_t* from, uint32_t count, Take take) {
 uint8_t* save_row(const PaneTable& table, uint64_t* slot, uint8_t* out) {
   uint8_t* end = out;
   read_consistent(sequence_of(slot), [&] {
-    uint64_t* full = full_of(table, slot);
+    const uint32_t index = load(full_index_of(slot));
+    const uint64_t* full =
+        is_spilled(index) ? fetch_full(table, slot, index, true) : full_of(table, slot);
     end = pack(out, table.slot_words, [&](uint32_t at) {
       return at == 0 ? uint64_t{full != nullptr} : load(slot + at);
     });
@@ -103,38 +105,24 @@ int64_t saved_rows(const PaneTable& table, const uint8_t* data, size_t length) {
   return rows;
 }
 
-// The full row that a slot has or gets; null where all are taken.
-uint64_t* full_for(PaneTable& table, uint64_t* slot, uint32_t row) {
-  uint64_t* full = full_of(table, slot);
-  if (full != nullptr) return full;
-  std::lock_guard<std::mutex> lock(table.giving);
-  if (table.full_used == table.full_max) return nullptr;
-  const uint32_t index = table.full_used + 1;
-  store(&table.full_used, index);
-  full = table.full_at(index - 1);
-  store(full, uint64_t{row} + 1);
-  store(full_index_of(slot), index);
-  return full;
-}
-
+// Another row may have to leave memory for it: that is done before the slot is taken.
 const uint8_t* load_row(PaneTable& table, uint32_t row, const uint8_t* from) {
   uint64_t* slot = table.slot_at(row);
+  uint64_t words[kSlotWordsMax];
+  from = unpack(from, table.slot_words, [&](uint32_t at, uint64_t word) { words[at] = word; });
+  const bool has_full = words[0] != 0;
+  const uint32_t index = full_to_load(table, slot, has_full);
+  // It then keeps its totals, like one that gave way.
+  if (has_full && index == 0) count_one(&table.evicted);
   const uint32_t even = begin_write(sequence_of(slot));
-  bool has_full = false;
-  from = unpack(from, table.slot_words, [&](uint32_t at, uint64_t word) {
-    if (at == 0) has_full = word != 0;
-    else store(slot + at, word);
-  });
+  for (uint32_t at = 1; at < table.slot_words; at++) store(slot + at, words[at]);
   if (has_full) {
-    uint64_t* full = full_for(table, slot, row);
-    // It then keeps its totals, like one that gave way.
-    if (full == nullptr) __atomic_fetch_add(&table.evicted, 1, __ATOMIC_RELAXED);
+    uint64_t* full = index == 0 ? nullptr : table.full_at(index - 1);
     from = unpack(from, table.full_words - 1, [&](uint32_t at, uint64_t word) {
       if (full != nullptr) store(full + 1 + at, word);
     });
-  } else {
-    store(full_index_of(slot), 0u);
   }
+  store(full_index_of(slot), index);
   end_write(sequence_of(slot), even);
   return from;
 }

@@ -4,16 +4,23 @@
 // window a ring of panes + 1 panes and the sum over the newest `panes` of them. The pane indices of
 // a ring follow from the row's newest event time, so none is stored.
 //
-//   slot      sequence u32 | full row + 1 u32 | time + 1 | offset + 1 | total | entries
+// Of more full rows than there is room for, those used least recently stand in a file: their slots
+// say where (pane_room.h).
+//
+//   slot      sequence u32 | full row + 1, or place in the file u32 | time + 1 | offset + 1 | total
+//             | entries
 //   full row  owner + 1 | sums[windows] | ring of window 0 | 1 | ...
 //   entry     time / unit u32 | amount 18 bits | counter 6 | windows 8, 0 where there is none
 //
 // All words are 64 bits wide; sums, totals and panes hold two u32 counters a word, padded to even.
 // Sums of u32 wrap and do not depend on the order of the events.
 #pragma once
+#include <memory>
 #include <mutex>
+#include <new>
 
 #include "shared_memory.h"
+#include "spill_file.h"
 
 namespace rec {
 
@@ -27,6 +34,8 @@ constexpr uint32_t kAmountBits = 18;
 constexpr uint32_t kSlotWordsMax = (kHeaderWords + kCountersMax / 2 + kEntriesLeast + 7) & ~7u;
 // Words of a saved row (pane_saved.cpp) that share a mask.
 constexpr uint32_t kGroupWords = 16;
+// In place of a full row's index: the rest is the position of a record in the file.
+constexpr uint32_t kSpilled = 0x80000000;
 
 struct Window {
   uint64_t pane_ms;
@@ -48,15 +57,27 @@ struct PaneTable {
   uint64_t unit_ms = 0;  // divides all panes
   uint32_t used = 0;       // atomic: slots
   uint32_t full_used = 0;  // atomic: full rows
-  uint32_t evicted = 0;    // atomic: rows that gave up windows which could still be read
+  uint32_t spare = 0;      // full row + 1 that nobody has
   uint32_t hand = 0;       // where the search for a row to give way goes on
-  std::mutex giving;       // over full_used and hand
+  uint32_t sweep = 0;      // where the search for rows in the file that are over goes on
+  std::mutex giving;       // over full_used, spare, both hands and the file
+  SpillFile file;
+  // Atomic: rows that gave up windows which could still be read, or whose record was damaged; went
+  // to the file; came back; were over before they came back; reads that could not wait for one.
+  uint64_t evicted = 0;
+  uint64_t moved_out = 0;
+  uint64_t brought_back = 0;
+  uint64_t expired = 0;
+  uint64_t unready = 0;
   Window windows[kWindowsMax];
   Region slots;
   Region full;
 
   uint64_t* slot_at(uint32_t row) const {
     return reinterpret_cast<uint64_t*>(slots.data()) + uint64_t{row} * slot_words;
+  }
+  uint32_t row_of(const uint64_t* slot) const {
+    return static_cast<uint32_t>(static_cast<uint64_t>(slot - slot_at(0)) / slot_words);
   }
   uint64_t* full_at(uint32_t index) const {
     return reinterpret_cast<uint64_t*>(full.data()) + uint64_t{index} * full_words;
@@ -66,10 +87,48 @@ struct PaneTable {
 inline uint32_t* sequence_of(uint64_t* slot) { return reinterpret_cast<uint32_t*>(slot); }
 inline uint32_t* full_index_of(uint64_t* slot) { return reinterpret_cast<uint32_t*>(slot) + 1; }
 
-// The full row of a slot, or null. A racing reader may see any index that the table has given out.
+inline bool is_spilled(uint32_t index) { return (index & kSpilled) != 0; }
+
+// The full row of a slot that has one in memory, or null. A racing reader may see any index that
+// the table has given out.
 inline uint64_t* full_of(const PaneTable& table, uint64_t* slot) {
   const uint32_t index = load(full_index_of(slot));
-  return index == 0 ? nullptr : table.full_at(index - 1);
+  return index == 0 || is_spilled(index) ? nullptr : table.full_at(index - 1);
+}
+
+inline void count_one(uint64_t* counter) { __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED); }
+
+// Room for a full row of this thread's own; it grows to the largest and stays. Null: no memory.
+inline uint64_t* own_full_row(const PaneTable& table) {
+  static thread_local std::unique_ptr<uint64_t[]> words;
+  static thread_local size_t length = 0;
+  if (length < table.full_words) {
+    words.reset(new (std::nothrow) uint64_t[table.full_words]);
+    length = words ? table.full_words : 0;
+  }
+  return words.get();
+}
+
+// What the file knows a full row by beside its owner: what it has taken in.
+inline uint64_t tag_of(const uint64_t* slot) { return load(slot + 2); }
+
+// The full row of a slot from the file into `own_full_row`, or null. `index`: what the slot says.
+inline uint64_t* fetch_full(const PaneTable& table, const uint64_t* slot, uint32_t index,
+                            bool waits) {
+  uint64_t* words = own_full_row(table);
+  if (words == nullptr) return nullptr;
+  if (!table.file.read(index & ~kSpilled, tag_of(slot), waits, words)) return nullptr;
+  return words[0] == uint64_t{table.row_of(slot)} + 1 ? words : nullptr;
+}
+
+// Whether every pane of a row has left all windows as of `now`. `last` is its newest time + 1.
+inline bool is_over(const PaneTable& table, uint64_t last, uint64_t now) {
+  for (uint32_t w = 0; w < table.window_count; w++) {
+    const Window& window = table.windows[w];
+    const auto newest = static_cast<int64_t>((last - 1) / window.pane_ms);
+    if (static_cast<int64_t>(now / window.pane_ms) - newest <= window.panes) return false;
+  }
+  return true;
 }
 
 // Bytes that a row takes at most when it is saved.

@@ -3,7 +3,11 @@
 // nothing leaves equals the total, and the short window never holds more than its panes can.
 //
 // Then rows compete for fewer full rows than there are: a reader that comes while one changes hands
-// never sees the counts of another row.
+// never sees the counts of another row. With a file nothing is lost: what a row counted is all
+// there or, for a reader that does not wait, not there at all.
+#include <cstdlib>
+#include <unistd.h>
+
 #include "race.h"
 #include "rec.h"
 
@@ -32,7 +36,7 @@ static void windows_and_totals() {
     uint32_t out[27];
     double offsets[3];
     const double as_of = time.load() + 20;
-    CHECK(rec_pane_table_read(table, rows, 3, as_of, out, 27, offsets, 3) == REC_OK);
+    CHECK(rec_pane_table_read(table, rows, 3, as_of, 0, out, 27, offsets, 3) == REC_OK);
     for (int i = 0; i < 3; i += 2) {
       const uint32_t* windows_out = out + 9 * i;
       const uint32_t* total = windows_out + 6;
@@ -50,7 +54,7 @@ static void windows_and_totals() {
     CHECK(offsets[1] == -1);
   });
   uint8_t saved[4 * 100000];
-  uint32_t shape[4];
+  uint32_t shape[5];
   CHECK(rec_pane_table_shape(table, shape) == REC_OK);
   const int64_t bytes = rec_pane_table_save(table, 0, 1, saved, sizeof saved);
   CHECK(bytes > 0);
@@ -60,12 +64,13 @@ static void windows_and_totals() {
   CHECK(rec_pane_table_clear(table) == REC_BAD_HANDLE);
 }
 
-static void full_rows_change_hands() {
+static void full_rows_change_hands(const char* path) {
   constexpr int kRows = 6;
   constexpr int kRounds = 400;
-  const rec_window window = {10, 4000};
-  const int32_t table = rec_pane_table_create(kRows, 2, &window, 1, 2);
+  const rec_window windows[2] = {{1000000, 40}, {10, 400}};
+  const int32_t table = rec_pane_table_create(kRows, 2, windows, 2, 2);
   CHECK(table > 0);
+  if (path != nullptr) CHECK(rec_pane_table_open_file(table, path, 64) == REC_OK);
   std::atomic<double> time{0};
   race(3, 2000, [&] {
     for (int n = 0; n < kRounds * kRows; n++) {
@@ -76,22 +81,23 @@ static void full_rows_change_hands() {
         const uint32_t delta = static_cast<uint32_t>(row) + 1;
         const double at = 10.0 * (20 * n + i);
         const double offset = 20.0 * n + i;
-        uint32_t late[1];
+        uint32_t late[2];
         const rec_pane_updates updates = {&row, &counter, &delta, &at, &offset, 1, 0};
-        CHECK(rec_pane_table_apply(table, &updates, late, 1) == 1);
+        CHECK(rec_pane_table_apply(table, &updates, late, 2) == 1);
         time.store(at);
       }
     }
-  }, [&](int) {
+  }, [&](int reader) {
     int32_t rows[kRows];
-    uint32_t out[4 * kRows];
+    uint32_t out[6 * kRows];
     double offsets[kRows];
     for (int i = 0; i < kRows; i++) rows[i] = i;
-    CHECK(rec_pane_table_read(table, rows, kRows, time.load(), out, 4 * kRows, offsets, kRows) ==
-          REC_OK);
+    const double as_of = time.load() + 10;
+    CHECK(rec_pane_table_read(table, rows, kRows, as_of, reader & 1, out, 6 * kRows, offsets,
+                              kRows) == REC_OK);
     for (int i = 0; i < kRows; i++) {
-      const uint32_t* windows = out + 4 * i;
-      const uint32_t* total = windows + 2;
+      const uint32_t* windows = out + 6 * i;
+      const uint32_t* total = windows + 4;
       const uint32_t step = static_cast<uint32_t>(i) + 1;
       const int64_t applied = static_cast<int64_t>(offsets[i]) + 1;
       const int64_t rounds = applied / (20 * kRows);
@@ -99,18 +105,27 @@ static void full_rows_change_hands() {
       const int64_t updates = 20 * rounds + (rest < 0 ? 0 : rest > 20 ? 20 : rest);
       CHECK(total[0] + total[1] == static_cast<uint32_t>(updates) * step);
       for (int c = 0; c < 2; c++) {
-        CHECK(windows[c] <= total[c]);
-        CHECK(windows[c] % step == 0);
+        CHECK(windows[c] <= total[c] && windows[c + 2] <= windows[c]);
+        CHECK(windows[c] % step == 0 && windows[c + 2] % step == 0);
+        if (path != nullptr) CHECK(windows[c] == total[c]);
       }
     }
   });
-  uint32_t usage[2];
+  double usage[7];
   CHECK(rec_pane_table_usage(table, usage) == REC_OK);
-  CHECK(usage[0] == 2 && usage[1] > kRounds);
+  CHECK(usage[0] == 2);
+  if (path == nullptr) CHECK(usage[2] > kRounds && usage[3] == 0);
+  else CHECK(usage[2] == 0 && usage[3] > kRounds && usage[4] > kRounds);
   CHECK(rec_release(table) == REC_OK);
 }
 
 int main() {
   windows_and_totals();
-  full_rows_change_hands();
+  full_rows_change_hands(nullptr);
+  char path[] = "/tmp/recmaster-rows-XXXXXX";
+  const int file = mkstemp(path);
+  CHECK(file >= 0);
+  full_rows_change_hands(path);
+  close(file);
+  unlink(path);
 }

@@ -128,7 +128,11 @@ function valuesOf(
   rowOf: (pair: RowPair) => number,
 ): Uint32Array {
   const out = new Uint32Array(chunk.length * table.width);
-  table.read(Int32Array.from(chunk, rowOf), chunk.length, asOfMs, { out, offsets: null });
+  table.read(Int32Array.from(chunk, rowOf), chunk.length, asOfMs, {
+    out,
+    offsets: null,
+    waits: true,
+  });
   return out;
 }
 

@@ -1,8 +1,10 @@
+import type { PaneTableUsage } from "../../native/index.ts";
 import { CountReporter } from "../count-reporter.ts";
 import { holdForAnswer, observeFreshness } from "../freshness.ts";
 import { partitionsOf } from "../role-messages.ts";
 import { type RoleContext, serveRole } from "../role-thread.ts";
 import { systemClock } from "../system-clock.ts";
+import type { WindowPartial } from "../window-partials.ts";
 import { makeWindowsRole } from "./make.ts";
 import type { WindowsCore } from "./windows.ts";
 import { runWindows, type WindowsRole } from "./worker.ts";
@@ -24,6 +26,7 @@ serveRole(async (context) => {
   const afterStep = (role: WindowsRole) => {
     counts.get(role)?.report();
     state.metrics.set('rec_known_events{role="windows"}', role.core.ids.size);
+    state.metrics.set("rec_windows_rows_filed", sumOf(state.partials, "filed"));
     const { oldest } = role.core;
     role.core.oldest = null;
     // A step may have read slates alone, or history that was accepted in its own time.
@@ -40,16 +43,26 @@ function countReporter(
   { counts }: WindowsCore,
   partition: number,
 ): CountReporter {
-  const { user, item, category, userCategory } = state.partials[partition]!;
-  const tables = [user, item, category, userCategory];
-  const evicted = () => tables.reduce((sum, table) => sum + table.evicted, 0);
+  const own = state.partials.slice(partition, partition + 1);
+  const sum = (name: keyof PaneTableUsage) => () => sumOf(own, name);
   return new CountReporter(state.metrics, [
     ["rec_windows_events_total", () => counts.events],
     ["rec_windows_duplicates_total", () => counts.duplicates],
     ["rec_windows_late_total", () => counts.late],
     ["rec_windows_future_total", () => counts.future],
     ["rec_windows_served_items_total", () => counts.servedItems],
-    ['rec_limit_reached_total{limit="paneFullRowsMax"}', evicted],
+    ['rec_limit_reached_total{limit="paneFiledRowsMax"}', sum("evicted")],
+    ['rec_limit_reached_total{limit="paneFullRowsMax"}', sum("movedOut")],
+    ["rec_windows_rows_brought_back_total", sum("broughtBack")],
+    ["rec_windows_rows_expired_total", sum("expired")],
+    ["rec_windows_rows_moved_out_total", sum("movedOut")],
+    ["rec_windows_rows_unready_total", sum("unready")],
     ['rec_limit_reached_total{limit="userCategoryPairsMax"}', () => counts.pairsRefused],
   ]);
+}
+
+/** Over the tables of all scopes that have rows of their own. */
+function sumOf(partials: readonly WindowPartial[], name: keyof PaneTableUsage): number {
+  const tables = partials.flatMap((one) => [one.user, one.item, one.category, one.userCategory]);
+  return tables.reduce((sum, table) => sum + table.usage[name], 0);
 }

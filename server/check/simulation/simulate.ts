@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { ManualClock } from "../../../models/core/clock.ts";
 import { messageOf, RecError } from "../../../models/core/errors.ts";
 import { Random } from "../../../models/core/random.ts";
@@ -93,6 +96,8 @@ class Simulation {
   readonly #options: SimulationOptions;
   readonly #random: Random;
   readonly #disk: FaultyFileSystem;
+  /** Native code writes there: on the real disk, and scratch, so what a crash leaves is nothing. */
+  readonly #rowFilesIn = mkdtempSync(join(tmpdir(), "recmaster-rows-"));
   readonly #clock = new ManualClock(startMs);
   readonly #ledger = new SimulationLedger();
   readonly #clients: SimulatedClients;
@@ -130,11 +135,15 @@ class Simulation {
 
   async run(): Promise<SimulationReport> {
     const { seed, events } = this.#options;
-    let server = await this.#start();
-    while (this.#accepted < events && this.#differences.total === 0) {
-      server = await this.#live(server);
+    try {
+      let server = await this.#start();
+      while (this.#accepted < events && this.#differences.total === 0) {
+        server = await this.#live(server);
+      }
+      await this.#finish(server);
+    } finally {
+      rmSync(this.#rowFilesIn, { recursive: true });
     }
-    await this.#finish(server);
     return { seed, events: this.#accepted, met: this.#ledger.met, differences: this.#differences };
   }
 
@@ -227,8 +236,19 @@ class Simulation {
     this.#ledger.meet(power ? "power losses" : "kills");
     if (power) this.#disk.losePower();
     else this.#disk.killProgram();
+    this.#noteRows(server);
     await server.abandon([...this.#running.values()]);
     return await this.#start();
+  }
+
+  #noteRows({ state }: SimulatedServer): void {
+    for (const { user, item, userCategory } of state.partials) {
+      for (const { usage } of [user, item, userCategory]) {
+        this.#ledger.meet("rows moved out", usage.movedOut);
+        this.#ledger.meet("rows brought back", usage.broughtBack);
+        if (usage.evicted > 0) this.#differences.add(`${usage.evicted} rows lost their windows`);
+      }
+    }
   }
 
   /** Starts on what is left, again and again where the disk refuses. */
@@ -241,6 +261,7 @@ class Simulation {
       try {
         return await SimulatedServer.open({
           ...{ disk: this.#disk, clock: this.#clock, seed: this.#options.seed + this.#lives++ },
+          rowFilesIn: this.#rowFilesIn,
           ...this.#settings,
           warn: (text) => this.#ledger.meet(`warned: ${text.replaceAll(/[0-9]+/g, "N")}`),
           differ: (text) => this.#differences.add(text),
@@ -272,10 +293,11 @@ class Simulation {
     this.#disk.rates = {};
     await Promise.allSettled(this.#running.values());
     this.#disk.killProgram();
+    this.#noteRows(last);
     await last.abandon([]);
     const server = await SimulatedServer.open({
       ...{ disk: this.#disk, clock: this.#clock, seed: this.#options.seed, ...this.#settings },
-      ...{ warn: () => {}, differ: () => {} },
+      ...{ rowFilesIn: this.#rowFilesIn, warn: () => {}, differ: () => {} },
     });
     try {
       await settle(server);

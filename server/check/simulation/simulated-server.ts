@@ -38,6 +38,8 @@ const capacities = {
   ...{ usersMax: 4_096, itemsMax: 4_096, categoriesMax: 64, userCategoryPairsMax: 1 << 16 },
   ...{ seenItemsPerUser: 16, readersMax: 4 },
 } as const;
+/** Far fewer than there are: rows of counters leave memory and come back all the time. */
+const crowded = { paneFullRowsMax: 4, paneFiledRowsMax: 16_384 } as const;
 const dedupIdsMax = 200_000;
 const joinerRowsMax = 100_000;
 
@@ -66,6 +68,8 @@ export interface SimulatedOptions {
   readonly durability: "fsync" | "async";
   /** Of users. Default 1. */
   readonly partitions?: number;
+  /** Where rows go that leave memory, which has room for a few. Default: it has room for all. */
+  readonly rowFilesIn?: string;
   /** Default: keeps everything. */
   readonly retention?: LogRetention;
   readonly warn: (text: string) => void;
@@ -113,10 +117,15 @@ class ServedWriter {
 }
 
 /** Memory that all threads share, of a size for a simulation. */
-export function smallState(definition: RecommenderDefinition, partitions = 1): SharedState {
+export function smallState(
+  definition: RecommenderDefinition,
+  partitions = 1,
+  rowFilesIn: string | null = null,
+): SharedState {
   const modelFloats = createRanker(rankerShapeOf(definition)).slotFloats;
   return createSharedState(definition, {
-    ...{ dataDir: null, modelFloats, limits: capacities, partitions },
+    ...{ dataDir: null, rowFilesIn, modelFloats, partitions },
+    limits: { ...capacities, ...(rowFilesIn === null ? {} : crowded) },
   });
 }
 
@@ -149,7 +158,7 @@ export class SimulatedServer {
     const { clock, seed, definition } = options;
     this.options = options;
     this.partitions = options.partitions ?? 1;
-    this.state = smallState(definition, this.partitions);
+    this.state = smallState(definition, this.partitions, options.rowFilesIn);
     this.#files = new MortalFiles(options.disk);
     this.log = this.#openLog(this.#files);
     letGoOfUnread(this.log);
