@@ -69,8 +69,7 @@ async function armRuns(task: Task, arms: readonly SequenceArm[]): Promise<Runs[]
   const { users = userEmbedding.admission, items = itemEmbedding.admission } = admission;
   const predictions = await sequencePredictions(python, arms, {
     ...{ train: data.train.flat(), test: data.test, seeds, say: context.say },
-    heads: definition.heads.map(({ name, kind }) => ({ name, seconds: kind === "seconds" })),
-    ranking: definition.ranking,
+    definition,
     training: {
       ...{ epochs, batch, decay, average, seed },
       ...{ rate: learningRate, userIds: users, itemIds: items },

@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { noRow } from "../../models/core/bytes.ts";
-import type { RankingDefinition } from "../../models/definition/define.ts";
+import type { RecommenderDefinition } from "../../models/definition/define.ts";
+import { coldStartOf } from "../../models/ranking/cold-start.ts";
 import type { Sample } from "../../models/training/sample.ts";
 import type { TrainOptions } from "../../server/history/ranking-run.ts";
 import { recentRows } from "../sequence/recent-rows.ts";
@@ -26,8 +27,7 @@ export const sequenceArms = [
 export type SequenceArm = (typeof sequenceArms)[number];
 
 export interface SequenceTask extends PeerTask {
-  readonly heads: readonly { readonly name: string; readonly seconds: boolean }[];
-  readonly ranking: RankingDefinition;
+  readonly definition: RecommenderDefinition;
   readonly training: Pick<TrainOptions, "epochs" | "batch" | "decay" | "average" | "seed"> & {
     readonly rate: number;
     /** Occurrences before the ranker learns an id of its own. */
@@ -55,7 +55,7 @@ export async function sequencePredictions(
   task: SequenceTask,
 ): Promise<Map<SequenceArm, Float32Array[][]>> {
   const folder = mkdtempSync(join(tmpdir(), "rec-sequence-"));
-  const { say, test, seeds, heads } = task;
+  const { say, test, seeds, definition } = task;
   try {
     const features = join(folder, "features");
     writeFeatures(features, task);
@@ -63,7 +63,10 @@ export async function sequencePredictions(
     for (const arm of arms) {
       const predictions = join(folder, arm);
       await runPeerScript([python, script, features, predictions, arm], { say, needs: "torch" });
-      answers.set(arm, readPredictions(predictions, { test, heads: heads.length, seeds }));
+      answers.set(
+        arm,
+        readPredictions(predictions, { test, heads: definition.heads.length, seeds }),
+      );
     }
     return answers;
   } finally {
@@ -74,14 +77,15 @@ export async function sequencePredictions(
 /** The layout stands in the script. */
 function writeFeatures(path: string, task: SequenceTask): void {
   const { rows, trained } = peerRows(task);
-  const { ranking, heads, training, sequence, seeds } = task;
+  const { definition, training, sequence, seeds } = task;
   const [first] = rows;
   const userColumns = first?.userDense.length ?? 0;
   const columns = userColumns + (first?.itemDense.length ?? 0);
-  const { experts, expertLayers, towerLayers, itemEmbedding: idColumns } = ranking;
+  const { experts, expertLayers, towerLayers, itemEmbedding: idColumns } = definition.ranking;
+  const { heads, firstSkips } = startOf(definition);
   const head = {
     ...{ rows: rows.length, trained, columns, userColumns, heads, seeds, idColumns },
-    ...{ experts, expertLayers, towerLayers, ...training, ...sequence },
+    ...{ experts, expertLayers, towerLayers, firstSkips, ...training, ...sequence },
   };
   const ids = (of: (row: Sample) => number) =>
     Int32Array.from(rows, (row) => (of(row) === noRow ? -1 : of(row)));
@@ -94,4 +98,16 @@ function writeFeatures(path: string, task: SequenceTask): void {
     ids((row) => row.categoryRow),
     recentRows(rows, sequence.length),
   ]);
+}
+
+/** Heads with the logit that each begins at, and the skips that are not 0 (`coldStartOf`). */
+function startOf(definition: RecommenderDefinition) {
+  const { rates, skips, itemMeans } = coldStartOf(definition);
+  const heads = definition.heads.map(({ name, kind }, h) => {
+    const rate = rates[h] ?? 0.1;
+    const seconds = kind === "seconds";
+    return { name, seconds, firstLogit: seconds ? 0 : Math.log(rate / (1 - rate)) };
+  });
+  const firstSkips = skips.map((skip) => ({ ...skip, middle: itemMeans[skip.itemInput] ?? 0 }));
+  return { heads, firstSkips };
 }

@@ -59,6 +59,7 @@ def prepare(head, data):
     trained, features = head["trained"], data["features"]
     mean, deviation = features[:trained].mean(0), features[:trained].std(0).clamp(min=0.1**0.5)
     data["features"] = ((features - mean) / deviation).clamp(-4, 4)
+    data["mean"], data["deviation"] = mean, deviation
     for h, one in enumerate(head["heads"]):
         if one["seconds"]:
             data["labels"][:, h] = torch.log1p(data["labels"][:, h])
@@ -182,9 +183,27 @@ class Ranker(nn.Module):
         self.towers = nn.ModuleList(layers(tower) for _ in head["heads"])
         self.outputs = nn.ModuleList(nn.Linear(tower[-1], 1) for _ in head["heads"])
         self.skips = nn.ModuleList(nn.Linear(inputs, 1) for _ in head["heads"])
-        for skip in self.skips:
-            nn.init.zeros_(skip.weight)
         self.log_variances = nn.Parameter(torch.zeros(len(head["heads"])))
+        self.start(head)
+
+    def start(self, head):
+        """As ours: nothing from the towers, skips on the rates (models/ranking/cold-start.ts)."""
+        for part, scale in ((self.experts, 1), (self.gates, 0.1), (self.towers, 1)):
+            for layer in part.modules():
+                if isinstance(layer, nn.Linear):
+                    nn.init.normal_(layer.weight, std=scale * math.sqrt(2 / layer.in_features))
+                    nn.init.zeros_(layer.bias)
+        for layer in (*self.outputs, *self.skips):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        with torch.no_grad():
+            for output, one in zip(self.outputs, head["heads"]):
+                output.bias += one["firstLogit"]
+            for one in head["firstSkips"]:
+                at, skip = head["userColumns"] + one["itemInput"], self.skips[one["head"]]
+                # Their weights are of inputs as they are before they are normalised.
+                skip.weight[0, at] = one["weight"] * self.data["deviation"][at]
+                skip.bias += one["weight"] * (self.data["mean"][at] - one["middle"])
 
     def forward(self, rows):
         parts = [self.data["features"][rows]]
