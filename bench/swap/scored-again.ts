@@ -75,7 +75,7 @@ async function watch(server: RunningServer, sizes: ScoredAgainSizes): Promise<Sc
     offset += batch.count;
     for (let i = 0; i < batch.count; i++) {
       const record = decodeServed(recordOf(batch, i));
-      if (record.heads.every(Number.isNaN)) {
+      if (record.modelVersion === 0) {
         found.unscored++;
         continue;
       }

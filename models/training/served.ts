@@ -9,6 +9,7 @@ import { scopeNames } from "../definition/define.ts";
 export interface ServedRecord {
   readonly requestId: Id128;
   readonly userRow: number;
+  /** What scored the slate; 0 where no model did, and `heads` is NaN. */
   readonly modelVersion: number;
   readonly indexGeneration: number;
   /** When the slate left. */

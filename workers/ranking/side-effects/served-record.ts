@@ -156,7 +156,7 @@ function servedOf(context: FeedContext, timeMs: number, partials: number): Serve
   return {
     requestId: request.requestId,
     userRow: user.row < 0 ? noRow : user.row,
-    modelVersion: ranked.scored ? ranked.version : context.modelVersion,
+    modelVersion: ranked.version,
     indexGeneration: context.lease?.generation.generation ?? 0,
     timeMs,
     asOfMs: context.nowMs,
