@@ -66,9 +66,9 @@ function refusedAfter(guard: PublishGuard, next: () => JudgedBatch, most = 40) {
 }
 
 /** A guard whose anchor was taken on a full window of good samples. */
-function anchoredGuard(random: Random): PublishGuard {
+function anchoredGuard(random: Random, drawn: Drawn = {}): PublishGuard {
   const guard = guardOf();
-  for (let i = 0; i < 20; i++) guard.judge(batch(random));
+  for (let i = 0; i < 100; i++) guard.judge(batch(random, drawn));
   guard.anchored(true);
   return guard;
 }
@@ -76,8 +76,12 @@ function anchoredGuard(random: Random): PublishGuard {
 describe("publish guard", () => {
   test("accepts what is as good, a thousand times", () => {
     const random = new Random(1);
-    const guard = anchoredGuard(random);
-    for (let i = 0; i < 1_000; i++) expect(guard.judge(batch(random)).reason).toBe("fine");
+    for (const spread of [1, 0.5]) {
+      const guard = anchoredGuard(random, { spread });
+      for (let i = 0; i < 1_000; i++) {
+        expect(guard.judge(batch(random, { spread })).reason).toBe("fine");
+      }
+    }
   });
 
   test("refuses what is clearly worse than live, and says by how much", () => {
@@ -135,7 +139,40 @@ describe("publish guard", () => {
     });
   }
 
-  test("slates that become alike contradict nobody: the anchor's scores promise as much", () => {
+  test("labels that turn slowly are refused early, even where clicks hardly have an order", () => {
+    const random = new Random(18);
+    const spread = 0.5;
+    const guard = anchoredGuard(random, { spread });
+    // A share that grows from 0 to 1 over a thousand batches; the candidate follows the rates.
+    let turned = 0;
+    const next = () => {
+      turned += 0.001;
+      return batch(random, { spread, inverted: turned, candidate: 1 + 5 * turned });
+    };
+    const found = refusedAfter(guard, next, 1_000);
+    expect(found?.verdict.reason).toBe("labels contradict the anchor");
+    expect(turned).toBeLessThan(0.15);
+  });
+
+  test("labels in doubt stay so until fresh ones have shown the order again", () => {
+    const random = new Random(19);
+    const spread = 0.5;
+    const guard = anchoredGuard(random, { spread });
+    const reasons = (share: number, count: number) =>
+      Array.from({ length: count }, () => {
+        const { reason, reload } = guard.judge(batch(random, { spread, inverted: share }));
+        if (reason === "labels contradict the anchor") expect(reload).toBe(true);
+        return reason;
+      });
+    expect(reasons(1, 20)).toContain("labels contradict the anchor");
+    // Nor in between, where old and new labels in the windows cancel out.
+    expect(new Set(reasons(1, 300))).toEqual(new Set(["labels contradict the anchor"]));
+    const after = reasons(0, 400);
+    expect(after.slice(0, 15)).toEqual(Array(15).fill("labels contradict the anchor"));
+    expect(after.slice(-100)).toEqual(Array(100).fill("fine"));
+  });
+
+  test("slates that become alike contradict nobody: that leaves the slope as it was", () => {
     const random = new Random(16);
     const guard = anchoredGuard(random);
     expect(refusedAfter(guard, () => batch(random, { spread: 0.1 }))).toBeNull();

@@ -1,4 +1,4 @@
-import { binOf, type Order, orderOf, scoreBins } from "./score-order.ts";
+import { LabelJudge, type LabelJudgeOptions, labelJudgeDefaults } from "./label-judge.ts";
 import type { ModelScores } from "./scores.ts";
 import { SlidingSums } from "./sliding-sums.ts";
 import { positiveShares } from "./user-share.ts";
@@ -28,19 +28,13 @@ export interface JudgedHead {
   readonly seconds: boolean;
 }
 
-export interface GuardOptions {
-  /** Pairs that the comparisons look back on. */
-  readonly window: number;
-  /** The latest of them, in which labels that turn at once show before they fill the window. */
-  readonly latest: number;
+export interface GuardOptions extends LabelJudgeOptions {
   /** Share of the reference's mean loss by which a candidate may be worse. */
   readonly margin: number;
   /** The same towards the anchor. */
   readonly anchorMargin: number;
   /** Nats of a sample that a candidate may be worse in any case. */
   readonly floorNats: number;
-  /** Standard errors by which a fault must be sure. */
-  readonly certainty: number;
   /** Pairs below which only finiteness and norm are checked. */
   readonly pairsMin: number;
   /** Fresh pairs after a first refusal until a candidate may pass; doubles with each refusal. */
@@ -49,32 +43,21 @@ export interface GuardOptions {
   readonly normMax: number;
   /** Factor by which predictions may be off the labels in sum. */
   readonly calibrationMax: number;
-  /** Fall of the anchor's AUC, beyond the one that its scores promise, that labels explain. */
-  readonly aucFallMax: number;
-  /** Factor on the labels' odds beyond which their order must be shown before it is believed. */
-  readonly oddsMax: number;
-  /** Positives (and negatives) below which a head's labels say nothing. */
-  readonly positivesMin: number;
   /** Refusals in a row after which the last good state is taken back, and at each doubling. */
   readonly refusalsMax: number;
 }
 
 export const guardDefaults: GuardOptions = {
-  window: 2_000,
-  latest: 200,
+  ...labelJudgeDefaults,
   margin: 0.02,
   anchorMargin: 0.05,
   // Over a window two nats in all: less than one event costs that nobody foresaw. Where labels are
   // nearly all 0, what two models say differs by less, in the same direction each time.
   floorNats: 0.001,
-  certainty: 3,
   pairsMin: 50,
   probationPairs: 500,
   normMax: 2,
   calibrationMax: 2,
-  aucFallMax: 0.05,
-  oddsMax: 20,
-  positivesMin: 30,
   refusalsMax: 3,
 };
 
@@ -103,24 +86,19 @@ export interface Verdict {
 /** Columns of the pairs' sums: per reference the differences, their squares, its losses. */
 const pairColumns = { count: 0, live: 1, anchor: 4 } as const;
 const pairHead = { from: 7, labels: 0, candidate: 1, live: 2, width: 3 } as const;
-/** Columns of the labels' sums, per head: positives, then negatives by the bin of each model. */
-const labelHead = { from: 1, live: 0, anchor: 2 * scoreBins, width: 4 * scoreBins } as const;
 
 /**
  * Decides whether a candidate may go live: it is finite and of a usual norm, and on samples new to
  * all it is not surely worse than the live version, nor than an anchor about an hour old, by paired
  * differences over a sliding window of successive candidates; its predictions fit the labels in
- * sum. Labels that contradict the anchor's order, which held when it was taken, speak against the
- * samples: a candidate that agrees with them must not pass either. Order and not calibration: rates
- * rise and fall honestly, and leave what is better than what.
+ * sum. Labels that contradict the anchor, which they agreed with when it was taken, speak against the
+ * samples: a candidate that agrees with them must not pass either.
  */
 export class PublishGuard {
   readonly #options: GuardOptions;
   readonly #heads: readonly JudgedHead[];
   readonly #pairs: SlidingSums;
-  readonly #labels: SlidingSums;
-  /** Per head the anchor's order when it was taken; none while it is not mature. */
-  #agreed: (Order | null)[];
+  readonly #labels: LabelJudge;
   /** Pairs since the last refusal, refusals in a row, probation pairs, refusals at a reload. */
   readonly #counts = new Float64Array(4);
 
@@ -129,8 +107,7 @@ export class PublishGuard {
     this.#heads = heads;
     const { window } = this.#options;
     this.#pairs = new SlidingSums(pairHead.from + heads.length * pairHead.width, window);
-    this.#labels = new SlidingSums(labelHead.from + heads.length * labelHead.width, window);
-    this.#agreed = heads.map(() => null);
+    this.#labels = new LabelJudge(heads, this.#options);
     this.forgive();
   }
 
@@ -145,6 +122,8 @@ export class PublishGuard {
       return this.#refused("not finite", "its losses");
     }
     this.#take(batch);
+    const against = this.#labels.contradiction();
+    if (against !== null) return this.#refused("labels contradict the anchor", against);
     const fault = this.#normFault(batch) ?? this.#fault();
     if (fault !== null) return this.#refused(...fault);
     const [fresh, , probation] = this.#counts;
@@ -158,14 +137,7 @@ export class PublishGuard {
     this.#pairs.forEach((entry) => {
       entry.copyWithin(pairColumns.anchor, pairColumns.live, pairColumns.anchor);
     });
-    this.#labels.forEach((entry) => {
-      for (let h = 0; h < this.#heads.length; h++) {
-        const at = labelHead.from + h * labelHead.width;
-        entry.copyWithin(at + labelHead.anchor, at + labelHead.live, at + labelHead.anchor);
-      }
-    });
-    const { window } = this.#options;
-    this.#agreed = this.#heads.map((_, h) => (mature ? this.#order(h, window) : null));
+    this.#labels.anchored(mature);
   }
 
   /** Forgets past refusals: a version was asked for, or a candidate passed. */
@@ -177,7 +149,6 @@ export class PublishGuard {
   clear(): void {
     this.#pairs.clear();
     this.#labels.clear();
-    this.#agreed = this.#heads.map(() => null);
     this.forgive();
   }
 
@@ -191,13 +162,11 @@ export class PublishGuard {
       addPair(pairs, pairColumns.live, batch.candidate.losses[r]!, live);
       addPair(pairs, pairColumns.anchor, batch.candidate.losses[r]!, anchor);
     }
-    const labels = new Float64Array(this.#labels.columns);
-    labels[0] = batch.rows;
-    for (const [h, head] of this.#heads.entries()) {
-      if (!head.seconds) addLabels({ pairs, labels }, batch, h);
-    }
+    const weights = this.#heads.map((head, h) => (head.seconds ? null : labelWeights(batch, h)));
+    for (const [h, ofHead] of weights.entries())
+      if (ofHead !== null) addSums(pairs, batch, h, ofHead);
     this.#pairs.add(pairs);
-    this.#labels.add(labels);
+    this.#labels.add(batch, weights);
     this.#counts[0]! += pairs[pairColumns.count]!;
   }
 
@@ -217,8 +186,6 @@ export class PublishGuard {
       if (seconds) continue;
       const off = this.#miscalibrated(h);
       if (off !== null) return ["calibration", `${name} ${off}`];
-      const against = this.#contradicted(h);
-      if (against !== null) return ["labels contradict the anchor", `${name} ${against}`];
     }
     return null;
   }
@@ -249,51 +216,6 @@ export class PublishGuard {
     return `predicts ${ratio.toFixed(2)} times what comes`;
   }
 
-  #contradicted(head: number): string | null {
-    const then = this.#agreed[head];
-    if (then == null) return null;
-    const { window, latest, certainty, aucFallMax } = this.#options;
-    const turned = this.#turned(head, then);
-    if (turned !== null) return turned;
-    for (const pairs of [latest, window]) {
-      const now = this.#order(head, pairs);
-      if (now === null) continue;
-      const sure = certainty * Math.hypot(now.error, then.error);
-      // Slates that have become alike are harder to order, and their scores say so.
-      const harder = Math.max(0, then.promised - now.promised);
-      if (then.auc - now.auc - harder - sure <= aucFallMax) continue;
-      return `AUC ${then.auc.toFixed(3)}, now ${now.auc.toFixed(3)}`;
-    }
-    return null;
-  }
-
-  /** Rates far off what they were, as when labels are inverted, and no order that bears them. */
-  #turned(head: number, then: Order): string | null {
-    const { window, latest, certainty, oddsMax } = this.#options;
-    if (then.auc - certainty * then.error <= 0.5) return null;
-    const bins = this.#bins(head, latest);
-    const positives = sumOf(bins.positives) + 1;
-    const negatives = sumOf(bins.negatives) + 1;
-    const moved = Math.abs(Math.log((positives * then.negatives) / (negatives * then.positives)));
-    const error = Math.sqrt(1 / positives + 1 / negatives);
-    if (moved - certainty * error <= Math.log(oddsMax)) return null;
-    const now = this.#order(head, window);
-    if (now !== null && now.auc - now.error > 0.5) return null;
-    return `${Math.round((100 * positives) / (positives + negatives))} % are positive of late`;
-  }
-
-  /** The anchor's order of the latest labels; null where they are too few. */
-  #order(head: number, pairs: number): Order | null {
-    return orderOf(this.#bins(head, pairs), this.#options.positivesMin);
-  }
-
-  #bins(head: number, pairs: number) {
-    const at = labelHead.from + head * labelHead.width + labelHead.anchor;
-    const sums = (from: number) =>
-      Float64Array.from({ length: scoreBins }, (_, b) => this.#labels.latest(from + b, pairs));
-    return { positives: sums(at), negatives: sums(at + scoreBins) };
-  }
-
   #refused(reason: Refusal, detail: string): Verdict {
     const { probationPairs, refusalsMax } = this.#options;
     const verdict = this.#verdict(reason, detail);
@@ -303,10 +225,12 @@ export class PublishGuard {
     counts[0] = 0;
     counts[1]! += 1;
     counts[2] = Math.min(this.#options.window, Math.max(probationPairs, 2 * counts[2]!));
-    // Each time later than the last: what refuses may be the samples, and no state helps then.
+    // Nothing of samples in doubt is kept. Else each time later than the last: what refuses may be
+    // the samples all the same, and no state helps then.
+    if (reason === "labels contradict the anchor") return { ...verdict, reload: true };
     const reload = counts[1]! >= Math.max(refusalsMax, 2 * counts[3]!);
     if (reload) counts[3] = counts[1]!;
-    return { ...verdict, accepted: false, reload };
+    return { ...verdict, reload };
   }
 
   #verdict(reason: Verdict["reason"], detail: string): Verdict {
@@ -323,36 +247,20 @@ export class PublishGuard {
 
   /** All state, so that the same samples bring the same verdicts after a restart. */
   save(): Float64Array[] {
-    const agreed = this.#agreed.map((one) =>
-      one === null
-        ? [-1, 0, 0, 0, 0]
-        : [one.auc, one.error, one.positives, one.negatives, one.promised],
-    );
-    const flat = Float64Array.from(agreed.flat());
-    return [this.#counts.slice(), flat, this.#pairs.save(), this.#labels.save()];
+    const [known, labels] = this.#labels.save();
+    return [this.#counts.slice(), known!, this.#pairs.save(), labels!];
   }
 
-  restore([counts, agreed, pairs, labels]: readonly Float64Array[]): void {
+  restore([counts, known, pairs, labels]: readonly Float64Array[]): void {
     this.#counts.set(counts!);
-    // Older states have no promise: then it was kept.
-    const width = agreed!.length / this.#heads.length;
-    this.#agreed = this.#heads.map((_, h) => {
-      const columns = agreed!.subarray(width * h, width * (h + 1));
-      const [auc = -1, error = 0, positives = 0, negatives = 0, promised = auc] = columns;
-      return auc < 0 ? null : { auc, error, positives, negatives, promised };
-    });
     this.#pairs.restore(pairs!);
-    this.#labels.restore(labels!);
+    this.#labels.restore([known!, labels!]);
   }
 }
 
 function allFinite(values: Float64Array, count: number): boolean {
   for (let i = 0; i < count; i++) if (!Number.isFinite(values[i])) return false;
   return true;
-}
-
-function sumOf(values: Float64Array): number {
-  return values.reduce((sum, value) => sum + value, 0);
 }
 
 function addPair(sums: Float64Array, at: number, candidate: number, reference: number): void {
@@ -362,33 +270,25 @@ function addPair(sums: Float64Array, at: number, candidate: number, reference: n
   sums[at + 2]! += reference;
 }
 
-function addLabels(
-  sums: { pairs: Float64Array; labels: Float64Array },
-  batch: JudgedBatch,
-  head: number,
-): void {
-  const { pairs, labels } = sums;
-  const inPairs = pairHead.from + head * pairHead.width;
-  const inLabels = labelHead.from + head * labelHead.width;
-  const { rows, users, stride } = batch;
-  const ofHead = batch.labels.subarray(head * stride, head * stride + rows);
+/** What each row's label of a head counts: its weight, less what one user has too much of. */
+function labelWeights({ rows, users, stride, labels, weights }: JudgedBatch, head: number) {
+  const ofHead = labels.subarray(head * stride, head * stride + rows);
   const shares = positiveShares({ rows, users, labels: ofHead });
-  for (let r = 0; r < rows; r++) {
-    const at = head * stride + r;
-    const label = ofHead[r]!;
-    if (Number.isNaN(label)) continue;
+  return Float64Array.from(ofHead, (label, r) => {
     const share = label > 0 ? (shares.get(users[r]!) ?? 1) : 1;
-    const weight = batch.weights[r]! * share;
-    pairs[inPairs + pairHead.labels]! += weight * label;
-    pairs[inPairs + pairHead.candidate]! += weight * batch.candidate.predictions[at]!;
-    pairs[inPairs + pairHead.live]! += weight * batch.live.predictions[at]!;
-    for (const [to, scores] of [
-      [inLabels + labelHead.live, batch.live],
-      [inLabels + labelHead.anchor, batch.anchor],
-    ] as const) {
-      const bin = to + binOf(scores.predictions[at]!);
-      labels[bin]! += weight * label;
-      labels[bin + scoreBins]! += weight * (1 - label);
-    }
+    return weights[r]! * share;
+  });
+}
+
+/** Labels and what two models said of them. */
+function addSums(pairs: Float64Array, batch: JudgedBatch, head: number, weights: Float64Array) {
+  const to = pairHead.from + head * pairHead.width;
+  for (let r = 0; r < batch.rows; r++) {
+    const at = head * batch.stride + r;
+    const [label, weight] = [batch.labels[at]!, weights[r]!];
+    if (Number.isNaN(label)) continue;
+    pairs[to + pairHead.labels]! += weight * label;
+    pairs[to + pairHead.candidate]! += weight * batch.candidate.predictions[at]!;
+    pairs[to + pairHead.live]! += weight * batch.live.predictions[at]!;
   }
 }

@@ -3,7 +3,7 @@ import type { Sample } from "../../models/training/sample.ts";
 
 /** Batches over which a user's samples are counted. */
 const batches = 10;
-/** A slate's worth, or so many times what a user has on average. */
+/** A slate's worth, or so many times what the other users have on average. */
 const samplesMin = 20;
 const averages = 4;
 
@@ -21,11 +21,12 @@ export class UserCap {
     const offered = new Map<number, number>();
     for (const { userRow } of batch) offered.set(userRow, (offered.get(userRow) ?? 0) + 1);
     for (const [user, count] of before) offered.set(user, (offered.get(user) ?? 0) + count);
-    const most = Math.max(samplesMin, averages * averageOf(offered));
+    const ofOthers = averageWithout(offered);
     const kept = new Map<number, number>();
     const out = batch.filter(({ kind, userRow }) => {
       if (kind !== "primary" || userRow === noRow) return true;
       const count = (kept.get(userRow) ?? 0) + 1;
+      const most = Math.max(samplesMin, averages * ofOthers(userRow));
       const isOver = (before.get(userRow) ?? 0) + count > most;
       if (!isOver) kept.set(userRow, count);
       return !isOver;
@@ -61,14 +62,9 @@ export class UserCap {
   }
 }
 
-/** Of known users. */
-function averageOf(counts: ReadonlyMap<number, number>): number {
-  let all = 0;
-  let users = 0;
-  for (const [user, count] of counts) {
-    if (user === noRow) continue;
-    all += count;
-    users++;
-  }
-  return users === 0 ? 0 : all / users;
+/** What the known users but one have on average; her own where she is alone. */
+function averageWithout(counts: ReadonlyMap<number, number>): (user: number) => number {
+  const known = [...counts].filter(([user]) => user !== noRow);
+  const all = known.reduce((sum, [, count]) => sum + count, 0);
+  return (user) => (known.length > 1 ? (all - (counts.get(user) ?? 0)) / (known.length - 1) : all);
 }
