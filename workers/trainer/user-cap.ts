@@ -45,18 +45,20 @@ export class UserCap {
     return sums;
   }
 
-  /** All state: triples of the batch's place, the user and her count. */
+  /** All state: how many batches, then triples of the batch's place, the user and her count. */
   save(): Uint32Array {
     const triples = this.#window.map((counts, i) =>
       [...counts].flatMap(([user, count]) => [i, user, count]),
     );
-    return Uint32Array.from(triples.flat());
+    return Uint32Array.from([this.#window.length, ...triples.flat()]);
   }
 
   restore(saved: Uint32Array): void {
-    this.#window = [];
-    for (let at = 0; at < saved.length; at += 3) {
-      while (this.#window.length <= saved[at]!) this.#window.push(new Map());
+    // Older states have triples alone, and so no batches at the end of which nothing was kept.
+    const from = saved.length % 3;
+    const length = from === 1 ? saved[0]! : 1 + (saved.at(-3) ?? -1);
+    this.#window = Array.from({ length }, () => new Map());
+    for (let at = from; at < saved.length; at += 3) {
       this.#window[saved[at]!]?.set(saved[at + 1]!, saved[at + 2]!);
     }
   }
