@@ -154,6 +154,17 @@ describe("publish guard", () => {
     expect(turned).toBeLessThan(0.15);
   });
 
+  test("an anchor is held to the best that it has shown, not to what it was taken with", () => {
+    const random = new Random(20);
+    const partly = { inverted: 0.15, candidate: 2.2, live: 2.2 };
+    const guard = anchoredGuard(random, partly);
+    const reasons = (drawn: Drawn) =>
+      Array.from({ length: 120 }, () => guard.judge(batch(random, drawn)).reason);
+    expect(reasons(partly)).not.toContain("labels contradict the anchor");
+    expect(reasons({})).not.toContain("labels contradict the anchor");
+    expect(reasons(partly)).toContain("labels contradict the anchor");
+  });
+
   test("labels in doubt stay so until fresh ones have shown the order again", () => {
     const random = new Random(19);
     const spread = 0.5;

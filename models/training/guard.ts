@@ -91,8 +91,8 @@ const pairHead = { from: 7, labels: 0, candidate: 1, live: 2, width: 3 } as cons
  * Decides whether a candidate may go live: it is finite and of a usual norm, and on samples new to
  * all it is not surely worse than the live version, nor than an anchor about an hour old, by paired
  * differences over a sliding window of successive candidates; its predictions fit the labels in
- * sum. Labels that contradict the anchor, which they agreed with when it was taken, speak against the
- * samples: a candidate that agrees with them must not pass either.
+ * sum. Labels that contradict the anchor speak against the samples: a candidate that agrees with
+ * them must not pass either.
  */
 export class PublishGuard {
   readonly #options: GuardOptions;

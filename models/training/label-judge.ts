@@ -5,7 +5,7 @@ import { SlidingSums } from "./sliding-sums.ts";
 export interface LabelJudgeOptions {
   /** Pairs that labels are judged over: a few turned in a hundred show in so many. */
   readonly labelWindow: number;
-  /** Fewer, in which more of them show sooner; and after a contradiction fresh ones must be as many. */
+  /** Fewer, in which more of them show sooner; of fresh ones as many must show the order again. */
   readonly window: number;
   /** The latest of them, in which labels that turn at once show before they fill either. */
   readonly latest: number;
@@ -36,15 +36,14 @@ const agreedColumns = 5;
 
 /**
  * Holds labels against an older model: how the odds of a label rise with the anchor's score has to
- * stay much as it was when the anchor was taken. Once labels contradict it they stay under
- * suspicion until enough fresh ones have shown the order again: what is in doubt is
- * neither learned nor served, where a candidate may have agreed with them.
+ * stay much as it was. Once labels contradict it they are under suspicion until enough fresh ones
+ * have shown the order again: what is in doubt is neither kept nor served.
  */
 export class LabelJudge {
   readonly #options: LabelJudgeOptions;
   readonly #heads: readonly JudgedHead[];
   readonly #sums: SlidingSums;
-  /** Per head the anchor's slope when it was taken; none while it is not mature. */
+  /** Per head the anchor's slope, at best, since it was taken; none while it is not mature. */
   #agreed: (Slope | null)[];
   /** The head whose labels are under suspicion; -1 for none. */
   #suspect = -1;
@@ -102,7 +101,10 @@ export class LabelJudge {
       const then = this.#agreed[h];
       if (then == null) continue;
       const against = this.#turned(h, then) ?? this.#flatter(h, then);
-      if (against === null) continue;
+      if (against === null) {
+        this.#agreed[h] = this.#steeper(h, then);
+        continue;
+      }
       // From here on fresh labels must show the order: these are no witnesses.
       this.#sums.clear();
       this.#suspect = h;
@@ -122,6 +124,14 @@ export class LabelJudge {
       return `slope ${then.slope.toFixed(2)}, now ${now.slope.toFixed(2)}`;
     }
     return null;
+  }
+
+  /** The anchor may prove better than the versions by whose scores it was taken. */
+  #steeper(head: number, then: Slope): Slope {
+    const { labelWindow } = this.#options;
+    if (this.#sums.total(0) < labelWindow) return then;
+    const now = this.#slope(head, labelWindow);
+    return now !== null && now.slope > then.slope ? now : then;
   }
 
   get #kept(): number {
