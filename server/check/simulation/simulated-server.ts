@@ -77,18 +77,27 @@ export interface SimulatedOptions {
   readonly differ: (text: string) => void;
 }
 
+/** A record that took ten seconds to the log would come too late (workers/joiner, D12). */
+const lingerMsMax = 5_000;
+
 /**
  * As in a server, an answer does not wait for its record, which lingers a while: what follows the
  * answer may be in the log before it. Looks at each record on its way.
  */
 class ServedWriter {
   readonly #log: SegmentLog;
+  readonly #clock: ManualClock;
   readonly #random: Random;
   readonly #look: (record: Uint8Array) => void;
   readonly #running = new Set<Promise<unknown>>();
 
-  constructor(log: SegmentLog, random: Random, look: (record: Uint8Array) => void) {
-    this.#log = log;
+  constructor(
+    to: { readonly log: SegmentLog; readonly clock: ManualClock },
+    random: Random,
+    look: (record: Uint8Array) => void,
+  ) {
+    this.#log = to.log;
+    this.#clock = to.clock;
     this.#random = random;
     this.#look = look;
   }
@@ -108,7 +117,9 @@ class ServedWriter {
   async #linger(): Promise<void> {
     // Now and then for seconds, as behind a disk that fails.
     const most = this.#random.int(8) === 0 ? 500 : 60;
-    for (let turns = this.#random.int(most); turns > 0; turns--) await null;
+    const untilMs = this.#clock.nowMs() + lingerMsMax;
+    let turns = this.#random.int(most);
+    while (turns-- > 0 && this.#clock.nowMs() < untilMs) await null;
   }
 
   async settle(): Promise<void> {
@@ -173,7 +184,7 @@ export class SimulatedServer {
     });
     const served = this.#openLog(this.#files, log.control);
     const rescore = rescorer(definition, state);
-    this.#served = new ServedWriter(served, new Random(seed + 1), (record) => {
+    this.#served = new ServedWriter({ log: served, clock }, new Random(seed + 1), (record) => {
       const wrong = rescore(record);
       if (wrong !== "") options.differ(wrong);
     });
