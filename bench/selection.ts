@@ -1,3 +1,4 @@
+import { RecError } from "../models/core/errors.ts";
 import feed from "../models/definition/default.ts";
 import type { RecommenderDefinition } from "../models/definition/define.ts";
 import { pagesOf } from "../server/history/point-in-time.ts";
@@ -45,6 +46,11 @@ function trainAll(
   const conversions = rows.filter((sample) => convertedOf(sample) === 1);
   context.say(`${rows.length} rows, ${clicks.length} clicks, ${conversions.length} conversions`);
   context.say(`to learn from; ${data.test.length} rows to judge on`);
+  if (conversions.length === 0 || data.test.length === 0) {
+    const fix =
+      "give --train-until, and --definition with labels that --click and --conversion name";
+    throw new RecError("REC_COMMAND_OPTION", "nothing to learn or judge conversions on", { fix });
+  }
   const predicted = new Map<ArmName, Predicted>();
   for (const arm of armNames) {
     predicted.set(arm, trainArm(data, arm, { funnel: of.funnel, options, seeds }));
