@@ -207,7 +207,8 @@ export const metricHelp: Readonly<Record<string, string>> = {
   rec_model_swaps_total: "Model versions made live.",
   rec_model_publishes_refused_total: "Candidates that the guard refused, by reason.",
   rec_model_publishes_held_total: "Candidates held back for a while after a refusal.",
-  rec_model_reloads_total: "Times that refusals went on and the last good weights were taken back.",
+  rec_model_reloads_total:
+    "Times that good weights were taken back: refusals went on, or labels turned.",
   rec_model_ids_waiting_total:
     "Occurrences of ids that would be learned, had a row of `userIds` or `itemIds` been free.",
   rec_model_samples_capped_total: "Samples left out: their user had too many of late.",

@@ -152,6 +152,11 @@ describe("publish guard", () => {
     const found = refusedAfter(guard, next, 1_000);
     expect(found?.verdict.reason).toBe("labels contradict the anchor");
     expect(turned).toBeLessThan(0.15);
+    // Versions that went live have learned of it; of labels that turn at once none has.
+    expect(found?.verdict.toAnchor).toBe(true);
+    const atOnce = () => batch(random, { spread, inverted: 1 });
+    const sudden = refusedAfter(anchoredGuard(random, { spread }), atOnce);
+    expect(sudden?.verdict).toMatchObject({ reload: true, toAnchor: false });
   });
 
   test("an anchor is held to the best that it has shown, not to what it was taken with", () => {

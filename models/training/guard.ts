@@ -79,8 +79,10 @@ export interface Verdict {
   readonly towardsLive: number;
   readonly towardsAnchor: number;
   readonly pairs: number;
-  /** The trainer should go back to the last good state: refusals went on. */
+  /** The trainer should go back to the last good state: refusals went on, or labels turned. */
   readonly reload: boolean;
+  /** That state is in doubt too, and the anchor should take its place. */
+  readonly toAnchor: boolean;
 }
 
 /** Columns of the pairs' sums: per reference the differences, their squares, its losses. */
@@ -123,7 +125,10 @@ export class PublishGuard {
     }
     this.#take(batch);
     const against = this.#labels.contradiction();
-    if (against !== null) return this.#refused("labels contradict the anchor", against);
+    if (against !== null) {
+      const refused = this.#refused("labels contradict the anchor", against.detail);
+      return { ...refused, reload: true, toAnchor: against.isOld };
+    }
     const fault = this.#normFault(batch) ?? this.#fault();
     if (fault !== null) return this.#refused(...fault);
     const [fresh, , probation] = this.#counts;
@@ -225,9 +230,7 @@ export class PublishGuard {
     counts[0] = 0;
     counts[1]! += 1;
     counts[2] = Math.min(this.#options.window, Math.max(probationPairs, 2 * counts[2]!));
-    // Nothing of samples in doubt is kept. Else each time later than the last: what refuses may be
-    // the samples all the same, and no state helps then.
-    if (reason === "labels contradict the anchor") return { ...verdict, reload: true };
+    // Each time later than the last: what refuses may be the samples, and no state helps then.
     const reload = counts[1]! >= Math.max(refusalsMax, 2 * counts[3]!);
     if (reload) counts[3] = counts[1]!;
     return { ...verdict, reload };
@@ -242,6 +245,7 @@ export class PublishGuard {
       towardsAnchor: this.#pairs.total(pairColumns.anchor) / count,
       pairs: count,
       reload: false,
+      toAnchor: false,
     };
   }
 

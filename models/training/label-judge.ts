@@ -29,6 +29,13 @@ export const labelJudgeDefaults: LabelJudgeOptions = {
   positivesMin: 30,
 };
 
+export interface Contradiction {
+  /** In words. */
+  readonly detail: string;
+  /** It was there before it showed: versions that went live have learned of it. */
+  readonly isOld: boolean;
+}
+
 /** Columns of the sums: the rows, then per head those of the live version and of the anchor. */
 const columnsOf = { from: 1, live: 0, anchor: slopeColumns, width: 2 * slopeColumns } as const;
 /** Of an anchor and head in a saved state: whether it is known, and the slope. */
@@ -95,8 +102,8 @@ export class LabelJudge {
     this.#suspect = -1;
   }
 
-  /** What speaks against the labels, in words; null where nothing does. */
-  contradiction(): string | null {
+  /** What speaks against the labels; null where nothing does. */
+  contradiction(): Contradiction | null {
     for (const [h, { name }] of this.#heads.entries()) {
       const then = this.#agreed[h];
       if (then == null) continue;
@@ -105,12 +112,14 @@ export class LabelJudge {
         this.#agreed[h] = this.#steeper(h, then);
         continue;
       }
+      const isOld = this.#suspect < 0 && this.#isFlatThroughout(h, then);
       // From here on fresh labels must show the order: these are no witnesses.
       this.#sums.clear();
       this.#suspect = h;
-      return `${name} ${against}`;
+      return { detail: `${name} ${against}`, isOld };
     }
-    return this.#unproven();
+    const detail = this.#unproven();
+    return detail === null ? null : { detail, isOld: false };
   }
 
   /** Of some window the labels rise less with the anchor's score than they did, surely. */
@@ -124,6 +133,12 @@ export class LabelJudge {
       return `slope ${then.slope.toFixed(2)}, now ${now.slope.toFixed(2)}`;
     }
     return null;
+  }
+
+  /** More was lost over all that is remembered than the latest labels alone could take. */
+  #isFlatThroughout(head: number, then: Slope): boolean {
+    const now = this.#slope(head, this.#options.labelWindow);
+    return now !== null && now.slope < this.#kept * then.slope;
   }
 
   /** The anchor may prove better than the versions by whose scores it was taken. */

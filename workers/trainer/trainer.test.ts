@@ -173,13 +173,6 @@ describe("online trainer", () => {
     }
   });
 
-  test("where there are few users, each may have what there is", () => {
-    const trainer = online(shared());
-    trainer.publishNow();
-    const two = feed.slice(0, 1_000).map((sample, i) => ({ ...sample, userRow: i % 2 }));
-    expect(takeAll(trainer, two).map(({ capped }) => capped)).toEqual(Array(10).fill(0));
-  });
-
   test("in the first hour labels may turn: a new world is not taken for a poisoned one", () => {
     const trainer = online(shared(), { matureMs: 3_600_000 });
     trainer.publishNow();
@@ -213,6 +206,28 @@ describe("online trainer", () => {
     takeAll(trainer, feed.slice(26_000));
     expect(memory.slots.current().version).toBeGreaterThan(version);
     expect(liveAuc(memory)).toBeGreaterThan(before - 0.01);
+  }, 30_000);
+
+  test("labels that turn slowly are learned for a while, and then the anchor answers", () => {
+    const memory = shared();
+    const trainer = online(memory);
+    trainer.publishNow();
+    takeAll(trainer, feed.slice(0, 20_000));
+    const before = liveAuc(memory);
+    const random = new Random(3);
+    const slow = feed.slice(20_000).map((sample, i) => {
+      return random.next() < i / 150_000 ? inverted(sample) : sample;
+    });
+    const outcomes = takeAll(trainer, slow);
+    const back = outcomes.filter(({ verdict }) => verdict?.toAnchor);
+    expect(back).toHaveLength(1);
+    expect(back[0]?.published).toBe(false);
+    expect(memory.slots.current().version).toBe(back[0]!.version);
+    // The anchor had seen half as many samples. Learning went back as well, and goes on from there.
+    expect(liveAuc(memory)).toBeGreaterThan(before - 0.1);
+    takeAll(trainer, feed.slice(20_000));
+    expect(memory.slots.current().version).toBeGreaterThan(back[0]!.version);
+    expect(liveAuc(memory)).toBeGreaterThan(before - 0.02);
   }, 30_000);
 
   for (const rates of [

@@ -95,7 +95,7 @@ export class OnlineTrainer {
     const scores = () => modelScores(trainer.heads.length, trainer.batchMax);
     this.#scores = { candidate: scores(), live: scores(), anchor: scores() };
     this.#batchSize = batchSizeOf(publishEvery);
-    this.#cap = new UserCap();
+    this.#cap = new UserCap(trainer.heads);
   }
 
   /** The version that the working weights are, or would be. */
@@ -149,7 +149,13 @@ export class OnlineTrainer {
     const goodVersion = this.#marks[4]!;
     if (this.#good === null || goodVersion === 0) return this.publishNow();
     this.#publisher.touchAll();
-    if (this.liveVersion >= goodVersion) return true;
+    return this.#serveGood();
+  }
+
+  /** With the rows as they were published; false while a pin is in the way. */
+  #serveGood(): boolean {
+    const goodVersion = this.#marks[4]!;
+    if (this.#good === null || this.liveVersion >= goodVersion) return true;
     const slot = this.#fill(this.#good.weights);
     if (slot >= 0) this.#options.slots.publish(slot, goodVersion);
     return slot >= 0;
@@ -214,7 +220,7 @@ export class OnlineTrainer {
     this.#marks[3] = this.version;
     const { slot, verdict } = this.#judge(batch, samples.at(-1)?.emittedMs ?? 0);
     const published = (verdict.accepted || !guarded) && this.#accept(slot);
-    if (verdict.reload && guarded) this.#goBack();
+    if (verdict.reload && guarded) this.#goBack(verdict);
     return { published, verdict };
   }
 
@@ -275,10 +281,17 @@ export class OnlineTrainer {
     this.#goodRows.items.accept();
   }
 
-  #goBack(): void {
-    if (this.#good !== null) this.trainer.goBack(this.#good);
+  /** To the last good state; where that is in doubt the anchor's weights are, and go live. */
+  #goBack({ toAnchor }: Verdict): void {
+    const good = this.#good;
+    if (good !== null && this.#anchor !== null && toAnchor) {
+      good.weights.set(this.#anchor);
+      this.#marks[4] = this.version;
+    }
+    if (good !== null) this.trainer.goBack(good);
     this.#goodRows.users.takeBack();
     this.#goodRows.items.takeBack();
+    this.#serveGood();
   }
 
   /** What there is beside the trainer's own state and the tables. */

@@ -132,16 +132,18 @@ export class TrainerRole {
     }
   }
 
-  #refused(version: number, reason: Refusal, { detail, reload }: Verdict): void {
+  #refused(version: number, reason: Refusal, verdict: Verdict): void {
     const { metrics, trainer, clock } = this.#options;
     const { refusals } = trainer;
+    const { detail, reload, toAnchor } = verdict;
     metrics.add(refusalCounters[reason], 1);
     const count = refusals === 1 ? "" : ` (${refusals} refusals in a row)`;
     const what = `version ${version} was refused${count}`;
     this.#warnings.warn(reason, `trainer: ${what}: ${reason}: ${detail}`);
     if (!reload) return;
     metrics.add("rec_model_reloads_total", 1);
-    this.#warnings.warn("reload", "trainer: went back to the last good weights");
+    const good = toAnchor ? "anchor's weights, which answer again" : "last good weights";
+    this.#warnings.warn(toAnchor ? "anchor" : "reload", `trainer: went back to the ${good}`);
     // While refusals go on this is all that is kept; written each time it would take the disk from
     // the log. What came since the last is learned again by a start.
     if (clock.nowMs() - this.#savedMs >= reloadSnapshotMs) this.snapshot();
