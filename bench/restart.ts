@@ -156,7 +156,9 @@ async function killedStarts(
 /** Events that the windows' newest checkpoint has taken in. */
 function checkpointedEvents(dataDir: string): number {
   const folder = join(dataDir, windowsCheckpoints(0));
-  const newest = readdirSync(folder).findLast((name) => name.endsWith(".json"));
+  const manifests = readdirSync(folder).filter((name) => name.endsWith(".json"));
+  // A folder lists its files in an order of its own.
+  const newest = manifests.toSorted().at(-1);
   if (newest === undefined) return 0;
   const { manifest } = JSON.parse(readFileSync(join(folder, newest), "utf8"));
   return manifest.offsets["events/0"] ?? 0;
