@@ -187,9 +187,13 @@ export class RankTrainer {
     return this.#model.vectorRows;
   }
 
-  /** One step on the loaded batch. */
-  learnLoaded(): void {
-    if (this.#model.batch.rows > 0) this.#learnBatch();
+  /**
+   * One step on the loaded batch. `share` (0 to 1) scales the rate of all but the vectors of ids:
+   * of a batch that lost samples before it was loaded, what was left of it. Adam's step does not
+   * depend on how many samples ask for it: few in each of many batches would move weights further.
+   */
+  learnLoaded(share = 1): void {
+    if (this.#model.batch.rows > 0) this.#learnBatch(share);
   }
 
   /** Per head, over the last `metricsWindow` samples. */
@@ -267,11 +271,11 @@ export class RankTrainer {
     return { users: this.#users.takeHandedOut(), items: this.#items.takeHandedOut() };
   }
 
-  #learnBatch(): void {
+  #learnBatch(share: number): void {
     const rows = this.#model.batch.rows;
     this.#model.forward();
     this.#observe();
-    const learned = this.#step(rows);
+    const learned = this.#step(rows, share);
     if (!learned) this.#counters[3]! += 1;
     // After prediction: a sample is never normalised by moments that include it.
     this.#moments.update(this.#model.batch, this.#model.batch.primaries, this.weights);
@@ -308,7 +312,7 @@ export class RankTrainer {
   }
 
   /** Losses, gradients and one step; false where something was not finite and nothing changed. */
-  #step(rows: number): boolean {
+  #step(rows: number, share: number): boolean {
     const { layout, kernels } = this.#ranker;
     this.#setCoefficients();
     const { primaries, labels, previous, weights: importance } = this.#model.batch;
@@ -333,7 +337,7 @@ export class RankTrainer {
       weights: this.weights.subarray(layout.trainedFrom),
       gradients: trained,
       gradientScale,
-      rateScale: this.#rateScale(),
+      rateScale: share * this.#rateScale(),
     });
     this.#applyEmbeddings(rows, gradientScale);
     return true;

@@ -197,7 +197,7 @@ export class OnlineTrainer {
     const { users, items } = trainer.loadedRows;
     this.#goodRows.users.remember(users);
     this.#goodRows.items.remember(items);
-    trainer.learnLoaded();
+    trainer.learnLoaded(batch.rows / all.length);
     const handedOut = trainer.takeHandedOut();
     this.#goodRows.users.forget(handedOut.users);
     this.#goodRows.items.forget(handedOut.items);
