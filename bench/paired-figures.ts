@@ -22,13 +22,14 @@ export function pairedFigures(
   context: BenchContext,
   heads: readonly JudgedHead[],
   { ours, other }: { readonly ours: Runs; readonly other: Runs },
+  figures: readonly string[] = compared,
 ): Record<string, Figure> {
   const draws = context.smoke ? 20 : context.options.number("draws");
   const column = ({ runs }: Runs, h: number) => runs.map((run) => run[h] ?? []);
   const list = heads.flatMap((head, h) =>
     compareHead(
       { ...head, ours: column(ours, h), others: column(other, h) },
-      { draws, seed: context.seed, figures: compared },
+      { draws, seed: context.seed, figures },
     ),
   );
   return figuresOfPair(list, ours.name, other.name);

@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { assert } from "../models/core/assert.ts";
 import { RecError } from "../models/core/errors.ts";
 import type { RecommenderDefinition } from "../models/definition/define.ts";
-import { type Comparison, compareHead } from "../models/evaluation/compare-heads.ts";
 import type { JudgedHead } from "../models/evaluation/head-report.ts";
 import {
   historyParts,
@@ -25,6 +24,7 @@ import { syntheticHistory } from "../server/history/synthetic-history.ts";
 import { loadDefinition } from "../workers/load-definition.ts";
 import { systemClock } from "../workers/system-clock.ts";
 import type { Bench, BenchContext, Figure } from "./harness.ts";
+import { pairedFigures, type Runs } from "./paired-figures.ts";
 import { toldBatches } from "./replay/batches.ts";
 import { aucByHour } from "./replay/by-hour.ts";
 import { levelFigures } from "./replay/level.ts";
@@ -161,29 +161,6 @@ function servedHeads({ heads }: Offline, asked: readonly RowHeads[]): JudgedHead
 
 const upper = (name: string) => name.charAt(0).toUpperCase() + name.slice(1);
 
-/** Figures of one arm beside another's, and the paired differences. */
-function armFigures(
-  context: BenchContext,
-  ours: { name: string; heads: readonly JudgedHead[] },
-  other: { name: string; heads: readonly JudgedHead[] },
-): Record<string, Figure> {
-  const draws = context.smoke ? 20 : context.options.number("draws");
-  const options = { draws, seed: context.options.number("seed"), figures: compared };
-  const figures: Record<string, Figure> = {};
-  const compare = (head: JudgedHead, h: number): Comparison[] => {
-    const others = [other.heads[h]?.predictions ?? []];
-    return compareHead({ ...head, ours: [head.predictions], others }, options);
-  };
-  for (const { head, figure, ...of } of ours.heads.flatMap(compare)) {
-    const unit = figure === "mae" ? "log1p seconds" : figure;
-    const name = `${head}${upper(figure)}`;
-    figures[`${name}${upper(ours.name)}`] = { value: of.ours, unit };
-    figures[`${name}${upper(other.name)}`] = { value: of.other, unit };
-    figures[`${name}${upper(ours.name)}Over${upper(other.name)}`] = { ...of.difference, unit };
-  }
-  return figures;
-}
-
 /** The largest distance of a prediction from the other's; seconds as log1p seconds. */
 function gapMax(ours: readonly JudgedHead[], others: readonly JudgedHead[]): number {
   return ours.reduce((most, head, h) => {
@@ -192,6 +169,10 @@ function gapMax(ours: readonly JudgedHead[], others: readonly JudgedHead[]): num
     const gap = (value: number, row: number) => Math.abs(scale(value) - scale(other[row] ?? 0));
     return Array.from(head.predictions, gap).reduce((a, b) => Math.max(a, b), most);
   }, 0);
+}
+
+function asRuns({ name, heads }: { name: string; heads: readonly JudgedHead[] }): Runs {
+  return { name, runs: [heads.map(({ predictions }) => predictions)] };
 }
 
 async function runAll(task: Task): Promise<Record<string, Figure>> {
@@ -207,7 +188,8 @@ async function runAll(task: Task): Promise<Record<string, Figure>> {
       const ours = { name: arm.name, heads: run.served };
       runs.push(ours);
       const before = { name: "offline", heads: offline.heads };
-      figures = { ...figures, ...armFigures(context, ours, before) };
+      const pair = { ours: asRuns(ours), other: asRuns(before) };
+      figures = { ...figures, ...pairedFigures(context, run.served, pair, compared) };
       for (const { name, heads } of [before, ours]) {
         figures = { ...figures, ...levelFigures(heads, upper(name)) };
       }
