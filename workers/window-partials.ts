@@ -25,6 +25,11 @@ export interface WindowPartial {
   readonly pairs: IdTable;
 }
 
+/** Counters of the scopes of many rows, which may have more of them than memory has room for. */
+export function rowTables({ user, item, category, userCategory }: WindowPartial): PaneTable[] {
+  return [user, item, category, userCategory];
+}
+
 /**
  * Counters of one scope over all partitions: each partition keeps its own part of every row, and a
  * read adds them up. So a partition can be cleared and replayed alone, and what is delivered again

@@ -5,10 +5,11 @@ import { RecError } from "../../models/core/errors.ts";
 import feed from "../../models/definition/default.ts";
 import { rankerShapeOf } from "../../models/ranking/definition-shape.ts";
 import { createRanker } from "../../models/ranking/ranker.ts";
-import type { PaneTable, PaneTableUsage } from "../../native/index.ts";
+import type { PaneTableUsage } from "../../native/index.ts";
 import { createSharedState, type SharedState } from "../../workers/shared-state.ts";
 import { openEventLog } from "../../workers/stores/open.ts";
 import { systemClock } from "../../workers/system-clock.ts";
+import { rowTables } from "../../workers/window-partials.ts";
 import { makeWindowsRole } from "../../workers/windows/make.ts";
 import type { WindowsCore } from "../../workers/windows/windows.ts";
 import { EventStream } from "./event-stream.ts";
@@ -87,7 +88,7 @@ export async function runWindowsRole(
       await role.close();
     });
     requireCounted(role.core, sizes.events);
-    const tables = scopesOf(state);
+    const tables = state.partials.flatMap(rowTables);
     return {
       ...{ meter, checkpointBytes: bytesUnder(join(dataDir, "checkpoints")) },
       rowFileBytes: bytesUnder(join(dataDir, "rows")),
@@ -102,17 +103,11 @@ export async function runWindowsRole(
   }
 }
 
-function scopesOf(state: SharedState): PaneTable[] {
-  return state.partials.flatMap(({ user, item, category, userCategory }) => [
-    ...[user, item, category, userCategory],
-  ]);
-}
-
 /** Every counter of every row, as readers see them then. */
 function hashOf(state: SharedState, asOfMs: number): string {
   const hasher = new Bun.CryptoHasher("sha256");
   const rowsAtOnce = 4_096;
-  for (const table of scopesOf(state)) {
+  for (const table of state.partials.flatMap(rowTables)) {
     const out = new Uint32Array(rowsAtOnce * table.width);
     const rows = new Int32Array(rowsAtOnce);
     for (let first = 0; first < table.rows && first < 1 << 20; first += rowsAtOnce) {

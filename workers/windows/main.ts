@@ -4,7 +4,7 @@ import { holdForAnswer, observeFreshness } from "../freshness.ts";
 import { partitionsOf } from "../role-messages.ts";
 import { type RoleContext, serveRole } from "../role-thread.ts";
 import { systemClock } from "../system-clock.ts";
-import type { WindowPartial } from "../window-partials.ts";
+import { rowTables, type WindowPartial } from "../window-partials.ts";
 import { makeWindowsRole } from "./make.ts";
 import type { WindowsCore } from "./windows.ts";
 import { runWindows, type WindowsRole } from "./worker.ts";
@@ -14,7 +14,7 @@ serveRole(async (context) => {
   const { state, stop, log, definition, init, warn } = context;
   const { dataDir } = init;
   const clock = systemClock;
-  const counts = new Map<WindowsRole, CountReporter>();
+  const counts = new Map<WindowsRole, () => void>();
   for (const partition of partitionsOf(init, state.partials.length)) {
     const parts = { state, log, definition, dataDir, clock, warn, partition };
     const role = await makeWindowsRole(parts);
@@ -24,9 +24,9 @@ serveRole(async (context) => {
   context.post({ kind: "ready" });
   const readyMs = clock.nowMs();
   const afterStep = (role: WindowsRole) => {
-    counts.get(role)?.report();
+    counts.get(role)?.();
     state.metrics.set('rec_known_events{role="windows"}', role.core.ids.size);
-    state.metrics.set("rec_windows_rows_filed", sumOf(state.partials, "filed"));
+    state.metrics.set("rec_windows_rows_filed", usageOf(state.partials).filed);
     const { oldest } = role.core;
     role.core.oldest = null;
     // A step may have read slates alone, or history that was accepted in its own time.
@@ -38,31 +38,41 @@ serveRole(async (context) => {
   await runWindows([...counts.keys()], stop, { afterStep, warn });
 });
 
+/** Reports what has come since it was called last. */
 function countReporter(
   { state }: RoleContext,
   { counts }: WindowsCore,
   partition: number,
-): CountReporter {
+): () => void {
   const own = state.partials.slice(partition, partition + 1);
-  const sum = (name: keyof PaneTableUsage) => () => sumOf(own, name);
-  return new CountReporter(state.metrics, [
+  let usage = usageOf(own);
+  const reporter = new CountReporter(state.metrics, [
     ["rec_windows_events_total", () => counts.events],
     ["rec_windows_duplicates_total", () => counts.duplicates],
     ["rec_windows_late_total", () => counts.late],
     ["rec_windows_future_total", () => counts.future],
     ["rec_windows_served_items_total", () => counts.servedItems],
-    ['rec_limit_reached_total{limit="paneFiledRowsMax"}', sum("evicted")],
-    ['rec_limit_reached_total{limit="paneFullRowsMax"}', sum("movedOut")],
-    ["rec_windows_rows_brought_back_total", sum("broughtBack")],
-    ["rec_windows_rows_expired_total", sum("expired")],
-    ["rec_windows_rows_moved_out_total", sum("movedOut")],
-    ["rec_windows_rows_unready_total", sum("unready")],
+    ['rec_limit_reached_total{limit="paneFiledRowsMax"}', () => usage.evicted],
+    ['rec_limit_reached_total{limit="paneFullRowsMax"}', () => usage.movedOut],
+    ["rec_windows_rows_brought_back_total", () => usage.broughtBack],
+    ["rec_windows_rows_expired_total", () => usage.expired],
+    ["rec_windows_rows_moved_out_total", () => usage.movedOut],
+    ["rec_windows_rows_unready_total", () => usage.unready],
     ['rec_limit_reached_total{limit="userCategoryPairsMax"}', () => counts.pairsRefused],
   ]);
+  return () => {
+    usage = usageOf(own);
+    reporter.report();
+  };
 }
 
-/** Over the tables of all scopes that have rows of their own. */
-function sumOf(partials: readonly WindowPartial[], name: keyof PaneTableUsage): number {
-  const tables = partials.flatMap((one) => [one.user, one.item, one.category, one.userCategory]);
-  return tables.reduce((sum, table) => sum + table.usage[name], 0);
+/** Sums over the tables of all scopes that have rows of their own. */
+function usageOf(partials: readonly WindowPartial[]): PaneTableUsage {
+  const usages = partials.flatMap(rowTables).map(({ usage }) => usage);
+  const sum = (of: keyof PaneTableUsage) => usages.reduce((total, usage) => total + usage[of], 0);
+  return {
+    ...{ fullRows: sum("fullRows"), filed: sum("filed"), evicted: sum("evicted") },
+    ...{ movedOut: sum("movedOut"), broughtBack: sum("broughtBack") },
+    ...{ expired: sum("expired"), unready: sum("unready") },
+  };
 }

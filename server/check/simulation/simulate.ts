@@ -8,6 +8,7 @@ import feed from "../../../models/definition/default.ts";
 import type { RecommenderDefinition } from "../../../models/definition/define.ts";
 import aggregates from "../../../models/definition/examples/aggregates.ts";
 import { FaultyFileSystem } from "../../../workers/stores/faulty-file-system.ts";
+import { rowTables } from "../../../workers/window-partials.ts";
 import { Differences } from "../differences.ts";
 import { SimulatedClients } from "./clients.ts";
 import { Invariants } from "./invariants.ts";
@@ -242,12 +243,10 @@ class Simulation {
   }
 
   #noteRows({ state }: SimulatedServer): void {
-    for (const { user, item, userCategory } of state.partials) {
-      for (const { usage } of [user, item, userCategory]) {
-        this.#ledger.meet("rows moved out", usage.movedOut);
-        this.#ledger.meet("rows brought back", usage.broughtBack);
-        if (usage.evicted > 0) this.#differences.add(`${usage.evicted} rows lost their windows`);
-      }
+    for (const { usage } of state.partials.flatMap(rowTables)) {
+      this.#ledger.meet("rows moved out", usage.movedOut);
+      this.#ledger.meet("rows brought back", usage.broughtBack);
+      if (usage.evicted > 0) this.#differences.add(`${usage.evicted} rows lost their windows`);
     }
   }
 
