@@ -15,7 +15,8 @@ export class RowIndex implements IdRows {
   #words = new Float32Array(0);
   #bits = new Uint32Array(0);
   readonly #one = new Uint32Array(1);
-  readonly #oneRow = new Float32Array(1);
+  readonly #oneWord = new Float32Array(1);
+  readonly #oneWordBits = new Uint32Array(this.#oneWord.buffer);
 
   constructor(table: EmbeddingTable, rows: number) {
     this.table = table;
@@ -41,7 +42,7 @@ export class RowIndex implements IdRows {
   /** Gives the id a row; `noRow` takes it away. Trainer's thread. */
   set(id: number, row: number): void {
     this.#one[0] = id;
-    new Uint32Array(this.#oneRow.buffer)[0] = row + 1;
-    this.table.initialise(this.#one, 1, this.#oneRow);
+    this.#oneWordBits[0] = row + 1;
+    this.table.initialise(this.#one, 1, this.#oneWord);
   }
 }

@@ -1,7 +1,7 @@
 import { noRow } from "../core/bytes.ts";
 import { type IdRows, ownRows } from "../layers/id-rows.ts";
 import { RowIndex } from "../layers/row-index.ts";
-import { RecycledRows } from "./recycled-rows.ts";
+import { RecycledRows, recycledColumns } from "./recycled-rows.ts";
 
 /** The part of an embedding table that training uses. Rows may repeat; `noRow` reads as zeros. */
 export interface VectorRows {
@@ -121,6 +121,11 @@ export class EmbeddingUpdates {
   /** Who has which row, where they are handed out: none elsewhere. */
   saveOwners(): Uint32Array[] {
     return this.#recycled?.save() ?? [];
+  }
+
+  /** Arrays of `saveOwners`. */
+  get ownerColumns(): number {
+    return this.#recycled === null ? 0 : recycledColumns;
   }
 
   restoreOwners(columns: readonly Uint8Array[]): void {

@@ -1,6 +1,9 @@
 import { noRow } from "../core/bytes.ts";
 import type { RowIndex } from "../layers/row-index.ts";
 
+/** Arrays of `RecycledRows.save`. */
+export const recycledColumns = 3;
+
 /** Rows that are looked at, at most, for one that its id has not needed for long. */
 const lookedAt = 64;
 

@@ -434,8 +434,8 @@ export class RankTrainer {
   }
 
   restoreOwners(bytes: Uint8Array): void {
-    const ofUsers = this.#users.saveOwners().length;
-    const columns = unpackColumns(bytes, ofUsers + this.#items.saveOwners().length);
+    const ofUsers = this.#users.ownerColumns;
+    const columns = unpackColumns(bytes, ofUsers + this.#items.ownerColumns);
     this.#users.restoreOwners(columns.slice(0, ofUsers));
     this.#items.restoreOwners(columns.slice(ofUsers));
   }
