@@ -49,6 +49,30 @@ const holdMs = 2 * anchorMs;
 const matureSamples = 10_000;
 const youngAnchorPairs = 2_000;
 
+/** Numbers that a restart has to know. Times are those of samples, epoch milliseconds. */
+interface Marks {
+  anchoredMs: number;
+  /** Judged by the anchor. */
+  anchorPairs: number;
+  /** 1: the anchor judges labels. */
+  anchorIsMature: number;
+  /** Versions, 0 for none. */
+  judged: number;
+  good: number;
+  /** Of the first sample; 0 before it. */
+  firstMs: number;
+}
+
+const noMarks: Marks = {
+  ...{ anchoredMs: 0, anchorPairs: 0, anchorIsMature: 0 },
+  ...{ judged: 0, good: 0, firstMs: 0 },
+};
+/** As they are saved. */
+const marksInOrder = [
+  ...(["anchoredMs", "anchorPairs", "anchorIsMature"] as const),
+  ...(["judged", "good", "firstMs"] as const),
+];
+
 const nothingDue = { published: false, verdict: null } as const;
 
 /** Samples of a batch where a version has so many. */
@@ -77,11 +101,7 @@ export class OnlineTrainer {
   /** As it was when it was last accepted. */
   #good: GoodState | null = null;
   #anchor: Float32Array | null = null;
-  /**
-   * Time of the anchor, pairs judged by it, its maturity; the versions last judged, last good; time
-   * of the first sample.
-   */
-  readonly #marks = new Float64Array(6);
+  readonly #marks: Marks = { ...noMarks };
   /** Offset of the next sample to learn. */
   offset = 0;
   versionBase = 1;
@@ -137,7 +157,7 @@ export class OnlineTrainer {
     if (slot < 0) return false;
     this.#publisher.flip(slot, this.version);
     this.#acceptRows();
-    this.#marks[4] = this.version;
+    this.#marks.good = this.version;
     return true;
   }
 
@@ -146,7 +166,7 @@ export class OnlineTrainer {
    * were published. What is live and newer stays: a thread that starts again goes on below it.
    */
   resume(): boolean {
-    const goodVersion = this.#marks[4]!;
+    const { good: goodVersion } = this.#marks;
     if (this.#good === null || goodVersion === 0) return this.publishNow();
     this.#publisher.touchAll();
     return this.#serveGood();
@@ -154,7 +174,7 @@ export class OnlineTrainer {
 
   /** With the rows as they were published; false while a pin is in the way. */
   #serveGood(): boolean {
-    const goodVersion = this.#marks[4]!;
+    const { good: goodVersion } = this.#marks;
     if (this.#good === null || this.liveVersion >= goodVersion) return true;
     const slot = this.#fill(this.#good.weights);
     if (slot >= 0) this.#options.slots.publish(slot, goodVersion);
@@ -169,7 +189,7 @@ export class OnlineTrainer {
   forgetVerdicts(): void {
     this.#guard.clear();
     this.#anchor = null;
-    this.#marks.fill(0);
+    Object.assign(this.#marks, noMarks);
   }
 
   /** The log begins later than what is to be read: what is missing was never learned. */
@@ -212,12 +232,12 @@ export class OnlineTrainer {
 
   /** The candidate is a version that has not been judged. */
   get #isDue(): boolean {
-    return this.version !== this.#marks[3];
+    return this.version !== this.#marks.judged;
   }
 
   #consider(batch: SampleBatch, samples: readonly Sample[]) {
     const { guarded = true } = this.#options;
-    this.#marks[3] = this.version;
+    this.#marks.judged = this.version;
     const { slot, verdict } = this.#judge(batch, samples.at(-1)?.emittedMs ?? 0);
     const published = (verdict.accepted || !guarded) && this.#accept(slot);
     if (verdict.reload && guarded) this.#goBack(verdict);
@@ -237,7 +257,7 @@ export class OnlineTrainer {
     trainer.score({ weights, rows: null }, candidate);
     trainer.score({ weights: good.weights, rows }, live);
     trainer.score({ weights: anchor, rows }, old);
-    this.#marks[1]! += batch.primaries;
+    this.#marks.anchorPairs += batch.primaries;
     const verdict = this.#guard.judge({
       ...{ rows: batch.primaries, stride: batch.rowsMax, users: batch.userRows },
       labels: batch.labels,
@@ -250,18 +270,18 @@ export class OnlineTrainer {
 
   /** The anchor; the live version takes its place when it is due. */
   #anchorAt(timeMs: number, live: Float32Array): Float32Array {
-    if (this.#marks[5] === 0) this.#marks[5] = timeMs;
-    const [anchoredMs = 0, pairs = 0, wasMature = 0] = this.#marks;
-    const age = timeMs - anchoredMs;
-    const isDue = wasMature === 1 ? age > anchorMs : pairs >= youngAnchorPairs;
+    const marks = this.#marks;
+    if (marks.firstMs === 0) marks.firstMs = timeMs;
+    const age = timeMs - marks.anchoredMs;
+    const hasPairs = marks.anchorPairs >= youngAnchorPairs;
+    const isDue = marks.anchorIsMature === 1 ? age > anchorMs : hasPairs;
     const isKept = this.#anchor !== null && !(isDue && this.refusals === 0) && age <= holdMs;
     if (isKept && this.#anchor !== null) return this.#anchor;
     const { matureMs = anchorMs } = this.#options;
-    const isOld = timeMs - this.#marks[5]! >= matureMs;
-    const isTaught = this.trainer.totals.samples >= matureSamples && pairs >= youngAnchorPairs;
-    const isMature = isOld && isTaught;
+    const isOld = timeMs - marks.firstMs >= matureMs;
+    const isMature = isOld && hasPairs && this.trainer.totals.samples >= matureSamples;
     this.#guard.anchored(isMature);
-    this.#marks.set([timeMs, 0, isMature ? 1 : 0]);
+    Object.assign(marks, { anchoredMs: timeMs, anchorPairs: 0, anchorIsMature: isMature ? 1 : 0 });
     this.#anchor = live.slice();
     return this.#anchor;
   }
@@ -270,7 +290,7 @@ export class OnlineTrainer {
     const { trainer } = this.#options;
     this.#good = trainer.copyState(this.#good ?? undefined);
     this.#acceptRows();
-    this.#marks[4] = this.version;
+    this.#marks.good = this.version;
     if (slot < 0 || this.version <= this.liveVersion) return false;
     this.#publisher.flip(slot, this.version);
     return true;
@@ -286,7 +306,7 @@ export class OnlineTrainer {
     const good = this.#good;
     if (good !== null && this.#anchor !== null && toAnchor) {
       good.weights.set(this.#anchor);
-      this.#marks[4] = this.version;
+      this.#marks.good = this.version;
     }
     if (good !== null) this.trainer.goBack(good);
     this.#goodRows.users.takeBack();
@@ -299,7 +319,8 @@ export class OnlineTrainer {
     const good = this.#good ?? this.trainer.copyState();
     const { weights, userMoments, itemMoments } = good;
     const anchor = this.#anchor ?? new Float32Array(0);
-    const columns = [weights, userMoments, itemMoments, anchor, this.#marks, this.#cap.save()];
+    const marks = Float64Array.from(marksInOrder, (name) => this.#marks[name]);
+    const columns = [weights, userMoments, itemMoments, anchor, marks, this.#cap.save()];
     return packColumns([...columns, ...this.#guard.save()]);
   }
 
@@ -313,7 +334,8 @@ export class OnlineTrainer {
       itemMoments: new Float64Array(itemMoments!),
     };
     this.#anchor = anchor!.byteLength === 0 ? null : new Float32Array(anchor!);
-    this.#marks.set(new Float64Array(marks!));
+    const saved = new Float64Array(marks!);
+    for (const [i, name] of marksInOrder.entries()) this.#marks[name] = saved[i]!;
     this.#cap.restore(new Uint32Array(cap!));
     this.#guard.restore(guard.map((column) => new Float64Array(column)));
   }
