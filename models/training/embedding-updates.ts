@@ -2,6 +2,7 @@ import { noRow } from "../core/bytes.ts";
 import { type IdRows, ownRows } from "../layers/id-rows.ts";
 import { RowIndex } from "../layers/row-index.ts";
 import { RecycledRows, recycledColumns } from "./recycled-rows.ts";
+import { packNumbers, unpackNumbers } from "./state-codec.ts";
 
 /** The part of an embedding table that training uses. Rows may repeat; `noRow` reads as zeros. */
 export interface VectorRows {
@@ -83,8 +84,14 @@ export class EmbeddingUpdates {
   #seen = new Uint8Array(1024);
   /** Hour of the last occurrence. */
   #seenAt = new Uint32Array(1024);
-  /** The key that expiry looks at next, how many it has set back, and the admission count. */
-  readonly #marks = Float64Array.of(0, 0, 0);
+  readonly #marks = {
+    /** Key that expiry looks at next. */
+    next: 0,
+    /** Rows that it has set back since the beginning. */
+    expired: 0,
+    /** Occurrences after which an id is learned. */
+    admission: 0,
+  };
 
   constructor(table: VectorRows, shape: EmbeddingShape, options: EmbeddingOptions) {
     const { width, rowsMax, ids = ownRows } = shape;
@@ -92,7 +99,7 @@ export class EmbeddingUpdates {
     this.#width = width;
     this.#perId = ids.perId;
     this.#options = options;
-    this.#marks[2] = options.admission;
+    this.#marks.admission = options.admission;
     this.#recycled = ids instanceof RowIndex ? new RecycledRows(ids) : null;
     this.#rows = new Uint32Array(rowsMax * ids.perId);
     this.#sums = new Float32Array(rowsMax * ids.perId * width);
@@ -101,12 +108,12 @@ export class EmbeddingUpdates {
 
   /** Rows that expiry has set back since the beginning. */
   get expired(): number {
-    return this.#marks[1]!;
+    return this.#marks.expired;
   }
 
   /** All state but the table's. */
   save(): (Uint8Array | Uint32Array | Float64Array)[] {
-    return [this.#seen, this.#seenAt, Uint32Array.from(this.#touched), this.#marks];
+    return [this.#seen, this.#seenAt, Uint32Array.from(this.#touched), packNumbers(this.#marks)];
   }
 
   /** Takes the bytes of what `save` gave. */
@@ -115,7 +122,7 @@ export class EmbeddingUpdates {
     this.#seenAt = new Uint32Array(seenAt!.slice().buffer);
     this.#touched.clear();
     for (const row of new Uint32Array(touched!.slice().buffer)) this.#touched.add(row);
-    this.#marks.set(new Float64Array(marks!.slice().buffer));
+    unpackNumbers(new Float64Array(marks!.slice().buffer), this.#marks);
   }
 
   /** Who has which row, where they are handed out: none elsewhere. */
@@ -172,9 +179,9 @@ export class EmbeddingUpdates {
     const { expiryMs } = this.#options;
     if (expiryMs === Infinity) return;
     const before = Math.floor((timeMs - expiryMs) / hourMs);
-    const from = this.#marks[0]! % this.#seen.length;
-    this.#marks[1]! += this.#setBack(from, before);
-    this.#marks[0] = Math.min(this.#seen.length, from + sweptRows);
+    const from = this.#marks.next % this.#seen.length;
+    this.#marks.expired += this.#setBack(from, before);
+    this.#marks.next = Math.min(this.#seen.length, from + sweptRows);
   }
 
   /** Sets back those of `sweptRows` keys that have not occurred since an hour; how many rows. */
@@ -222,7 +229,7 @@ export class EmbeddingUpdates {
     const perId = this.#perId;
     for (let at = 0; at < batch.count * perId; at++) {
       const key = batch.keys[at]!;
-      if (key === noRow || this.#count(key, hour) <= this.#marks[2]!) continue;
+      if (key === noRow || this.#count(key, hour) <= this.#marks.admission) continue;
       const row = this.#rowOf(key, hour);
       if (row === noRow) continue;
       const gradient = {

@@ -1,6 +1,7 @@
 import { LabelJudge, type LabelJudgeOptions, labelJudgeDefaults } from "./label-judge.ts";
 import type { ModelScores } from "./scores.ts";
 import { SlidingSums } from "./sliding-sums.ts";
+import { packNumbers, unpackNumbers } from "./state-codec.ts";
 import { positiveShares } from "./user-share.ts";
 
 /** One batch that none of the three models has learned from, and what each says of it. */
@@ -101,8 +102,16 @@ export class PublishGuard {
   readonly #heads: readonly JudgedHead[];
   readonly #pairs: SlidingSums;
   readonly #labels: LabelJudge;
-  /** Pairs since the last refusal, refusals in a row, probation pairs, refusals at a reload. */
-  readonly #counts = new Float64Array(4);
+  readonly #counts = {
+    /** Pairs since the last refusal. */
+    fresh: 0,
+    /** In a row. */
+    refusals: 0,
+    /** Pairs that a candidate after a refusal has to show. */
+    probation: 0,
+    /** Refusals at the last reload. */
+    reloadedAt: 0,
+  };
 
   constructor(heads: readonly JudgedHead[], options: Partial<GuardOptions> = {}) {
     this.#options = { ...guardDefaults, ...options };
@@ -115,7 +124,7 @@ export class PublishGuard {
 
   /** Refusals since the last accepted candidate. */
   get refusals(): number {
-    return this.#counts[1]!;
+    return this.#counts.refusals;
   }
 
   judge(batch: JudgedBatch): Verdict {
@@ -131,8 +140,8 @@ export class PublishGuard {
     }
     const fault = this.#normFault(batch) ?? this.#fault();
     if (fault !== null) return this.#refused(...fault);
-    const [fresh, , probation] = this.#counts;
-    if (fresh! < probation!) return this.#verdict("probation", `${fresh} of ${probation} pairs`);
+    const { fresh, probation } = this.#counts;
+    if (fresh < probation) return this.#verdict("probation", `${fresh} of ${probation} pairs`);
     this.forgive();
     return this.#verdict("fine", "");
   }
@@ -147,7 +156,7 @@ export class PublishGuard {
 
   /** Forgets past refusals: a version was asked for, or a candidate passed. */
   forgive(): void {
-    this.#counts.fill(0, 1);
+    Object.assign(this.#counts, { refusals: 0, probation: 0, reloadedAt: 0 });
   }
 
   /** Other models from here on: nothing that was judged before speaks for or against them. */
@@ -172,7 +181,7 @@ export class PublishGuard {
       if (ofHead !== null) addSums(pairs, batch, h, ofHead);
     this.#pairs.add(pairs);
     this.#labels.add(batch, weights);
-    this.#counts[0]! += pairs[pairColumns.count]!;
+    this.#counts.fresh += pairs[pairColumns.count]!;
   }
 
   #normFault({ candidateNorm, anchorNorm }: JudgedBatch): [Refusal, string] | null {
@@ -222,17 +231,17 @@ export class PublishGuard {
   }
 
   #refused(reason: Refusal, detail: string): Verdict {
-    const { probationPairs, refusalsMax } = this.#options;
+    const { window, probationPairs, refusalsMax } = this.#options;
     const verdict = this.#verdict(reason, detail);
     // The next candidate starts with a clean sheet, and has to fill it.
     this.#pairs.clear();
     const counts = this.#counts;
-    counts[0] = 0;
-    counts[1]! += 1;
-    counts[2] = Math.min(this.#options.window, Math.max(probationPairs, 2 * counts[2]!));
+    counts.fresh = 0;
+    counts.refusals += 1;
+    counts.probation = Math.min(window, Math.max(probationPairs, 2 * counts.probation));
     // Each time later than the last: what refuses may be the samples, and no state helps then.
-    const reload = counts[1]! >= Math.max(refusalsMax, 2 * counts[3]!);
-    if (reload) counts[3] = counts[1]!;
+    const reload = counts.refusals >= Math.max(refusalsMax, 2 * counts.reloadedAt);
+    if (reload) counts.reloadedAt = counts.refusals;
     return { ...verdict, reload };
   }
 
@@ -252,11 +261,11 @@ export class PublishGuard {
   /** All state, so that the same samples bring the same verdicts after a restart. */
   save(): Float64Array[] {
     const [known, labels] = this.#labels.save();
-    return [this.#counts.slice(), known!, this.#pairs.save(), labels!];
+    return [packNumbers(this.#counts), known!, this.#pairs.save(), labels!];
   }
 
   restore([counts, known, pairs, labels]: readonly Float64Array[]): void {
-    this.#counts.set(counts!);
+    unpackNumbers(counts!, this.#counts);
     this.#pairs.restore(pairs!);
     this.#labels.restore([known!, labels!]);
   }

@@ -18,8 +18,10 @@ export class RecycledRows {
   /** By row that was ever handed out. */
   #owners = new Uint32Array(1024).fill(noRow);
   #free: number[] = [];
-  /** Rows that were ever handed out, and the one that is looked at next. */
-  readonly #marks = new Uint32Array(2);
+  /** Rows that were ever handed out. */
+  #handedOut = 0;
+  /** The row that is looked at next. */
+  #hand = 0;
   readonly #one = new Uint32Array(1);
 
   constructor(index: RowIndex) {
@@ -62,14 +64,14 @@ export class RecycledRows {
   }
 
   #unused(): number | undefined {
-    const row = this.#marks[0]!;
+    const row = this.#handedOut;
     if (row >= this.#index.rows) return undefined;
     if (row >= this.#owners.length) {
       const owners = new Uint32Array(2 * this.#owners.length).fill(noRow);
       owners.set(this.#owners);
       this.#owners = owners;
     }
-    this.#marks[0] = row + 1;
+    this.#handedOut = row + 1;
     return row;
   }
 
@@ -78,19 +80,20 @@ export class RecycledRows {
     let found: number | undefined;
     let oldest = hour;
     for (let i = 0; i < Math.min(lookedAt, rows); i++) {
-      const row = (this.#marks[1]! + i) % rows;
+      const row = (this.#hand + i) % rows;
       const lastHour = lastHourOf(this.#owners[row]!);
       if (lastHour >= oldest) continue;
       oldest = lastHour;
       found = row;
     }
-    this.#marks[1] = (this.#marks[1]! + lookedAt) % rows;
+    this.#hand = (this.#hand + lookedAt) % rows;
     return found;
   }
 
   /** All state but the index's. */
   save(): Uint32Array[] {
-    return [this.#owners.slice(0, this.#marks[0]), Uint32Array.from(this.#free), this.#marks];
+    const marks = Uint32Array.of(this.#handedOut, this.#hand);
+    return [this.#owners.slice(0, this.#handedOut), Uint32Array.from(this.#free), marks];
   }
 
   /** Takes the bytes of what `save` gave; the index has been restored, or will be. */
@@ -99,6 +102,6 @@ export class RecycledRows {
     this.#owners = new Uint32Array(Math.max(1024, owners!.length)).fill(noRow);
     this.#owners.set(owners!);
     this.#free = [...free!];
-    this.#marks.set(marks!);
+    [this.#handedOut = 0, this.#hand = 0] = marks!;
   }
 }

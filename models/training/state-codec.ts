@@ -47,6 +47,20 @@ export function unpackColumns(bytes: Uint8Array, count: number): Uint8Array[] {
   return found;
 }
 
+/** Numbers of a state as a column, in the order in which their object names them. */
+export function packNumbers(numbers: Readonly<Record<string, number>>): Float64Array {
+  return Float64Array.from(Object.values(numbers));
+}
+
+/** Writes what `packNumbers` made of an object with these names into it. */
+export function unpackNumbers(column: Float64Array, into: Record<string, number>): void {
+  const names = Object.keys(into);
+  if (column.length !== names.length) {
+    throw mismatch(`a column has ${column.length} numbers where ${names.length} are expected`);
+  }
+  for (const [i, name] of names.entries()) into[name] = column[i]!;
+}
+
 /** Copies bytes into a column of exactly that size. */
 export function copyColumn(from: Uint8Array, into: Column): void {
   if (from.byteLength !== into.byteLength) {

@@ -15,7 +15,13 @@ import type { SampleBatch } from "./sample-batch.ts";
 import { constantSchedule, rateScaleAt, type ScheduleOptions } from "./schedule.ts";
 import type { ModelScores } from "./scores.ts";
 import { calibrateSeconds } from "./seconds-calibration.ts";
-import { copyColumn, packColumns, unpackColumns } from "./state-codec.ts";
+import {
+  copyColumn,
+  packColumns,
+  packNumbers,
+  unpackColumns,
+  unpackNumbers,
+} from "./state-codec.ts";
 
 export interface TrainerOptions {
   readonly optimizer: OptimizerOptions;
@@ -98,8 +104,8 @@ export class RankTrainer {
   /** By head and row, where a head asks for fake-negative weighting. */
   readonly #scales: Float32Array | null;
   readonly #coefficients: Float64Array;
-  /** Steps, samples, refused, skipped steps, share of the learning rate: saved with the state. */
-  readonly #counters = Float64Array.of(0, 0, 0, 0, 1);
+  /** Since the beginning; the optimizer's steps stand here while the state is saved. */
+  readonly #counters = { steps: 0, samples: 0, refused: 0, skippedSteps: 0, rateShare: 1 };
 
   constructor(
     ranker: Ranker,
@@ -153,7 +159,7 @@ export class RankTrainer {
 
   /** All samples learned from, refused, and steps skipped since the beginning. */
   get totals(): LearnReport {
-    const [, samples = 0, refused = 0, skippedSteps = 0] = this.#counters;
+    const { samples, refused, skippedSteps } = this.#counters;
     return { samples, refused, skippedSteps };
   }
 
@@ -178,7 +184,7 @@ export class RankTrainer {
   /** Checks at most `batchMax` samples and takes them as the batch to score and to learn from. */
   load(samples: readonly Sample[]): SampleBatch {
     assert(samples.length <= this.#options.batchMax, "a batch has at most `batchMax` samples");
-    this.#counters[2]! += this.#model.load(samples);
+    this.#counters.refused += this.#model.load(samples);
     return this.#model.batch;
   }
 
@@ -212,7 +218,7 @@ export class RankTrainer {
     assert(weights.length >= floats, "settled weights need `floats` floats");
     assert(rateShare > 0 && rateShare <= 1, "a share of the learning rate is in (0, 1]");
     this.weights.set(weights.subarray(trainedFrom, floats), trainedFrom);
-    this.#counters[4] = rateShare;
+    this.#counters.rateShare = rateShare;
   }
 
   /** Writes weights (the working ones) and their serving form into a model slot. */
@@ -276,11 +282,11 @@ export class RankTrainer {
     this.#model.forward();
     this.#observe();
     const learned = this.#step(rows, share);
-    if (!learned) this.#counters[3]! += 1;
+    if (!learned) this.#counters.skippedSteps += 1;
     // After prediction: a sample is never normalised by moments that include it.
     this.#moments.update(this.#model.batch, this.#model.batch.primaries, this.weights);
     this.#calibrate();
-    this.#counters[1]! += rows;
+    this.#counters.samples += rows;
   }
 
   #calibrate(): void {
@@ -344,7 +350,7 @@ export class RankTrainer {
   }
 
   #rateScale(): number {
-    const [, samples = 0, , , rateShare = 1] = this.#counters;
+    const { samples, rateShare } = this.#counters;
     const at = { step: this.#optimizer.steps, samples };
     return Math.min(rateShare, rateScaleAt(this.#options.schedule, at));
   }
@@ -406,11 +412,10 @@ export class RankTrainer {
     }
   }
 
+  /** Columns whose size does not depend on what was learned. */
   #fixedColumns() {
     const rings = this.#progressive;
-    this.#counters[0] = this.#optimizer.steps;
     return [
-      this.#counters,
       this.weights,
       ...this.#optimizer.arrays,
       ...this.#moments.state,
@@ -442,7 +447,9 @@ export class RankTrainer {
 
   /** All state but the tables' and the owners of their rows. */
   save(): Uint8Array {
-    return packColumns([...this.#fixedColumns(), ...this.#users.save(), ...this.#items.save()]);
+    this.#counters.steps = this.#optimizer.steps;
+    const own = [packNumbers(this.#counters), ...this.#fixedColumns()];
+    return packColumns([...own, ...this.#users.save(), ...this.#items.save()]);
   }
 
   /**
@@ -450,12 +457,14 @@ export class RankTrainer {
    * shape, before anything has changed but columns of the same size.
    */
   restore(bytes: Uint8Array): void {
-    const fixed = this.#fixedColumns();
+    const counters = packNumbers(this.#counters);
+    const fixed = [counters, ...this.#fixedColumns()];
     const ofUsers = this.#users.save().length;
     const columns = unpackColumns(bytes, fixed.length + ofUsers + this.#items.save().length);
     for (const [i, column] of fixed.entries()) copyColumn(columns[i]!, column);
     this.#users.restore(columns.slice(fixed.length, fixed.length + ofUsers));
     this.#items.restore(columns.slice(fixed.length + ofUsers));
-    this.#optimizer.steps = this.#counters[0]!;
+    unpackNumbers(counters, this.#counters);
+    this.#optimizer.steps = this.#counters.steps;
   }
 }

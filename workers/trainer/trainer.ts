@@ -3,7 +3,12 @@ import type { HeadMetrics } from "../../models/training/progressive.ts";
 import type { Sample } from "../../models/training/sample.ts";
 import type { SampleBatch } from "../../models/training/sample-batch.ts";
 import { type ModelScores, modelScores } from "../../models/training/scores.ts";
-import { packColumns, unpackColumns } from "../../models/training/state-codec.ts";
+import {
+  packColumns,
+  packNumbers,
+  unpackColumns,
+  unpackNumbers,
+} from "../../models/training/state-codec.ts";
 import type { GoodState, RankTrainer } from "../../models/training/trainer.ts";
 import type { ModelSlots } from "../../native/index.ts";
 import { GoodRows } from "./good-rows.ts";
@@ -50,28 +55,18 @@ const matureSamples = 10_000;
 const youngAnchorPairs = 2_000;
 
 /** Numbers that a restart has to know. Times are those of samples, epoch milliseconds. */
-interface Marks {
-  anchoredMs: number;
+const noMarks = {
+  anchoredMs: 0,
   /** Judged by the anchor. */
-  anchorPairs: number;
+  anchorPairs: 0,
   /** 1: the anchor judges labels. */
-  anchorIsMature: number;
-  /** Versions, 0 for none. */
-  judged: number;
-  good: number;
+  anchorIsMature: 0,
+  /** Versions that were judged and that were good last; 0 for none. */
+  judged: 0,
+  good: 0,
   /** Of the first sample; 0 before it. */
-  firstMs: number;
-}
-
-const noMarks: Marks = {
-  ...{ anchoredMs: 0, anchorPairs: 0, anchorIsMature: 0 },
-  ...{ judged: 0, good: 0, firstMs: 0 },
+  firstMs: 0,
 };
-/** As they are saved. */
-const marksInOrder = [
-  ...(["anchoredMs", "anchorPairs", "anchorIsMature"] as const),
-  ...(["judged", "good", "firstMs"] as const),
-];
 
 const nothingDue = { published: false, verdict: null } as const;
 
@@ -101,7 +96,7 @@ export class OnlineTrainer {
   /** As it was when it was last accepted. */
   #good: GoodState | null = null;
   #anchor: Float32Array | null = null;
-  readonly #marks: Marks = { ...noMarks };
+  readonly #marks = { ...noMarks };
   /** Offset of the next sample to learn. */
   offset = 0;
   versionBase = 1;
@@ -319,7 +314,7 @@ export class OnlineTrainer {
     const good = this.#good ?? this.trainer.copyState();
     const { weights, userMoments, itemMoments } = good;
     const anchor = this.#anchor ?? new Float32Array(0);
-    const marks = Float64Array.from(marksInOrder, (name) => this.#marks[name]);
+    const marks = packNumbers(this.#marks);
     const columns = [weights, userMoments, itemMoments, anchor, marks, this.#cap.save()];
     return packColumns([...columns, ...this.#guard.save()]);
   }
@@ -334,8 +329,7 @@ export class OnlineTrainer {
       itemMoments: new Float64Array(itemMoments!),
     };
     this.#anchor = anchor!.byteLength === 0 ? null : new Float32Array(anchor!);
-    const saved = new Float64Array(marks!);
-    for (const [i, name] of marksInOrder.entries()) this.#marks[name] = saved[i]!;
+    unpackNumbers(new Float64Array(marks!), this.#marks);
     this.#cap.restore(new Uint32Array(cap!));
     this.#guard.restore(guard.map((column) => new Float64Array(column)));
   }
