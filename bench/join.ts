@@ -39,7 +39,7 @@ class Fed {
     }
     // More is to come: the stream alone moves event time.
     this.core.advance(() => false);
-    const { samples, late } = this.core.drain();
+    const { samples, late } = this.core.emission.drain();
     this.samples += samples.length;
     this.late += late.length;
     for (const sample of samples) this.sampleBytes += sample.length;

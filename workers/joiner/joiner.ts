@@ -10,11 +10,12 @@ import { type LogSource, makeSources, savedOf, savedSource } from "../stores/log
 import { ownsEvent, wholeLog } from "../stores/partitions.ts";
 import { type AttributionRules, attributionRules } from "./attribution.ts";
 import { emptyJoinerCounts, type JoinerCounts } from "./counts.ts";
+import { Emission } from "./emission.ts";
 import { frameVersion, type JoinerFrame, type ReplayRange } from "./frame.ts";
 import { Labelling } from "./labelling.ts";
 import type { JoinerOptions } from "./options.ts";
 import { type CaughtUp, eventsWait, slatesReadUntilMs } from "./pace.ts";
-import { itemsOf, type LateSample, SampleWriter } from "./samples.ts";
+import { itemsOf, SampleWriter } from "./samples.ts";
 import { mark, Slates } from "./slates.ts";
 import { type Interaction, readInteraction, WaitingInteractions } from "./waiting.ts";
 
@@ -37,41 +38,26 @@ export class JoinerCore {
   readonly sources: readonly LogSource[];
   readonly counts: JoinerCounts = emptyJoinerCounts();
   readonly rules: AttributionRules;
-  readonly #writer: SampleWriter;
+  readonly emission: Emission;
   readonly #labelling: Labelling;
   readonly #options: JoinerOptions;
   readonly #slates: Slates;
   readonly #waiting: WaitingInteractions;
   readonly #ids: RecentIds;
   readonly #maxDisorderMs: number;
-  readonly #emitAfterMs: number;
   #watermarkMs = 0;
   /** What names no request is decided once it was received before this: see `#settle`. */
   #settledMs = 0;
-  /** Slates before these numbers have left their samples, and their records. */
-  #emitNext = 0;
-  #releaseNext = 0;
-  /** By served partition: samples of slates before, and slates dropped before, these offsets. */
-  readonly #emittedTo: number[];
-  readonly #droppedTo: number[];
   /** By events partition: when the last event looked at was received. */
   readonly #receivedMs: Float64Array;
-  /** When the slate was served whose samples left last; 0 before the first. */
-  emittedServedMs = 0;
-  /** The first interaction that got into a sample since this was null. */
-  oldest: { readonly eventMs: number; readonly acceptedMs: number } | null = null;
-  #samples: Uint8Array[] = [];
-  #late: LateSample[] = [];
   #replaying = false;
 
   constructor(options: JoinerOptions) {
     const { partitions } = options;
     this.#options = options;
     this.rules = attributionRules(options.definition);
-    const mask = labelMask(options.definition);
-    this.#writer = new SampleWriter({ heads: this.rules.heads, mask });
     this.#maxDisorderMs = options.maxDisorderMs ?? limits.maxDisorderMs;
-    this.#emitAfterMs = options.emitAfterMs ?? this.rules.closeAfterMs + this.#maxDisorderMs;
+    const { emitAfterMs = this.rules.closeAfterMs + this.#maxDisorderMs } = options;
     this.#slates = new Slates({
       rowsMax: options.rowsMax ?? limits.joinerLiveMax,
       heads: this.rules.heads,
@@ -79,8 +65,14 @@ export class JoinerCore {
       eventPartitions: partitions.events,
     });
     this.#labelling = new Labelling({
-      ...{ slates: this.#slates, rules: this.rules, emitAfterMs: this.#emitAfterMs },
+      ...{ slates: this.#slates, rules: this.rules, emitAfterMs },
       negativesShare: options.definition.negativesShare ?? 1,
+    });
+    const mask = labelMask(options.definition);
+    this.emission = new Emission({
+      ...{ slates: this.#slates, labelling: this.#labelling, rules: this.rules, emitAfterMs },
+      writer: new SampleWriter({ heads: this.rules.heads, mask }),
+      ...{ counts: this.counts, clock: options.clock, servedPartitions: partitions.served },
     });
     this.#ids = new RecentIds(options.dedupIdsMax ?? limits.dedupIdsMax);
     this.#waiting = new WaitingInteractions(options.waitingMax ?? 65_536, (interaction) =>
@@ -96,9 +88,7 @@ export class JoinerCore {
       // Of all partitions: what names a slate of this share may be of any user.
       ...makeSources("events", { ...partitions, share: wholeLog }, marks),
     ];
-    this.#emittedTo = new Array<number>(partitions.served).fill(0);
     this.#receivedMs = new Float64Array(partitions.events);
-    this.#droppedTo = new Array<number>(partitions.served).fill(0);
   }
 
   /**
@@ -133,7 +123,7 @@ export class JoinerCore {
       source.watermark.observe(servedMs, servedMs);
       const items = itemsOf(view);
       if (items.length === 0 || items.length > this.#slates.rowsMax) continue;
-      this.#makeRoom(items.length);
+      this.emission.makeRoom(items.length);
       const offset = batch.firstOffset + i;
       const slate = this.#slates.add({
         requestId: readId128(view, servedAt.requestId),
@@ -145,7 +135,7 @@ export class JoinerCore {
         record,
         eventsFrom,
       });
-      if (offset < this.#emittedTo[source.partition]) {
+      if (offset < this.emission.emittedTo[source.partition]) {
         this.#slates.emitted[this.#slates.entry(slate)] = 1;
       }
       if (!this.#replaying) this.counts.servedItems += items.length;
@@ -166,26 +156,6 @@ export class JoinerCore {
     const take = (interaction: Interaction) => this.#join(interaction);
     this.#waiting.match(readId128(view, servedAt.requestId).join(), take);
     this.#waiting.match(servedUserRow(view, 0), take);
-  }
-
-  #makeRoom(items: number): void {
-    if (this.#slates.hasRoomFor(items)) return;
-    while (!this.#slates.hasRoomFor(items)) {
-      const { oldest } = this.#slates;
-      if (this.#slates.emitted[this.#slates.entry(oldest)] === 0) {
-        this.counts.evictedItems += this.#slates.counts[this.#slates.entry(oldest)];
-        this.#emit(oldest);
-      }
-      this.#drop();
-    }
-  }
-
-  #drop(): void {
-    const entry = this.#slates.entry(this.#slates.oldest);
-    this.#droppedTo[this.#slates.partitions[entry]] = this.#slates.offsets[entry] + 1;
-    this.#slates.drop();
-    this.#emitNext = Math.max(this.#emitNext, this.#slates.oldest);
-    this.#releaseNext = Math.max(this.#releaseNext, this.#slates.oldest);
   }
 
   /** Returns the index after the last event taken in. */
@@ -289,51 +259,9 @@ export class JoinerCore {
     }
     if (this.#replaying || emitted[entry] === 0) return;
     const isOut = (marks[this.#slates.row(slate, place)] & mark.emitted) !== 0;
-    if (isOut && head >= 0) this.#emitLate(slate, place, head);
-    else if (!isOut && this.#labelling.weightOf(slate, place) > 0) this.#emitLate(slate, place, -1);
-  }
-
-  /** Of the slate's first interaction; once its samples have left, of the one in hand. */
-  #momentsOf(entry: number): { readonly eventMs: number; readonly acceptedMs: number } {
-    const { eventMs, acceptedMs } = this.#slates;
-    const moments = { eventMs: eventMs[entry], acceptedMs: acceptedMs[entry] };
-    this.oldest ??= moments;
-    return moments;
-  }
-
-  /**
-   * A sample after its slate's have left: a correction that knows only `head`, or, with -1, the
-   * primary of an item that was not known to have been shown.
-   */
-  #emitLate(slate: number, place: number, head: number): void {
-    const row = this.#slates.row(slate, place);
-    const entry = this.#slates.entry(slate);
-    const labels = this.#slates.labelsOf(row).slice();
-    if (head >= 0)
-      labels.forEach((label, h) => {
-        labels[h] = h === head ? label : Number.NaN;
-      });
-    this.#slates.marks[row] |= mark.emitted;
-    if (head < 0) this.counts.primaries++;
-    else this.counts.corrections++;
-    const late: LateSample = {
-      partition: this.#slates.partitions[entry],
-      offset: this.#slates.offsets[entry],
-      ...{ place, labels, weight: this.#labelling.weightOf(slate, place) },
-      ...this.#momentsOf(entry),
-      kind: head < 0 ? "primary" : "correction",
-      previous: head < 0 ? 0 : this.#labelling.sent(row, head),
-    };
-    this.#labelling.noteSent(row);
-    const record = this.#slates.records[entry];
-    if (record === null) this.#late.push(late);
-    else this.#samples.push(this.sampleOf(record, late));
-  }
-
-  /** A late sample from its served record. */
-  sampleOf(record: Uint8Array, late: LateSample): Uint8Array {
-    this.#writer.begin(record, this.#options.clock.nowMs());
-    return this.#writer.write(late);
+    if (isOut && head >= 0) this.emission.emitLate(slate, place, head);
+    else if (!isOut && this.#labelling.weightOf(slate, place) > 0)
+      this.emission.emitLate(slate, place, -1);
   }
 
   /**
@@ -350,8 +278,8 @@ export class JoinerCore {
     const nextMs = Math.max(combineWatermarks(parts), idle ? clockMs : 0);
     this.#watermarkMs = Math.max(this.#watermarkMs, nextMs);
     this.#settle(slatesReadUntilMs(this.sources, caughtUp, this.#options.clock.nowMs()));
-    this.#emitDue();
-    this.#releaseDue();
+    this.emission.emitDue(this.#watermarkMs + this.#maxDisorderMs);
+    this.emission.releaseDue(this.#watermarkMs);
     // By when they came in, not by event time: a client's clock that runs ahead moves the watermark
     // past interactions whose slate is still on its way to the log.
     const receivedMs = Math.max(0, ...this.#receivedMs) - this.#maxDisorderMs;
@@ -360,86 +288,15 @@ export class JoinerCore {
     this.#waiting.expire(expiredMs);
   }
 
-  #emitDue(): void {
-    const streamMs = this.#watermarkMs + this.#maxDisorderMs;
-    for (; this.#emitNext < this.#slates.next; this.#emitNext++) {
-      const entry = this.#slates.entry(this.#emitNext);
-      if (this.#slates.emitted[entry] === 1) continue;
-      if (this.#slates.servedMs[entry] + this.#emitAfterMs > streamMs) return;
-      this.#emit(this.#emitNext);
-    }
-  }
-
-  #releaseDue(): void {
-    const { servedMs, records, emitted } = this.#slates;
-    for (; this.#releaseNext < this.#slates.next; this.#releaseNext++) {
-      const entry = this.#slates.entry(this.#releaseNext);
-      if (emitted[entry] === 0) break;
-      if (servedMs[entry] + this.rules.closeAfterMs > this.#watermarkMs) break;
-      records[entry] = null;
-    }
-    while (this.#slates.oldest < this.#emitNext) {
-      const entry = this.#slates.entry(this.#slates.oldest);
-      if (servedMs[entry] + this.rules.keepMs > this.#watermarkMs) break;
-      this.#drop();
-    }
-  }
-
-  /** Lets out the samples of a slate. */
-  #emit(slate: number): void {
-    const entry = this.#slates.entry(slate);
-    const record = this.#slates.records[entry];
-    this.#slates.emitted[entry] = 1;
-    this.emittedServedMs = this.#slates.servedMs[entry];
-    const partition = this.#slates.partitions[entry];
-    this.#emittedTo[partition] = Math.max(
-      this.#emittedTo[partition],
-      this.#slates.offsets[entry] + 1,
-    );
-    if (record === null) return;
-    this.#writer.begin(record, this.#options.clock.nowMs());
-    for (let place = 0; place < this.#slates.counts[entry]; place++) this.#emitOne(slate, place);
-  }
-
-  #emitOne(slate: number, place: number): void {
-    const row = this.#slates.row(slate, place);
-    const { marks } = this.#slates;
-    if (this.rules.needsImpression && (marks[row] & mark.seen) === 0) {
-      this.counts.unseen++;
-      return;
-    }
-    const weight = this.#labelling.weightOf(slate, place);
-    if (weight === 0) {
-      this.counts.leftOut++;
-      return;
-    }
-    marks[row] |= mark.emitted;
-    this.#labelling.noteSent(row);
-    const labels = this.#slates.labelsOf(row);
-    const isTouched = (marks[row] & mark.prompt) !== 0;
-    const moments = isTouched ? this.#momentsOf(this.#slates.entry(slate)) : {};
-    const one = { place, kind: "primary" as const, labels, previous: 0, weight, ...moments };
-    this.#samples.push(this.#writer.write(one));
-    this.counts.primaries++;
-  }
-
-  /** Hands over what has come out: samples, and those whose record must be read from the log. */
-  drain(): { samples: Uint8Array[]; late: LateSample[] } {
-    const out = { samples: this.#samples, late: this.#late };
-    this.#samples = [];
-    this.#late = [];
-    return out;
-  }
-
   frame(): JoinerFrame {
     const first = this.#slates.oldest;
     const kept = first < this.#slates.next;
     const rebuildFrom = this.sources.map((source) => {
-      if (source.topic === "served") return this.#droppedTo[source.partition];
+      if (source.topic === "served") return this.emission.droppedTo[source.partition];
       if (kept) return this.#slates.eventsFrom(first, source.partition);
       return this.#waiting.oldestOffset(source.partition, source.offset);
     });
-    const emittedTo = [...this.#emittedTo];
+    const emittedTo = [...this.emission.emittedTo];
     return {
       version: frameVersion,
       sources: this.sources.map(savedSource),
@@ -451,8 +308,9 @@ export class JoinerCore {
   beginReplay(frame: JoinerFrame): ReplayRange[] {
     this.#replaying = true;
     this.#settledMs = frame.settledMs ?? Number.POSITIVE_INFINITY;
+    const { emittedTo, droppedTo } = this.emission;
     frame.emittedTo.forEach((offset, partition) => {
-      if (partition < this.#emittedTo.length) this.#emittedTo[partition] = offset;
+      if (partition < emittedTo.length) emittedTo[partition] = offset;
     });
     return this.sources.map((source) => {
       const saved = savedOf(frame.sources, source);
@@ -460,30 +318,20 @@ export class JoinerCore {
       const from = frame.rebuildFrom[frame.sources.indexOf(saved)] ?? saved.offset;
       source.watermark.restore(saved.largestMs);
       source.offset = from;
-      if (source.topic === "served") this.#droppedTo[source.partition] = from;
+      if (source.topic === "served") droppedTo[source.partition] = from;
       return { source, from, to: saved.offset };
     });
   }
 
   /** The rebuilt slates count as having left what the frame said; from here on samples come out. */
   endReplay(): void {
+    const { emittedTo } = this.emission;
     for (const { topic, partition, offset } of this.sources) {
       if (topic !== "served") continue;
       // A log that lost its unsynced tail goes on below the frame: new slates need samples.
-      this.#emittedTo[partition] = Math.min(this.#emittedTo[partition], offset);
+      emittedTo[partition] = Math.min(emittedTo[partition], offset);
     }
-    const { marks } = this.#slates;
-    for (let slate = this.#slates.oldest; slate < this.#slates.next; slate++) {
-      const entry = this.#slates.entry(slate);
-      if (this.#slates.emitted[entry] === 0) continue;
-      for (let place = 0; place < this.#slates.counts[entry]; place++) {
-        const row = this.#slates.row(slate, place);
-        const isSeen = !this.rules.needsImpression || (marks[row] & mark.seen) !== 0;
-        if (!isSeen || this.#labelling.weightOf(slate, place) === 0) continue;
-        marks[row] |= mark.emitted;
-        this.#labelling.noteSent(row);
-      }
-    }
+    this.emission.restored();
     if (this.#settledMs === Number.POSITIVE_INFINITY) this.#settledMs = 0;
     this.#replaying = false;
   }

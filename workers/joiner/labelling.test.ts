@@ -57,16 +57,17 @@ class Fed {
     this.#take("events", [encodeEvent(record)]);
   }
 
-  takeOldest(): JoinerCore["oldest"] {
-    const { oldest } = this.core;
-    this.core.oldest = null;
+  takeOldest(): JoinerCore["emission"]["oldest"] {
+    const { oldest } = this.core.emission;
+    this.core.emission.oldest = null;
     return oldest;
   }
 
   advanceTo(timeMs: number): void {
     this.clock.advanceTo(timeMs);
     this.core.advance(() => true);
-    for (const sample of this.core.drain().samples) this.samples.push(decodeSample(sample));
+    for (const sample of this.core.emission.drain().samples)
+      this.samples.push(decodeSample(sample));
   }
 }
 

@@ -33,8 +33,8 @@ function reporter(context: RoleContext, core: JoinerCore): () => void {
     counts.report();
     tellSizes(metrics, core);
     const nowMs = systemClock.nowMs();
-    const { emittedServedMs, oldest } = core;
-    core.oldest = null;
+    const { emittedServedMs, oldest } = core.emission;
+    core.emission.oldest = null;
     if (emittedServedMs !== observedMs) {
       metrics.observe("rec_freshness_served_to_sample_ms", nowMs - emittedServedMs);
     }

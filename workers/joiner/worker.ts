@@ -128,7 +128,7 @@ export class JoinerRole {
 
   async #commit(): Promise<void> {
     const { commitEveryRecords = 10_000 } = this.#options;
-    const { samples, late } = this.core.drain();
+    const { samples, late } = this.core.emission.drain();
     for (const one of late) {
       const sample = await this.#lateSample(one);
       if (sample !== null) samples.push(sample);
@@ -142,7 +142,7 @@ export class JoinerRole {
   async #lateSample(late: LateSample): Promise<Uint8Array | null> {
     try {
       const batch = await this.#options.log.read("served", late.partition, late.offset, 1);
-      return this.core.sampleOf(recordOf(batch, 0), late);
+      return this.core.emission.sampleOf(recordOf(batch, 0), late);
     } catch (error) {
       if (!(error instanceof RecError) || error.code !== "REC_LOG_GONE") throw error;
       this.core.counts.recordsGone++;
