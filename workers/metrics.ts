@@ -24,6 +24,7 @@ export const counterNames = [
   "rec_http_server_errors_total",
   "rec_items_changed_total",
   "rec_joiner_corrections_total",
+  "rec_joiner_decided_early_total",
   "rec_joiner_duplicates_total",
   "rec_joiner_left_out_total",
   "rec_joiner_orphans_total",
@@ -166,6 +167,8 @@ export const metricHelp: Readonly<Record<string, string>> = {
   rec_known_events:
     "Event ids that tell a second delivery, of the thread that looked last; up to dedupIdsMax.",
   rec_recall_interactions: "Interactions that recall builds from; up to recallInteractionsMax.",
+  rec_joiner_decided_early_total:
+    "Interactions without a request id, decided before the record of their slate was read.",
   rec_joiner_left_out_total: "Negatives left out; those that are kept weigh for them.",
   rec_joiner_orphans_total: "Interactions that no served slate explains.",
   rec_joiner_records_missing_total:

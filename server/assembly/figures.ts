@@ -127,6 +127,7 @@ export function statusFigures(
     recommendTotal: counter('rec_http_requests_total{route="recommend"}'),
     eventsTotal: counter("rec_events_accepted_total"),
     lateTotal: counter("rec_windows_late_total"),
+    decidedEarlyTotal: counter("rec_joiner_decided_early_total"),
     samplesTotal: gauges.samplesEnd,
     swapsTotal: counter("rec_model_swaps_total"),
     swapsRefusedTotal: family("rec_model_publishes_refused_total"),

@@ -8,6 +8,11 @@ export interface JoinerCounts {
   orphans: number;
   /** Interactions that name a slate without a record: a crash took it, or it is foreign. */
   recordsMissing: number;
+  /**
+   * Interactions that were decided before the record of their slate was read: each has been given
+   * to an older slate, or counted as an orphan or outside.
+   */
+  decidedEarly: number;
   /** Interactions after their attribution window. */
   outside: number;
   primaries: number;
@@ -30,6 +35,7 @@ export function emptyJoinerCounts(): JoinerCounts {
     duplicates: 0,
     orphans: 0,
     recordsMissing: 0,
+    decidedEarly: 0,
     outside: 0,
     primaries: 0,
     leftOut: 0,

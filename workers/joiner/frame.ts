@@ -1,6 +1,7 @@
 import { text, utf8 } from "../../models/core/bytes.ts";
 import { RecError } from "../../models/core/errors.ts";
 import type { LogSource, SavedSource } from "../stores/log-source.ts";
+import type { LateRun } from "./late-slates.ts";
 
 /**
  * What a commit of the joiner says, beside its samples: how far each input was taken in, from
@@ -19,6 +20,10 @@ export interface JoinerFrame {
    * Older frames have none: then all were, as they were read.
    */
   readonly settledMs?: number;
+  /** Slates that are kept and were read late: what was decided by then is not theirs. */
+  readonly late?: readonly LateRun[];
+  /** Interactions that were decided before the record of their slate was read, since ever. */
+  readonly decidedEarly?: number;
 }
 
 export const frameVersion = 1;

@@ -1,139 +1,26 @@
 import { describe, expect, test } from "bun:test";
-import { hash128, noId } from "../../models/core/bytes.ts";
-import { ManualClock } from "../../models/core/clock.ts";
-import { type EventRecord, encodeEvent } from "../../models/core/event.ts";
+import { noId } from "../../models/core/bytes.ts";
+import type { EventRecord } from "../../models/core/event.ts";
 import { Random } from "../../models/core/random.ts";
 import definition from "../../models/definition/default.ts";
 import type { RecommenderDefinition } from "../../models/definition/define.ts";
 import { featureCatalog } from "../../models/features/catalog.ts";
-import { decodeSample, type Sample } from "../../models/training/sample.ts";
+import type { Sample } from "../../models/training/sample.ts";
 import type { ServedRecord } from "../../models/training/served.ts";
-import { encodeServed } from "../../models/training/served.ts";
-import { FakeEventLog } from "../stores/event-log.fake.ts";
 import { joinPlainly } from "./joiner.oracle.ts";
-import { JoinerCore } from "./joiner.ts";
-import type { JoinerOptions } from "./options.ts";
-import { JoinerRole } from "./worker.ts";
+import {
+  type Arrival,
+  event,
+  JoinerBench,
+  keyOf,
+  known,
+  marks,
+  minute,
+  slate,
+  startMs,
+} from "./testing/joiner-bench.ts";
 
-const startMs = Date.UTC(2026, 4, 1);
-const marks = { maxDisorderMs: 30_000, futureLeadMs: 60_000 };
-const minute = 60_000;
 const perImpression: RecommenderDefinition = { ...definition, negatives: "impression" };
-
-function slate(name: string, user: number, items: number[], timeMs: number): ServedRecord {
-  const n = items.length;
-  return {
-    requestId: hash128(name),
-    userRow: user,
-    modelVersion: 1,
-    indexGeneration: 1,
-    timeMs,
-    asOfMs: timeMs,
-    userOffset: 0,
-    userDense: Float32Array.of(user, 0.5),
-    items: Uint32Array.from(items),
-    categories: Uint32Array.from(items, (item) => item % 7),
-    routes: new Uint32Array(n),
-    scores: new Float32Array(n),
-    propensities: new Float32Array(n),
-    heads: new Float32Array(n * 5),
-    itemOffsets: new Float64Array(n),
-    itemDense: Float32Array.from(
-      { length: 3 * n },
-      (_, i) => (items[Math.floor(i / 3)] ?? 0) + (i % 3),
-    ),
-  };
-}
-
-type Touch = { type: number; user: number; item: number; timeMs: number; id: string };
-
-function event(touch: Touch, more: Partial<EventRecord> = {}): EventRecord {
-  return {
-    type: touch.type,
-    userRow: touch.user,
-    itemRow: touch.item,
-    user: `u${touch.user}`,
-    item: `i${touch.item}`,
-    timeMs: touch.timeMs,
-    receivedMs: touch.timeMs,
-    value: 0,
-    id: hash128(touch.id),
-    requestId: noId,
-    ...more,
-  };
-}
-
-/** A log with records in one order of arrival, so that a test can let them in bit by bit. */
-type Arrival = { receivedMs: number; slate?: ServedRecord; event?: EventRecord };
-
-class Bench {
-  readonly log: FakeEventLog;
-  readonly clock = new ManualClock(startMs);
-  readonly #options: Partial<JoinerOptions>;
-  readonly #of: RecommenderDefinition;
-  readonly #readBytes: number;
-  role: JoinerRole | null = null;
-
-  constructor(
-    options: Partial<JoinerOptions> & { of?: RecommenderDefinition; readBytes?: number } = {},
-    partitions = { served: 1, events: 1 },
-  ) {
-    this.log = new FakeEventLog(partitions);
-    this.#of = options.of ?? definition;
-    this.#options = options;
-    this.#readBytes = options.readBytes ?? 1 << 20;
-  }
-
-  async open(): Promise<JoinerRole> {
-    const partitions = {
-      events: this.log.partitions("events"),
-      served: this.log.partitions("served"),
-    };
-    const core = new JoinerCore({
-      definition: this.#of,
-      clock: this.clock,
-      partitions,
-      ...marks,
-      rowsMax: 10_000,
-      dedupIdsMax: 10_000,
-      ...this.#options,
-    });
-    const limits = { readBytes: this.#readBytes, commitEveryRecords: 20 };
-    this.role = await JoinerRole.open({ log: this.log, core, ...limits });
-    return this.role;
-  }
-
-  async arrive({ receivedMs, slate: served, event: one }: Arrival): Promise<void> {
-    this.clock.advanceTo(receivedMs);
-    const of = (topic: "served" | "events", row: number) => row % this.log.partitions(topic);
-    if (served !== undefined) {
-      const partition = of("served", served.requestId[0]);
-      await this.log.append("served", partition, [encodeServed(served)]);
-    }
-    if (one !== undefined) {
-      await this.log.append("events", of("events", one.userRow), [encodeEvent(one)]);
-    }
-  }
-
-  /** Steps at a time at which everything that could come is in, and all is due. */
-  async finish(): Promise<JoinerCore> {
-    const role = this.role ?? (await this.open());
-    while ((await role.step()) > 0);
-    this.clock.advanceTo(this.clock.nowMs() + 30 * 60 * minute);
-    await role.step();
-    return role.core;
-  }
-
-  async samples(): Promise<Sample[]> {
-    const batch = await this.log.read("samples", 0, 0, Number.POSITIVE_INFINITY);
-    return Array.from({ length: batch.count }, (_, i) =>
-      decodeSample(batch.data.subarray(batch.bounds[i], batch.bounds[i + 1])),
-    );
-  }
-}
-
-const keyOf = (sample: Sample) => `${sample.requestId.join()}/${sample.position}`;
-const known = (name: string, place: number) => `${hash128(name).join()}/${place}`;
 
 /**
  * Slates and what users do with them: half of the interactions name the request, 20 % come out of
@@ -203,7 +90,7 @@ function check(samples: readonly Sample[], want: ReadonlyMap<string, number[]>):
 
 describe("joiner", () => {
   test("gives each served item one sample with every label, features as served", async () => {
-    const bench = new Bench();
+    const bench = new JoinerBench();
     const one = slate("a", 4, [10, 11, 12], startMs);
     await bench.arrive({ receivedMs: startMs, slate: one });
     const touch = (type: number, item: number, afterMs: number, more: Partial<EventRecord> = {}) =>
@@ -239,7 +126,7 @@ describe("joiner", () => {
   });
 
   test("waits for the watermark, then sends a late conversion as a correction", async () => {
-    const bench = new Bench();
+    const bench = new JoinerBench();
     const one = slate("a", 4, [10, 11], startMs);
     const role = await bench.open();
     await bench.arrive({ receivedMs: startMs, slate: one });
@@ -268,7 +155,7 @@ describe("joiner", () => {
   });
 
   test("a short delay sends samples early and what comes later as corrections", async () => {
-    const bench = new Bench({ emitAfterMs: 2_000 });
+    const bench = new JoinerBench({ emitAfterMs: 2_000 });
     const role = await bench.open();
     const one = slate("a", 4, [10], startMs);
     await bench.arrive({ receivedMs: startMs, slate: one });
@@ -286,59 +173,8 @@ describe("joiner", () => {
     ]);
   });
 
-  test.each([false, true])(
-    "what names no slate is of what had left by then; restart: %p",
-    async (restarts) => {
-      const bench = new Bench();
-      let role = await bench.open();
-      const old = slate("old", 4, [10, 11], startMs);
-      await bench.arrive({ receivedMs: startMs, slate: old });
-      await role.step();
-      const timeMs = startMs + 51_000;
-      const like = event({ type: 2, user: 4, item: 10, timeMs, id: "l" });
-      const ahead = event({ type: 1, user: 4, item: 11, timeMs: timeMs + 9_000, id: "c" });
-      await bench.arrive({ receivedMs: timeMs, event: like });
-      await bench.arrive({ receivedMs: timeMs, event: { ...ahead, receivedMs: timeMs } });
-      await role.step();
-      if (restarts) role = await bench.open();
-      // The record of a slate that had left by then waited for the disk; a later one's did not.
-      const newer = slate("newer", 4, [10, 11], timeMs - 1_000);
-      const later = slate("later", 4, [10, 11], timeMs + 2_000);
-      await bench.arrive({ receivedMs: timeMs + 2_300, slate: later });
-      await role.step();
-      await bench.arrive({ receivedMs: timeMs + 2_500, slate: newer });
-      await role.step();
-      await bench.finish();
-      const labelled = (await bench.samples()).filter(({ labels }) =>
-        labels.some((one) => one > 0),
-      );
-      expect(labelled.map((sample) => [keyOf(sample), ...sample.labels.slice(0, 2)])).toEqual([
-        [`${newer.requestId.join()}/0`, 0, 1],
-        [`${newer.requestId.join()}/1`, 1, 0],
-      ]);
-    },
-  );
-
-  test("more that waits than there is room for is given to what is known by then", async () => {
-    const bench = new Bench({ waitingMax: 8 });
-    const role = await bench.open();
-    const items = Array.from({ length: 40 }, (_, i) => i);
-    await bench.arrive({ receivedMs: startMs, slate: slate("a", 4, items, startMs) });
-    await role.step();
-    for (const item of items) {
-      const timeMs = startMs + 1_000 + item;
-      const click = event({ type: 1, user: 4, item, timeMs, id: `c${item}` });
-      await bench.arrive({ receivedMs: timeMs, event: click });
-    }
-    await role.step();
-    expect(role.core.live.waiting).toBeLessThanOrEqual(8);
-    await bench.finish();
-    expect((await bench.samples()).map(({ labels }) => labels[0])).toEqual(items.map(() => 1));
-    expect(role.core.counts.orphans).toBe(0);
-  });
-
   test("an interaction may arrive before its slate; one without a slate is an orphan", async () => {
-    const bench = new Bench();
+    const bench = new JoinerBench();
     const role = await bench.open();
     const one = slate("a", 4, [10], startMs);
     const timeMs = startMs + 50;
@@ -359,7 +195,7 @@ describe("joiner", () => {
   });
 
   test("negatives by impression: only what was shown or touched makes a sample", async () => {
-    const bench = new Bench({ of: perImpression });
+    const bench = new JoinerBench({ of: perImpression });
     const role = await bench.open();
     const one = slate("a", 4, [10, 11, 12, 13], startMs);
     await bench.arrive({ receivedMs: startMs, slate: one });
@@ -385,7 +221,7 @@ describe("joiner", () => {
       ...head,
       needsDuration: head.name === "watch",
     }));
-    const bench = new Bench({ of: { ...definition, heads } });
+    const bench = new JoinerBench({ of: { ...definition, heads } });
     await bench.open();
     const { itemNames, itemWidth } = featureCatalog(definition);
     const itemDense = new Float32Array(2 * itemWidth);
@@ -411,7 +247,7 @@ describe("joiner", () => {
       [3, 2_000, 3],
     ] as const) {
       const { slates, arrivals, events } = world(new Random(seed), 150);
-      const bench = new Bench({ readBytes }, { served, events: served });
+      const bench = new JoinerBench({ readBytes }, { served, events: served });
       const random = new Random(seed);
       const role = await bench.open();
       for (const arrival of arrivals) {
@@ -430,7 +266,7 @@ describe("joiner", () => {
     for (const emitAfterMs of [undefined, 5_000]) {
       const { slates, arrivals, events } = world(new Random(4), 150);
       const early = emitAfterMs === undefined ? {} : { emitAfterMs };
-      const bench = new Bench({ readBytes: 1_500, ...early }, { served: 2, events: 2 });
+      const bench = new JoinerBench({ readBytes: 1_500, ...early }, { served: 2, events: 2 });
       const random = new Random(5);
       let role = await bench.open();
       let crashes = 0;
@@ -454,7 +290,7 @@ describe("joiner", () => {
 
   test("a failed commit is tried again by the same process", async () => {
     const { slates, arrivals, events } = world(new Random(6), 60);
-    const bench = new Bench();
+    const bench = new JoinerBench();
     const random = new Random(6);
     const role = await bench.open();
     for (const arrival of arrivals) {
@@ -468,7 +304,7 @@ describe("joiner", () => {
   });
 
   test("when room runs out the oldest leave early, counted, and memory stays bounded", async () => {
-    const bench = new Bench({ rowsMax: 64 });
+    const bench = new JoinerBench({ rowsMax: 64 });
     const role = await bench.open();
     for (let i = 0; i < 200; i++) {
       const timeMs = startMs + i * 10;

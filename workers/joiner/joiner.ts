@@ -17,6 +17,7 @@ import type { JoinerOptions } from "./options.ts";
 import { type CaughtUp, eventsWait, slatesReadUntilMs } from "./pace.ts";
 import { itemsOf, SampleWriter } from "./samples.ts";
 import { mark, Slates } from "./slates.ts";
+import { UnnamedInteractions } from "./unnamed.ts";
 import { type Interaction, readInteraction, WaitingInteractions } from "./waiting.ts";
 
 /** With nothing left to read, the clock moves the stream on; appends may be so late to show. */
@@ -43,11 +44,10 @@ export class JoinerCore {
   readonly #options: JoinerOptions;
   readonly #slates: Slates;
   readonly #waiting: WaitingInteractions;
+  readonly unnamed: UnnamedInteractions;
   readonly #ids: RecentIds;
   readonly #maxDisorderMs: number;
   #watermarkMs = 0;
-  /** What names no request is decided once it was received before this: see `#settle`. */
-  #settledMs = 0;
   /** By events partition: when the last event looked at was received. */
   readonly #receivedMs: Float64Array;
   #replaying = false;
@@ -75,9 +75,11 @@ export class JoinerCore {
       ...{ counts: this.counts, clock: options.clock, servedPartitions: partitions.served },
     });
     this.#ids = new RecentIds(options.dedupIdsMax ?? limits.dedupIdsMax);
-    this.#waiting = new WaitingInteractions(options.waitingMax ?? 65_536, (interaction) =>
-      this.#countOrphan(interaction),
-    );
+    const { waitingMax: max = 65_536 } = options;
+    this.#waiting = new WaitingInteractions(max, (interaction) => this.#countOrphan(interaction));
+    this.unnamed = new UnnamedInteractions({
+      ...{ slates: this.#slates, rules: this.rules, counts: this.counts, max },
+    });
     const marks = {
       maxDisorderMs: this.#maxDisorderMs,
       futureLeadMs: options.futureLeadMs ?? limits.futureLeadMs,
@@ -125,37 +127,46 @@ export class JoinerCore {
       if (items.length === 0 || items.length > this.#slates.rowsMax) continue;
       this.emission.makeRoom(items.length);
       const offset = batch.firstOffset + i;
+      const { partition } = source;
+      const decidedMs = this.#decidedBefore({ partition, offset, servedMs });
       const slate = this.#slates.add({
         requestId: readId128(view, servedAt.requestId),
         userRow: servedUserRow(view, 0),
-        servedMs,
-        partition: source.partition,
-        offset,
+        ...{ servedMs, decidedMs, partition, offset },
         items,
         record,
         eventsFrom,
       });
-      if (offset < this.emission.emittedTo[source.partition]) {
+      if (offset < this.emission.emittedTo[partition]) {
         this.#slates.emitted[this.#slates.entry(slate)] = 1;
       }
       if (!this.#replaying) this.counts.servedItems += items.length;
+      this.unnamed.countFor(slate);
       this.#matchWaiting(view);
     }
+  }
+
+  /** What names no slate and was received before this is decided when a slate is read. */
+  #decidedBefore(of: { partition: number; offset: number; servedMs: number }): number {
+    if (this.#replaying) return this.unnamed.late.decidedMsOf(of);
+    return this.unnamed.noteRead(of);
   }
 
   /** From where, in each events partition, all that belongs to a slate read now can be found. */
   #eventsFrom(): Float64Array {
     const events = this.sources.filter((source) => source.topic === "events");
-    return Float64Array.from(events, (source) =>
-      this.#waiting.oldestOffset(source.partition, source.offset),
-    );
+    return Float64Array.from(events, (source) => this.#oldestWaiting(source));
+  }
+
+  /** Smallest offset of an events partition that waits; none before `offset`: that. */
+  #oldestWaiting({ partition, offset }: { partition: number; offset: number }): number {
+    return this.#waiting.oldestOffset(partition, offset);
   }
 
   #matchWaiting(view: DataView): void {
     if (this.#waiting.size === 0) return;
-    const take = (interaction: Interaction) => this.#join(interaction);
-    this.#waiting.match(readId128(view, servedAt.requestId).join(), take);
-    this.#waiting.match(servedUserRow(view, 0), take);
+    const request = readId128(view, servedAt.requestId).join();
+    this.#waiting.match(request, (interaction) => this.#join(interaction));
   }
 
   /** Returns the index after the last event taken in. */
@@ -203,11 +214,12 @@ export class JoinerCore {
       this.#countOrphan(interaction);
       return;
     }
-    if (this.#waiting.isFull && !this.#replaying && this.#waiting.oldestMs >= this.#settledMs) {
+    const { decidedMs } = this.unnamed;
+    if (this.#waiting.isFull && !this.#replaying && this.#waiting.oldestMs >= decidedMs) {
       this.#settle(this.#waiting.middleMs);
     }
-    const key = named ? interaction.requestId.join() : interaction.userRow;
-    this.#waiting.add(key, interaction);
+    const { requestId } = interaction;
+    this.#waiting.add(isNoId(requestId) ? null : requestId.join(), interaction);
   }
 
   /**
@@ -216,10 +228,10 @@ export class JoinerCore {
    * A frame says how far this got, so that a replay decides the same ones.
    */
   #settle(untilMs: number): void {
-    if (untilMs <= this.#settledMs) return;
-    const range = { fromMs: this.#settledMs, untilMs };
-    this.#settledMs = untilMs;
-    this.#waiting.settle(range, (interaction) => this.#join(interaction));
+    if (untilMs <= this.unnamed.decidedMs) return;
+    this.unnamed.decidedMs = untilMs;
+    this.#waiting.settle(untilMs, (interaction) => this.#join(interaction));
+    this.unnamed.forget(this.emission.droppedTo);
   }
 
   /** No slate explains it; one that it names was of another server, or a crash took its record. */
@@ -231,22 +243,32 @@ export class JoinerCore {
 
   /** Labels the item that an interaction belongs to; false where its slate is not known (yet). */
   #join(interaction: Interaction): boolean {
-    const named = !isNoId(interaction.requestId);
-    if (!named && interaction.receivedMs >= this.#settledMs) return false;
-    const slate = named
-      ? this.#slates.byRequest(interaction.requestId)
-      : this.#slates.ofUser(interaction);
-    if (slate < 0) return false;
+    if (isNoId(interaction.requestId)) return this.#joinUnnamed(interaction);
+    const slate = this.#slates.byRequest(interaction.requestId);
+    if (slate >= 0) this.#joinTo(slate, interaction);
+    return slate >= 0;
+  }
+
+  #joinUnnamed(interaction: Interaction): boolean {
+    const isNobodys = interaction.userRow === noRow;
+    if (!isNobodys && interaction.receivedMs >= this.unnamed.decidedMs) return false;
+    const waitsFrom = this.#oldestWaiting(interaction);
+    const slate = isNobodys ? -1 : this.unnamed.slateOf(interaction, waitsFrom);
+    if (slate >= 0) this.#joinTo(slate, interaction);
+    else this.#countOrphan(interaction);
+    return true;
+  }
+
+  #joinTo(slate: number, interaction: Interaction): void {
     const place = this.#slates.placeOf(slate, interaction.itemRow);
     if (place < 0) {
       if (!this.#replaying) this.counts.orphans++;
-      return true;
+      return;
     }
     const closesMs =
       this.#slates.servedMs[this.#slates.entry(slate)] + this.rules.attributionMs[interaction.type];
     if (interaction.timeMs <= closesMs) this.#label(slate, place, interaction);
     else if (!this.#replaying) this.counts.outside++;
-    return true;
   }
 
   #label(slate: number, place: number, interaction: Interaction): void {
@@ -284,8 +306,8 @@ export class JoinerCore {
     // past interactions whose slate is still on its way to the log.
     const receivedMs = Math.max(0, ...this.#receivedMs) - this.#maxDisorderMs;
     const expiredMs = Math.max(receivedMs, idle ? clockMs : 0);
-    this.#settle(expiredMs);
-    this.#waiting.expire(expiredMs);
+    // Until slates have been read so far, the one that is named may be among those that wait.
+    this.#waiting.expire(Math.min(expiredMs, this.unnamed.decidedMs));
   }
 
   frame(): JoinerFrame {
@@ -293,21 +315,25 @@ export class JoinerCore {
     const kept = first < this.#slates.next;
     const rebuildFrom = this.sources.map((source) => {
       if (source.topic === "served") return this.emission.droppedTo[source.partition];
-      if (kept) return this.#slates.eventsFrom(first, source.partition);
-      return this.#waiting.oldestOffset(source.partition, source.offset);
+      const from = kept
+        ? this.#slates.eventsFrom(first, source.partition)
+        : this.#oldestWaiting(source);
+      return Math.min(from, this.unnamed.oldestOffset(source.partition));
     });
     const emittedTo = [...this.emission.emittedTo];
     return {
       version: frameVersion,
       sources: this.sources.map(savedSource),
-      ...{ rebuildFrom, emittedTo, settledMs: this.#settledMs },
+      ...{ rebuildFrom, emittedTo, settledMs: this.unnamed.decidedMs },
+      ...{ late: this.unnamed.late.save(), decidedEarly: this.counts.decidedEarly },
     };
   }
 
   /** Starts to rebuild what a frame stood for: the ranges to `take`, in this order. */
   beginReplay(frame: JoinerFrame): ReplayRange[] {
     this.#replaying = true;
-    this.#settledMs = frame.settledMs ?? Number.POSITIVE_INFINITY;
+    this.unnamed.decidedMs = frame.settledMs ?? Number.POSITIVE_INFINITY;
+    this.unnamed.late.restore(frame.late ?? []);
     const { emittedTo, droppedTo } = this.emission;
     frame.emittedTo.forEach((offset, partition) => {
       if (partition < emittedTo.length) emittedTo[partition] = offset;
@@ -324,7 +350,7 @@ export class JoinerCore {
   }
 
   /** The rebuilt slates count as having left what the frame said; from here on samples come out. */
-  endReplay(): void {
+  endReplay(frame: JoinerFrame): void {
     const { emittedTo } = this.emission;
     for (const { topic, partition, offset } of this.sources) {
       if (topic !== "served") continue;
@@ -332,7 +358,9 @@ export class JoinerCore {
       emittedTo[partition] = Math.min(emittedTo[partition], offset);
     }
     this.emission.restored();
-    if (this.#settledMs === Number.POSITIVE_INFINITY) this.#settledMs = 0;
+    this.counts.decidedEarly = frame.decidedEarly ?? 0;
+    const { decidedMs } = this.unnamed;
+    if (decidedMs === Number.POSITIVE_INFINITY) this.unnamed.decidedMs = 0;
     this.#replaying = false;
   }
 

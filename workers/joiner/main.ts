@@ -60,6 +60,7 @@ function countReporter({ state }: RoleContext, { counts }: JoinerCore): CountRep
     ["rec_joiner_orphans_total", () => counts.orphans],
     ["rec_joiner_outside_total", () => counts.outside],
     ["rec_joiner_records_missing_total", () => counts.recordsMissing],
+    ["rec_joiner_decided_early_total", () => counts.decidedEarly],
     ["rec_joiner_left_out_total", () => counts.leftOut],
     ["rec_joiner_unseen_total", () => counts.unseen],
     ['rec_limit_reached_total{limit="joinerLiveMax"}', () => counts.evictedItems],

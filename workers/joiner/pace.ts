@@ -4,7 +4,7 @@ import type { LogSource } from "../stores/log-source.ts";
 export type CaughtUp = (source: LogSource) => boolean;
 
 /** How long the record of a slate that has left may take to the log, a disk that fails included. */
-const servedLagMs = 10_000;
+export const decidedAfterMs = 10_000;
 /** Times are looked at in steps, so that not every read goes through all that waits. */
 const stepMs = 250;
 
@@ -41,5 +41,5 @@ export function slatesReadUntilMs(
 ): number {
   const served = sources.filter(({ topic }) => topic === "served");
   const readMs = served.map((source) => (caughtUp(source) ? nowMs : source.watermark.largestMs));
-  return Math.floor((Math.min(nowMs, ...readMs) - servedLagMs) / stepMs) * stepMs;
+  return Math.floor((Math.min(nowMs, ...readMs) - decidedAfterMs) / stepMs) * stepMs;
 }

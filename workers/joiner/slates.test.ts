@@ -14,6 +14,7 @@ function slateOf(number: number, items: number): NewSlate {
     offset: number,
     items: Uint32Array.from({ length: items }, (_, i) => number * 100 + i),
     record: Uint8Array.of(number % 256),
+    decidedMs: 0,
     eventsFrom: Float64Array.of(number, number + 1),
   };
 }

@@ -22,6 +22,8 @@ export interface NewSlate {
   readonly offset: number;
   readonly items: Uint32Array;
   readonly record: Uint8Array;
+  /** What names no slate and was received before this was decided when the slate was read. */
+  readonly decidedMs: number;
   /** Offset of each events partition from which a replay finds all that belongs to the slate. */
   readonly eventsFrom: Float64Array;
 }
@@ -29,6 +31,11 @@ export interface NewSlate {
 /** 53 bits of a request id: a Map key that is a number. The whole id is compared afterwards. */
 function requestKey(a: number, b: number): number {
   return a * 2 ** 21 + (b >>> 11);
+}
+
+/** A slate that left later cannot have led to an interaction. */
+export function leftByMs(of: Pick<Interaction, "timeMs" | "receivedMs">): number {
+  return Math.min(of.timeMs, of.receivedMs);
 }
 
 /** Slates of one user that are searched for an item, newest first. */
@@ -65,6 +72,8 @@ export class Slates {
   /** When the first interaction with the slate happened and was accepted; 0 before one. */
   eventMs: Float64Array;
   acceptedMs: Float64Array;
+  /** What names no slate and was received before this is not the slate's: it was read too late. */
+  decidedMs: Float64Array;
   offsets: Float64Array;
   partitions: Uint16Array;
   counts: Uint16Array;
@@ -102,6 +111,7 @@ export class Slates {
     this.servedMs = new Float64Array(slates);
     this.eventMs = new Float64Array(slates);
     this.acceptedMs = new Float64Array(slates);
+    this.decidedMs = new Float64Array(slates);
     this.offsets = new Float64Array(slates);
     this.partitions = new Uint16Array(slates);
     this.counts = new Uint16Array(slates);
@@ -118,7 +128,7 @@ export class Slates {
   get sizeBytes(): number {
     const { labels, sent, itemRows, marks } = this;
     const ofRows = labels.byteLength + sent.byteLength + itemRows.byteLength + marks.byteLength;
-    return ofRows + this.#slatesRoom * (57 + 8 * this.#eventPartitions);
+    return ofRows + this.#slatesRoom * (65 + 8 * this.#eventPartitions);
   }
 
   /** Place of a slate in the columns. */
@@ -148,6 +158,7 @@ export class Slates {
     this.servedMs[entry] = slate.servedMs;
     this.eventMs[entry] = 0;
     this.acceptedMs[entry] = 0;
+    this.decidedMs[entry] = slate.decidedMs;
     this.offsets[entry] = slate.offset;
     this.partitions[entry] = slate.partition;
     this.userRows[entry] = slate.userRow;
@@ -177,6 +188,7 @@ export class Slates {
     this.servedMs = moved(this.servedMs, new Float64Array(newRoom), one);
     this.eventMs = moved(this.eventMs, new Float64Array(newRoom), one);
     this.acceptedMs = moved(this.acceptedMs, new Float64Array(newRoom), one);
+    this.decidedMs = moved(this.decidedMs, new Float64Array(newRoom), one);
     this.offsets = moved(this.offsets, new Float64Array(newRoom), one);
     this.partitions = moved(this.partitions, new Uint16Array(newRoom), one);
     this.counts = moved(this.counts, new Uint16Array(newRoom), one);
@@ -267,17 +279,23 @@ export class Slates {
 
   /**
    * The user's newest slate with the item that left before the interaction happened, and so before
-   * it was received, whatever the client's clock says; partitions mix the order.
+   * it was received, whatever the client's clock says; partitions mix the order. Slates that were
+   * read more than `graceMs` too late for it are left aside.
    */
-  ofUser(of: Pick<Interaction, "userRow" | "itemRow" | "timeMs" | "receivedMs">): number {
-    const untilMs = Math.min(of.timeMs, of.receivedMs);
+  ofUser(
+    of: Pick<Interaction, "userRow" | "itemRow" | "timeMs" | "receivedMs">,
+    graceMs = 0,
+  ): number {
+    const untilMs = leftByMs(of);
     let best = -1;
     let slate = this.#newestOfUser.get(of.userRow) ?? -1;
     for (let i = 0; i < userSlatesMax && slate >= this.oldest; i++) {
-      const ms = this.servedMs[this.entry(slate)];
+      const entry = this.entry(slate);
+      const ms = this.servedMs[entry];
       const newer = best < 0 || ms > this.servedMs[this.entry(best)];
-      if (ms <= untilMs && newer && this.placeOf(slate, of.itemRow) >= 0) best = slate;
-      slate = this.#previousOfUser[this.entry(slate)];
+      const inTime = ms <= untilMs && this.decidedMs[entry] <= of.receivedMs + graceMs;
+      if (inTime && newer && this.placeOf(slate, of.itemRow) >= 0) best = slate;
+      slate = this.#previousOfUser[entry];
     }
     return best;
   }

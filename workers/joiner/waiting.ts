@@ -1,4 +1,4 @@
-import { type Id128, isNoId, readId128 } from "../../models/core/bytes.ts";
+import { type Id128, readId128 } from "../../models/core/bytes.ts";
 import { eventAt } from "../../models/core/event.ts";
 
 /** An interaction as the joiner uses it. */
@@ -32,27 +32,27 @@ export function readInteraction(
 }
 
 /** One that waits; those under one key are a list, oldest first. */
-interface Entry {
-  readonly interaction: Interaction;
-  readonly key: string | number;
+interface Entry<T> {
+  readonly interaction: T;
+  readonly key: string | number | null;
   matched: boolean;
-  next: Entry | null;
+  next: Entry<T> | null;
 }
 
 /**
- * Interactions whose slate has not been read yet, or is not certain yet: topics are read one after
- * the other, and a slate may reach the log after the click on it. Bounded; the oldest gives way. A
- * key is the text of a request's id, or a user's row.
+ * Interactions that wait for a slate: topics are read one after the other, and a slate may reach
+ * the log after the click on it. In the order in which they came, and those with a key found by it.
+ * Bounded; the oldest gives way.
  */
-export class WaitingInteractions {
+export class WaitingInteractions<T extends Interaction = Interaction> {
   readonly #max: number;
-  readonly #onOrphan: (interaction: Interaction) => void;
-  #entries: Entry[] = [];
+  readonly #onOrphan: (interaction: T) => void;
+  #entries: Entry<T>[] = [];
   #head = 0;
-  readonly #first = new Map<string | number, Entry>();
-  readonly #last = new Map<string | number, Entry>();
+  readonly #first = new Map<string | number, Entry<T>>();
+  readonly #last = new Map<string | number, Entry<T>>();
 
-  constructor(max: number, onOrphan: (interaction: Interaction) => void) {
+  constructor(max: number, onOrphan: (interaction: T) => void) {
     this.#max = max;
     this.#onOrphan = onOrphan;
   }
@@ -74,10 +74,11 @@ export class WaitingInteractions {
     return this.#entries[this.#head + Math.floor(this.size / 2)]!.interaction.receivedMs;
   }
 
-  add(key: string | number, interaction: Interaction): void {
+  add(key: string | number | null, interaction: T): void {
     if (this.isFull) this.#leave();
-    const entry: Entry = { interaction, key, matched: false, next: null };
+    const entry: Entry<T> = { interaction, key, matched: false, next: null };
     this.#entries.push(entry);
+    if (key === null) return;
     const last = this.#last.get(key);
     this.#last.set(key, entry);
     if (last === undefined) this.#first.set(key, entry);
@@ -85,13 +86,13 @@ export class WaitingInteractions {
   }
 
   /** Gives `take` each interaction that waits under a key; those that it takes leave. */
-  match(key: string | number, take: (interaction: Interaction) => boolean): void {
+  match(key: string | number, take: (interaction: T) => boolean): void {
     let entry = this.#first.get(key) ?? null;
     if (entry === null) return;
-    let kept: Entry | null = null;
+    let kept: Entry<T> | null = null;
     this.#first.delete(key);
     this.#last.delete(key);
-    for (let next: Entry | null = null; entry !== null; entry = next) {
+    for (let next: Entry<T> | null = null; entry !== null; entry = next) {
       next = entry.next;
       entry.matched = take(entry.interaction);
       if (entry.matched) continue;
@@ -103,16 +104,14 @@ export class WaitingInteractions {
     if (kept !== null) this.#last.set(key, kept);
   }
 
-  /** Gives `take` those that name no request and were received in a range; those it takes leave. */
-  settle(
-    { fromMs, untilMs }: { readonly fromMs: number; readonly untilMs: number },
-    take: (interaction: Interaction) => boolean,
-  ): void {
+  /** Gives `take` those without a key that were received before `untilMs`: they leave. */
+  settle(untilMs: number, take: (interaction: T) => void): void {
     for (let i = this.#head; i < this.#entries.length; i++) {
-      const { interaction, matched, key } = this.#entries[i];
-      if (matched || !isNoId(interaction.requestId)) continue;
-      const { receivedMs } = interaction;
-      if (receivedMs >= fromMs && receivedMs < untilMs) this.match(key, take);
+      const entry = this.#entries[i]!;
+      const { key, matched, interaction } = entry;
+      if (matched || key !== null || interaction.receivedMs >= untilMs) continue;
+      entry.matched = true;
+      take(interaction);
     }
   }
 
@@ -132,12 +131,17 @@ export class WaitingInteractions {
       this.#head = 0;
     }
     if (entry.matched) return;
-    // The oldest of all is the oldest of its key.
-    if (entry.next === null) {
-      this.#first.delete(entry.key);
-      this.#last.delete(entry.key);
-    } else this.#first.set(entry.key, entry.next);
+    if (entry.key !== null) this.#leaveKey(entry.key, entry.next);
     this.#onOrphan(entry.interaction);
+  }
+
+  /** The oldest of all is the oldest of its key. */
+  #leaveKey(key: string | number, next: Entry<T> | null): void {
+    if (next !== null) this.#first.set(key, next);
+    else {
+      this.#first.delete(key);
+      this.#last.delete(key);
+    }
   }
 
   /** Smallest offset of a partition that still waits, or `otherwise`. */

@@ -66,10 +66,11 @@ export class JoinerRole {
     log.openWriter("samples", partition);
     const bytes = await log.lastFrame("samples", partition);
     if (bytes === null) return;
-    for (const { source, to } of this.core.beginReplay(decodeFrame(bytes))) {
+    const frame = decodeFrame(bytes);
+    for (const { source, to } of this.core.beginReplay(frame)) {
       while (source.offset < to && (await this.#read(source, { to })) > 0);
     }
-    this.core.endReplay();
+    this.core.endReplay(frame);
   }
 
   /** Takes in what is there, up to `readBytes` of each source; returns how many records. */

@@ -23,6 +23,8 @@ export class SimulationLedger {
   /** By item: the number in the title that was acknowledged last. */
   readonly documents = new Map<string, number>();
   readonly slates: ShownSlate[] = [];
+  /** By place in topic `served` (partition/offset): when the record was there, epoch ms. */
+  readonly loggedMs = new Map<string, number>();
   /** How often what happened: that a run met what it is meant to meet. */
   readonly met = new Map<string, number>();
 

@@ -22,6 +22,13 @@ test("crashes and a failing disk leave what a run without faults leaves", async 
   expect(times("samples learned")).toBeGreaterThan(300);
 }, 60_000);
 
+test("records that come too late get nothing that was decided, and that is counted", async () => {
+  const { met, differences } = await simulate({ seed: 21, events: 4_000 });
+  expect(differences.shown).toEqual([]);
+  expect(met.get("slates read late")).toBeGreaterThan(0);
+  expect(met.get("interactions decided early")).toBeGreaterThan(0);
+}, 60_000);
+
 test("two threads a role share partitions of users, and one's death touches its own", async () => {
   const met = new Map<string, number>();
   for (let seed = 1; seed <= 3; seed++) {

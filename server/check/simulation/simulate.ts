@@ -7,6 +7,7 @@ import { Random } from "../../../models/core/random.ts";
 import feed from "../../../models/definition/default.ts";
 import type { RecommenderDefinition } from "../../../models/definition/define.ts";
 import aggregates from "../../../models/definition/examples/aggregates.ts";
+import type { LateRun } from "../../../workers/joiner/late-slates.ts";
 import { FaultyFileSystem } from "../../../workers/stores/faulty-file-system.ts";
 import { rowTables } from "../../../workers/window-partials.ts";
 import { Differences } from "../differences.ts";
@@ -23,7 +24,10 @@ import {
 import { verifySimulation } from "./verify.ts";
 
 export interface SimulationOptions {
-  /** Of five one runs the example with all aggregates, two have few rows for ids, two the feed. */
+  /**
+   * Of five one runs the example with all aggregates, two have few rows for ids, two the feed; of
+   * three one has records that come too late.
+   */
   readonly seed: number;
   /** Acknowledged events after which the run ends. */
   readonly events: number;
@@ -105,7 +109,14 @@ class Simulation {
   readonly #differences: Differences;
   readonly #settings: Pick<
     SimulatedOptions,
-    "definition" | "publishEvery" | "emitAfterMs" | "segmentBytes" | "durability" | "partitions"
+    | "definition"
+    | "publishEvery"
+    | "emitAfterMs"
+    | "segmentBytes"
+    | "durability"
+    | "partitions"
+    | "lingerMsMax"
+    | "logged"
   >;
   readonly #running = new Map<Actor, Promise<void>>();
   readonly #roles: readonly SimulatedRole[];
@@ -131,6 +142,11 @@ class Simulation {
       segmentBytes: 1 << (12 + random.int(10)),
       // Then a power loss may take what was acknowledged, a kill may not.
       durability: random.int(5) === 0 ? "async" : "fsync",
+      // What names no slate is decided after ten seconds; what names one waits for thirty.
+      lingerMsMax: options.seed % 3 === 0 ? 20_000 : 5_000,
+      logged: (partition, offset) => {
+        this.#ledger.loggedMs.set(`${partition}/${offset}`, this.#clock.nowMs());
+      },
     };
   }
 
@@ -300,13 +316,20 @@ class Simulation {
     });
     try {
       await settle(server);
+      const late = lateSlates(server);
       this.#clock.advanceTo(this.#clock.nowMs() + closedMs);
       await settle(server);
-      await verifySimulation(server, this.#ledger, (text) => this.#differences.add(text));
+      await verifySimulation({ server, late }, this.#ledger, (text) => this.#differences.add(text));
     } finally {
       await server.close();
     }
   }
+}
+
+/** Those of all joiners, which forget them when nothing belongs to them any more. */
+function lateSlates({ joiner, joiner1 }: SimulatedServer): LateRun[] {
+  const roles = [joiner, joiner1].flatMap((share) => share?.roles ?? []);
+  return roles.flatMap(({ core }) => core.unnamed.late.save());
 }
 
 /** Every role takes in all that there is. */

@@ -72,13 +72,14 @@ export interface SimulatedOptions {
   readonly rowFilesIn?: string;
   /** Default: keeps everything. */
   readonly retention?: LogRetention;
+  /** How long a slate's record may linger on its way to the log. Default: a few seconds. */
+  readonly lingerMsMax?: number;
+  /** Told of a slate's record that is in the log. */
+  readonly logged?: (partition: number, offset: number) => void;
   readonly warn: (text: string) => void;
   /** Told of an answer that breaks an invariant. */
   readonly differ: (text: string) => void;
 }
-
-/** A record that took ten seconds to the log would come too late (workers/joiner, D12). */
-const lingerMsMax = 5_000;
 
 /**
  * As in a server, an answer does not wait for its record, which lingers a while: what follows the
@@ -86,19 +87,15 @@ const lingerMsMax = 5_000;
  */
 class ServedWriter {
   readonly #log: SegmentLog;
-  readonly #clock: ManualClock;
+  readonly #options: SimulatedOptions;
   readonly #random: Random;
   readonly #look: (record: Uint8Array) => void;
   readonly #running = new Set<Promise<unknown>>();
 
-  constructor(
-    to: { readonly log: SegmentLog; readonly clock: ManualClock },
-    random: Random,
-    look: (record: Uint8Array) => void,
-  ) {
-    this.#log = to.log;
-    this.#clock = to.clock;
-    this.#random = random;
+  constructor(log: SegmentLog, options: SimulatedOptions, look: (record: Uint8Array) => void) {
+    this.#log = log;
+    this.#options = options;
+    this.#random = new Random(options.seed + 1);
     this.#look = look;
   }
 
@@ -108,6 +105,7 @@ class ServedWriter {
     this.#look(record);
     const appended = this.#linger()
       .then(() => this.#log.append(...given))
+      .then((offset) => this.#options.logged?.(given[1], offset))
       .catch(() => undefined);
     this.#running.add(appended);
     void appended.then(() => this.#running.delete(appended));
@@ -115,11 +113,12 @@ class ServedWriter {
   }
 
   async #linger(): Promise<void> {
+    const { clock, lingerMsMax = 5_000 } = this.#options;
     // Now and then for seconds, as behind a disk that fails.
-    const most = this.#random.int(8) === 0 ? 500 : 60;
-    const untilMs = this.#clock.nowMs() + lingerMsMax;
+    const most = this.#random.int(8) === 0 ? lingerMsMax / 10 : 60;
+    const untilMs = clock.nowMs() + lingerMsMax;
     let turns = this.#random.int(most);
-    while (turns-- > 0 && this.#clock.nowMs() < untilMs) await null;
+    while (turns-- > 0 && clock.nowMs() < untilMs) await null;
   }
 
   async settle(): Promise<void> {
@@ -184,7 +183,7 @@ export class SimulatedServer {
     });
     const served = this.#openLog(this.#files, log.control);
     const rescore = rescorer(definition, state);
-    this.#served = new ServedWriter({ log: served, clock }, new Random(seed + 1), (record) => {
+    this.#served = new ServedWriter(served, options, (record) => {
       const wrong = rescore(record);
       if (wrong !== "") options.differ(wrong);
     });

@@ -1,6 +1,8 @@
 import { hash128, id128ToHex, noRow } from "../../../models/core/bytes.ts";
 import { decodeDocument, decodeEvent } from "../../../models/core/event.ts";
 import type { EmbeddingTable } from "../../../native/index.ts";
+import { decidedMsOf, type LateRun } from "../../../workers/joiner/late-slates.ts";
+import { decidedAfterMs } from "../../../workers/joiner/pace.ts";
 import type { SharedState } from "../../../workers/shared-state.ts";
 import { recordOf } from "../../../workers/stores/event-log.ts";
 import { readAll } from "../../../workers/stores/read-all.ts";
@@ -20,7 +22,7 @@ type Differ = (text: string) => void;
  * makes of that log; every served feature follows from it.
  */
 export async function verifySimulation(
-  server: SimulatedServer,
+  { server, late }: { readonly server: SimulatedServer; readonly late: readonly LateRun[] },
   ledger: SimulationLedger,
   differ: Differ,
 ): Promise<void> {
@@ -37,7 +39,7 @@ export async function verifySimulation(
   for (const text of skew.differences.shown) differ(text);
   if (skew.unexplained > 0) differ(`${skew.unexplained} served rows are explained by no commit`);
   ledger.meet("served rows checked", skew.rows);
-  compareLabels(await plainLabels(definition, log), await sampledLabels(log, differ), differ);
+  await verifyLabels({ server, late }, ledger, differ);
   await verifyWeights(server, ledger, differ);
 }
 
@@ -83,6 +85,29 @@ async function verifyDocuments(
     const title = stored === undefined || stored === null ? -1 : titles.get(row);
     // Later ones of other clients may have come; an older one may not stand.
     if (title === undefined || title < 0) differ(`${item} has no stored document, not ${number}`);
+  }
+}
+
+/** Labels of all samples, and which interactions were decided before their slate was read. */
+async function verifyLabels(
+  { server, late }: { readonly server: SimulatedServer; readonly late: readonly LateRun[] },
+  ledger: SimulationLedger,
+  differ: Differ,
+): Promise<void> {
+  const { log, options, joiner, joiner1 } = server;
+  const { labels, decidedEarly } = await plainLabels(options.definition, { log, late });
+  compareLabels(labels, await sampledLabels(log, differ), differ);
+  const roles = [joiner, joiner1].flatMap((share) => share?.roles ?? []);
+  const counted = roles.reduce((sum, { core }) => sum + core.counts.decidedEarly, 0);
+  if (counted !== decidedEarly) differ(`${counted} were decided early, not ${decidedEarly}`);
+  ledger.meet("interactions decided early", decidedEarly);
+  for (const [place, loggedMs] of ledger.loggedMs) {
+    const [partition = 0, offset = 0] = place.split("/").map(Number);
+    const decidedMs = decidedMsOf(late, { partition, offset });
+    if (decidedMs > 0) ledger.meet("slates read late");
+    if (decidedMs > loggedMs - decidedAfterMs) {
+      differ(`slate ${place} was there at ${loggedMs}, taken for late at ${decidedMs}`);
+    }
   }
 }
 
