@@ -86,8 +86,8 @@ async function measureRole(sizes: StreamSizes): Promise<Record<string, Figure>> 
   const roomy = await runWindowsRole(sizes);
   const sum = (run: RoleRun, of: keyof RoleRun["usages"][number]) =>
     run.usages.reduce((all, usage) => all + usage[of], 0);
-  const rows = sum(roomy, "fullRows");
-  const crowded = await runWindowsRole(sizes, quarterOf(roomy.usages.map((one) => one.fullRows)));
+  const rows = sum(roomy, "inMemory");
+  const crowded = await runWindowsRole(sizes, quarterOf(roomy.usages.map((one) => one.inMemory)));
   const lost = sum(crowded, "evicted") + sum(roomy, "evicted");
   if (roomy.hash !== crowded.hash || lost > 0) {
     throw new RecError("REC_BENCH_METHOD", `counters differ with less memory, ${lost} rows lost`);
@@ -98,9 +98,9 @@ async function measureRole(sizes: StreamSizes): Promise<Record<string, Figure>> 
     checkpointBytes: bytes(roomy.checkpointBytes),
     ...perSecondOf(roomy, "eventsPerSecondDefinition"),
     ...perSecondOf(crowded, "eventsPerSecondCrowded"),
-    workingSetToMemory: { value: rows / sum(crowded, "fullRows"), unit: "ratio" },
+    workingSetToMemory: { value: rows / sum(crowded, "inMemory"), unit: "ratio" },
     fullRowBytes: bytes(rows * roomy.fullRowBytes),
-    fullRowBytesCrowded: bytes(sum(crowded, "fullRows") * crowded.fullRowBytes),
+    fullRowBytesCrowded: bytes(sum(crowded, "inMemory") * crowded.fullRowBytes),
     rowsMovedOut: count(sum(crowded, "movedOut")),
     rowsBroughtBack: count(sum(crowded, "broughtBack")),
     rowFileBytes: bytes(crowded.rowFileBytes),

@@ -1,8 +1,11 @@
 import { loadNative } from "./load.ts";
+import { type RowUsage, rowUsage } from "./row-usage.ts";
 
 interface Functions {
-  aggregateTableCreate(rows: number, aggregates: Float64Array): number;
+  aggregateTableCreate(rows: number, aggregates: Float64Array, rowsInMemory: number): number;
   aggregateTableShape(handle: number, out: Uint32Array): void;
+  aggregateTableUsage(handle: number, out: Float64Array): void;
+  aggregateTableOpenFile(handle: number, path: string, recordsMax: number): void;
   aggregateTableApply(
     handle: number,
     rows: Uint32Array,
@@ -22,6 +25,7 @@ interface Functions {
     asOfMs: number,
     out: Float64Array,
     offsetsOut: Float64Array | null,
+    waits: number,
   ): void;
   aggregateTableSave(handle: number, firstRow: number, count: number, out: Uint8Array): number;
   aggregateTableLoad(handle: number, firstRow: number, data: Uint8Array): number;
@@ -67,6 +71,8 @@ export interface AggregateUpdates {
 export interface AggregateValues {
   readonly out: Float64Array;
   readonly offsets: Float64Array | null;
+  /** As `PaneValues.waits`. */
+  readonly waits?: boolean;
 }
 
 /** What the native table and its twin have in common. */
@@ -98,6 +104,8 @@ export class AggregateTable implements AggregateRows {
   readonly width: number;
   /** Bytes that a row takes in `save`, at most. */
   readonly rowBytes: number;
+  /** Bytes that a row takes in memory, and in the file. */
+  readonly memoryRowBytes: number;
   readonly #handles: Int32Array;
   readonly #native = loadNative<Functions>();
 
@@ -109,12 +117,21 @@ export class AggregateTable implements AggregateRows {
     this.rows = shape[0];
     this.width = shape[1];
     this.rowBytes = shape[2];
+    this.memoryRowBytes = shape[3];
   }
 
-  /** At most 64 aggregates, of windows of at most 64 panes. */
-  static create(rows: number, aggregates: readonly Aggregate[]): AggregateTable {
+  /**
+   * At most 64 aggregates, of windows of at most 64 panes. Rows that memory has no room for are
+   * where those of a `SequenceTable` are.
+   */
+  static create(
+    rows: number,
+    aggregates: readonly Aggregate[],
+    rowsInMemory = rows,
+  ): AggregateTable {
     const flat = Float64Array.from(aggregates.flatMap(numbersOf));
-    return new AggregateTable(loadNative<Functions>().aggregateTableCreate(rows, flat));
+    const native = loadNative<Functions>();
+    return new AggregateTable(native.aggregateTableCreate(rows, flat, rowsInMemory));
   }
 
   static attach(handle: number): AggregateTable {
@@ -142,7 +159,16 @@ export class AggregateTable implements AggregateRows {
 
   /** Values as of a time, as `PaneTable.read`. Row -1 (or noRow) gives zeros. */
   read(rows: Int32Array | Uint32Array, count: number, asOfMs: number, into: AggregateValues): void {
-    this.#native.aggregateTableRead(this.#handles, rows, count, asOfMs, into.out, into.offsets);
+    readTables(this.#handles, { rows, count, asOfMs }, into);
+  }
+
+  get usage(): RowUsage {
+    return rowUsage((out) => this.#native.aggregateTableUsage(this.handle, out));
+  }
+
+  /** As `PaneTable.openFile`, for whole rows. */
+  openFile(path: string, recordsMax: number): void {
+    this.#native.aggregateTableOpenFile(this.handle, path, recordsMax);
   }
 
   /** Writes `count` rows one after the other and returns the bytes used. */
@@ -172,7 +198,6 @@ export class AggregateTable implements AggregateRows {
 export class MergedAggregates {
   readonly width: number;
   readonly #handles: Int32Array;
-  readonly #native = loadNative<Functions>();
 
   constructor(tables: readonly AggregateTable[]) {
     this.width = tables[0]?.width ?? 0;
@@ -186,8 +211,21 @@ export class MergedAggregates {
 
   /** As `AggregateTable.read`. */
   read(rows: Int32Array | Uint32Array, count: number, asOfMs: number, into: AggregateValues): void {
-    this.#native.aggregateTableRead(this.#handles, rows, count, asOfMs, into.out, into.offsets);
+    readTables(this.#handles, { rows, count, asOfMs }, into);
   }
+}
+
+interface RowsAsOf {
+  readonly rows: Int32Array | Uint32Array;
+  readonly count: number;
+  readonly asOfMs: number;
+}
+
+function readTables(handles: Int32Array, of: RowsAsOf, into: AggregateValues): void {
+  const { rows, count, asOfMs } = of;
+  const { out, offsets, waits = false } = into;
+  const native = loadNative<Functions>();
+  native.aggregateTableRead(handles, rows, count, asOfMs, out, offsets, waits ? 1 : 0);
 }
 
 /** Kind, counter, source, pane, panes, half-life. */

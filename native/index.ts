@@ -42,7 +42,6 @@ export {
   type PaneCounters,
   PaneTable,
   type PaneTableOptions,
-  type PaneTableUsage,
   type PaneUpdates,
   type PaneValues,
   type PaneWindow,
@@ -57,5 +56,6 @@ export {
 } from "./reference/aggregate-table.ts";
 export { ReferencePaneTable } from "./reference/pane-table.ts";
 export { RowTable, type RowTableOptions } from "./row-table.ts";
+export type { RowUsage } from "./row-usage.ts";
 export { SequenceTable, type SequenceTableOptions } from "./sequence-table.ts";
 export { setThreadName, setThreadNice, setThreadSlice } from "./thread.ts";

@@ -96,8 +96,8 @@ test("a table of twenty times the rows that fit equals its twin at every step", 
       expect(readAll(table, stream.nowMs - 30_000)).toEqual(readAll(twin, stream.nowMs - 30_000));
       expect(readAll(table, stream.nowMs)).toEqual(readAll(twin, stream.nowMs));
     }
-    const { fullRows, filed, movedOut, broughtBack, expired, evicted } = table.usage;
-    expect({ fullRows, evicted }).toEqual({ fullRows: 3, evicted: 0 });
+    const { inMemory, filed, movedOut, broughtBack, expired, evicted } = table.usage;
+    expect({ inMemory, evicted }).toEqual({ inMemory: 3, evicted: 0 });
     expect(movedOut).toBeGreaterThan(500);
     expect(broughtBack).toBeGreaterThan(500);
     expect(expired).toBeGreaterThan(20);

@@ -1,4 +1,5 @@
 import { loadNative } from "./load.ts";
+import { type RowUsage, rowUsage } from "./row-usage.ts";
 
 interface Functions {
   paneTableCreate(rows: number, counters: number, windows: Uint32Array, fullRows: number): number;
@@ -67,22 +68,6 @@ export interface PaneValues {
   readonly offsets: Float64Array | null;
   /** Rows that the disk has to be asked for are waited for; default: no (see `PaneTable.read`). */
   readonly waits?: boolean;
-}
-
-/** How many rows are where, and how many so far went which way. */
-export interface PaneTableUsage {
-  /** Full rows in memory. */
-  readonly fullRows: number;
-  /** Full rows in the file. */
-  readonly filed: number;
-  /** Gave up windows that could still be read: no file, a full one, or a damaged record. */
-  readonly evicted: number;
-  readonly movedOut: number;
-  readonly broughtBack: number;
-  /** Their windows had passed before they came back: dropped. */
-  readonly expired: number;
-  /** Were asked for while only the disk had them, and answered as if never written. */
-  readonly unready: number;
 }
 
 /** What the native table and its twin have in common. */
@@ -188,14 +173,11 @@ export class PaneTable implements PaneCounters {
 
   /** Full rows in use. */
   get fullRowsUsed(): number {
-    return this.usage.fullRows;
+    return this.usage.inMemory;
   }
 
-  get usage(): PaneTableUsage {
-    const out = new Float64Array(7);
-    this.#native.paneTableUsage(this.handle, out);
-    const [fullRows, filed, evicted, movedOut, broughtBack, expired, unready] = out;
-    return { fullRows, filed, evicted, movedOut, broughtBack, expired, unready };
+  get usage(): RowUsage {
+    return rowUsage((out) => this.#native.paneTableUsage(this.handle, out));
   }
 
   /**

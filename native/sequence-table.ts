@@ -1,8 +1,11 @@
 import { loadNative } from "./load.ts";
+import { type RowUsage, rowUsage } from "./row-usage.ts";
 
 interface Functions {
-  sequenceTableCreate(rows: number, length: number, words: number): number;
+  sequenceTableCreate(rows: number, length: number, words: number, rowsInMemory: number): number;
   sequenceTableShape(handle: number, out: Uint32Array): void;
+  sequenceTableUsage(handle: number, out: Float64Array): void;
+  sequenceTableOpenFile(handle: number, path: string, recordsMax: number): void;
   sequenceTablePush(handle: number, row: number, record: Uint32Array, offset: number): number;
   sequenceTablePushAll(
     handle: number,
@@ -24,6 +27,7 @@ interface Functions {
     row: number,
     out: Uint32Array,
     offsetOut: Float64Array | null,
+    waits: number,
   ): number;
   sequenceTableSave(handle: number, firstRow: number, count: number, out: Uint8Array): number;
   sequenceTableLoad(handle: number, firstRow: number, data: Uint8Array): number;
@@ -37,6 +41,8 @@ export interface SequenceTableOptions {
   readonly length: number;
   /** u32 words a record. */
   readonly words: number;
+  /** Of more the least recently used are in the table's file, or lost without; default: all. */
+  readonly rowsInMemory?: number;
 }
 
 /** How `pushAll` orders records, and which it skips. */
@@ -47,7 +53,14 @@ export interface RecordOrder {
   readonly offsets: Float64Array;
 }
 
-/** Per row the last `length` records of `words` u32 each. Any thread writes, any thread reads. */
+/**
+ * Per row the last `length` records of `words` u32 each. Any thread writes, any thread reads.
+ *
+ * When `rowsInMemory` are in use, the one that was read or written least recently of a few that are
+ * looked at moves to the table's file, and comes back, offset and all, when it is written next.
+ * Without a file, or once that is full, a row is lost: it is as before its first record.
+ * `save` takes the rows wherever they stand, and `load` puts them where there is room.
+ */
 export class SequenceTable {
   readonly handle: number;
   readonly rows: number;
@@ -55,21 +68,25 @@ export class SequenceTable {
   readonly words: number;
   /** Bytes that a row takes in `save`, at most. */
   readonly rowBytes: number;
+  /** Bytes that a row takes in memory, and in the file. */
+  readonly memoryRowBytes: number;
   readonly #native = loadNative<Functions>();
 
   private constructor(handle: number) {
-    const shape = new Uint32Array(4);
+    const shape = new Uint32Array(5);
     this.#native.sequenceTableShape(handle, shape);
     this.handle = handle;
     this.rows = shape[0];
     this.length = shape[1];
     this.words = shape[2];
     this.rowBytes = shape[3];
+    this.memoryRowBytes = shape[4];
   }
 
   static create(options: SequenceTableOptions): SequenceTable {
-    const { rows, length, words } = options;
-    return new SequenceTable(loadNative<Functions>().sequenceTableCreate(rows, length, words));
+    const { rows, length, words, rowsInMemory = rows } = options;
+    const native = loadNative<Functions>();
+    return new SequenceTable(native.sequenceTableCreate(rows, length, words, rowsInMemory));
   }
 
   static attach(handle: number): SequenceTable {
@@ -108,10 +125,26 @@ export class SequenceTable {
 
   /**
    * Copies the records, oldest first; returns their number. `out` holds length x words;
-   * `offsetOut[0]` becomes the row's offset, -1 where it has none.
+   * `offsetOut[0]` becomes the row's offset, -1 where it has none. A row that only the disk has is
+   * fetched for the next read, and this one finds no record and no offset, unless it `waits`: so do
+   * checks, whose reads do not count as use.
    */
-  read(row: number, out: Uint32Array, offsetOut: Float64Array | null = null): number {
-    return this.#native.sequenceTableRead(this.handle, row, out, offsetOut);
+  read(
+    row: number,
+    out: Uint32Array,
+    offsetOut: Float64Array | null = null,
+    waits = false,
+  ): number {
+    return this.#native.sequenceTableRead(this.handle, row, out, offsetOut, waits ? 1 : 0);
+  }
+
+  get usage(): RowUsage {
+    return rowUsage((out) => this.#native.sequenceTableUsage(this.handle, out));
+  }
+
+  /** As `PaneTable.openFile`, for whole rows. */
+  openFile(path: string, recordsMax: number): void {
+    this.#native.sequenceTableOpenFile(this.handle, path, recordsMax);
   }
 
   /** Writes the records of `count` rows one after the other; returns the bytes used. */

@@ -5,7 +5,7 @@ import { RecError } from "../../models/core/errors.ts";
 import feed from "../../models/definition/default.ts";
 import { rankerShapeOf } from "../../models/ranking/definition-shape.ts";
 import { createRanker } from "../../models/ranking/ranker.ts";
-import type { PaneTableUsage } from "../../native/index.ts";
+import type { RowUsage } from "../../native/index.ts";
 import { createSharedState, type SharedState } from "../../workers/shared-state.ts";
 import { openEventLog } from "../../workers/stores/open.ts";
 import { systemClock } from "../../workers/system-clock.ts";
@@ -48,7 +48,7 @@ export interface RoleRun {
   /** Of the file of rows that left memory. */
   readonly rowFileBytes: number;
   /** Of the scopes that have rows of their own. */
-  readonly usages: readonly PaneTableUsage[];
+  readonly usages: readonly RowUsage[];
   /** Of a row with rings. */
   readonly fullRowBytes: number;
   /** Over the counters of all rows. */

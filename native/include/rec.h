@@ -90,7 +90,8 @@ int32_t rec_pane_table_shape(int32_t handle, uint32_t* shape);
 int32_t rec_pane_table_window(int32_t handle, uint32_t index, rec_window* out);
 /* usage[0..6] = full rows in memory, rows in the file; and how many rows so far: gave up windows
    that could still be read, went to the file, came back, were over before they came back, were not
-   at hand for a read. */
+   at hand for a read. The same of whole rows for the aggregate and the sequence table; theirs are
+   never over. */
 int32_t rec_pane_table_usage(int32_t handle, double* usage);
 /* Gives the table a file, emptied, for at most `records_max` rows. It is scratch. */
 int32_t rec_pane_table_open_file(int32_t handle, const char* path, uint32_t records_max);
@@ -138,17 +139,21 @@ typedef struct {
   double watermark_ms;
 } rec_aggregate_updates;
 
-int32_t rec_aggregate_table_create(uint32_t rows, const rec_aggregate* aggregates, uint32_t count);
-/* shape[0..2] = rows, aggregates, bytes of a saved row at most. */
+/* Of more rows than `rows_in_memory` the least recently used are in the file, or lost without. */
+int32_t rec_aggregate_table_create(uint32_t rows, const rec_aggregate* aggregates, uint32_t count,
+                                   uint32_t rows_in_memory);
+/* shape[0..3] = rows, aggregates, bytes of a saved row at most, bytes of a row in memory. */
 int32_t rec_aggregate_table_shape(int32_t handle, uint32_t* shape);
+int32_t rec_aggregate_table_usage(int32_t handle, double* usage);
+int32_t rec_aggregate_table_open_file(int32_t handle, const char* path, uint32_t records_max);
 /* late_out[a] = updates that came too late for aggregate a. Returns how many applied. */
 int64_t rec_aggregate_table_apply(int32_t handle, const rec_aggregate_updates* updates,
                                   uint32_t* late_out, size_t late_length);
 /* What the same rows of `tables` tables of one shape make together. out: count x aggregates;
-   offsets_out: tables x count, may be null. */
+   offsets_out: tables x count, may be null. `waits` as by rec_pane_table_read. */
 int32_t rec_aggregate_table_read(const int32_t* handles, size_t tables, const int32_t* rows,
-                                 size_t count, double as_of_ms, double* out, size_t out_length,
-                                 double* offsets_out, size_t offsets_length);
+                                 size_t count, double as_of_ms, int32_t waits, double* out,
+                                 size_t out_length, double* offsets_out, size_t offsets_length);
 /* As of sequence tables: rows of any length, one after the other. */
 int64_t rec_aggregate_table_save(int32_t handle, uint32_t first, uint32_t count, uint8_t* out,
                                  size_t out_length);
@@ -157,9 +162,13 @@ int64_t rec_aggregate_table_load(int32_t handle, uint32_t first, const uint8_t* 
 int32_t rec_aggregate_table_clear(int32_t handle);
 
 /* ---- sequence table: the last `length` records of `words` u32 of each row. ---- */
-int32_t rec_sequence_table_create(uint32_t rows, uint32_t length, uint32_t words);
-/* shape[0..3] = rows, length, words, bytes of a saved row at most. */
+/* Of more rows than `rows_in_memory` the least recently used are in the file, or lost without. */
+int32_t rec_sequence_table_create(uint32_t rows, uint32_t length, uint32_t words,
+                                  uint32_t rows_in_memory);
+/* shape[0..4] = rows, length, words, bytes of a saved row at most, bytes of a row in memory. */
 int32_t rec_sequence_table_shape(int32_t handle, uint32_t* shape);
+int32_t rec_sequence_table_usage(int32_t handle, double* usage);
+int32_t rec_sequence_table_open_file(int32_t handle, const char* path, uint32_t records_max);
 /* 1 pushed, 0 skipped because offset <= the row's offset. */
 int32_t rec_sequence_table_push(int32_t handle, int32_t row, const uint32_t* record,
                                 size_t record_length, double offset);
@@ -172,9 +181,9 @@ int32_t rec_sequence_table_push_all(int32_t handle, const int32_t* rows, size_t 
 int32_t rec_sequence_table_replace(int32_t handle, int32_t row, const uint32_t* records,
                                    size_t records_length, uint32_t count, double offset);
 /* Copies the records, oldest first; returns their number. offset_out (may be NULL) = the row's
-   offset, -1 none. */
-int32_t rec_sequence_table_read(int32_t handle, int32_t row, uint32_t* out, size_t out_length,
-                                double* offset_out);
+   offset, -1 none. `waits` as by rec_pane_table_read. */
+int32_t rec_sequence_table_read(int32_t handle, int32_t row, int32_t waits, uint32_t* out,
+                                size_t out_length, double* offset_out);
 /* Writes the records of `count` rows one after the other; returns the bytes used. `out` holds the
    most that they may need. */
 int64_t rec_sequence_table_save(int32_t handle, uint32_t first, uint32_t count, uint8_t* out,

@@ -1,7 +1,7 @@
-// Aggregates that are no sums of panes: decayed counts, largest values, distinct values. A row
-// holds the state of each, under one sequence number.
+// Aggregates that are no sums of panes: decayed counts, largest values, distinct values. A row of
+// the pool holds the state of each.
 //
-//   row       sequence u32 | 0 u32 | time + 1 | offset + 1 | state of aggregate 0 | 1 | ...
+//   row       the pool's | time + 1 | offset + 1 | state of aggregate 0 | 1 | ...
 //   decayed   value as float64 bits | time + 1 that it is as of
 //   max       a ring of panes + 1 words, one for the whole life
 //   distinct  a ring of panes + 1 cells (distinct_cell.h), one for the whole life
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "distinct_cell.h"
+#include "row_pool.h"
 
 namespace rec {
 namespace {
@@ -42,16 +43,31 @@ struct AggregateTable {
   uint32_t rows = 0;
   uint32_t row_words = 0;
   uint32_t mask_words = 0;  // of a saved row: a bit for each of its words
-  uint32_t used = 0;        // atomic
   std::vector<Aggregate> aggregates;
-  Region region;
-
-  uint64_t* row_at(uint32_t row) const {
-    return reinterpret_cast<uint64_t*>(region.data()) + uint64_t{row} * row_words;
-  }
+  RowPool pool;
 };
 
-uint32_t* sequence_of(uint64_t* row) { return reinterpret_cast<uint32_t*>(row); }
+// Where a row of those to come stands, then, once that is in the cache, its header.
+void prefetch(const AggregateTable& table, const int32_t* rows, size_t left) {
+  constexpr size_t kSlotAhead = 16;
+  constexpr size_t kHeaderAhead = 8;
+  if (left > kSlotAhead && rows[kSlotAhead] >= 0) {
+    table.pool.prefetch_slot(static_cast<uint32_t>(rows[kSlotAhead]));
+  }
+  if (left <= kHeaderAhead || rows[kHeaderAhead] < 0) return;
+  const uint64_t* row = table.pool.in_memory(static_cast<uint32_t>(rows[kHeaderAhead]));
+  if (row != nullptr) __builtin_prefetch(row, 1);
+}
+
+// A copy of a row between two updates, without the word that is the pool's; zeros where it is not
+// at hand.
+void copy_row(AggregateTable& table, uint32_t row, bool waits, uint64_t* to) {
+  const bool is_there = table.pool.read(row, waits, [&](uint64_t* words) {
+    copy_out(to + 1, words + 1, table.row_words - 1);
+  });
+  if (!is_there) memset(to, 0, size_t{8} * table.row_words);
+  to[0] = 0;
+}
 
 double double_of(uint64_t bits) {
   double value;
@@ -325,15 +341,16 @@ AggregateTable* table_of(int32_t handle) {
 using rec::AggregateTable;
 
 int32_t rec_aggregate_table_create(uint32_t rows, const rec_aggregate* aggregates,
-                                   uint32_t count) {
-  if (rows == 0 || rows > INT32_MAX || count == 0 || count > rec::kAggregatesMax) {
+                                   uint32_t count, uint32_t rows_in_memory) {
+  if (rows == 0 || rows > INT32_MAX || count == 0 || count > rec::kAggregatesMax ||
+      rows_in_memory == 0) {
     return REC_BAD_ARGUMENT;
   }
   std::unique_ptr<AggregateTable> table(new (std::nothrow) AggregateTable());
   if (!table) return REC_NO_MEMORY;
   table->rows = rows;
   if (!rec::lay_out(*table, aggregates, count)) return REC_BAD_ARGUMENT;
-  if (!table->region.reserve(size_t{8} * table->row_words * rows)) return REC_NO_MEMORY;
+  if (!table->pool.reserve(rows, table->row_words, rows_in_memory)) return REC_NO_MEMORY;
   return rec::adopt(rec::kAggregateTable, table.release());
 }
 
@@ -343,12 +360,24 @@ int32_t rec_aggregate_table_shape(int32_t handle, uint32_t* shape) {
   shape[0] = table->rows;
   shape[1] = static_cast<uint32_t>(table->aggregates.size());
   shape[2] = 8 * (table->mask_words + table->row_words);
+  shape[3] = 8 * table->row_words;
+  return REC_OK;
+}
+
+int32_t rec_aggregate_table_open_file(int32_t handle, const char* path, uint32_t records_max) {
+  AggregateTable* table = rec::table_of(handle);
+  return table == nullptr ? REC_BAD_HANDLE : table->pool.open_file(path, records_max);
+}
+
+int32_t rec_aggregate_table_usage(int32_t handle, double* usage) {
+  const AggregateTable* table = rec::table_of(handle);
+  if (table == nullptr) return REC_BAD_HANDLE;
+  table->pool.usage(usage);
   return REC_OK;
 }
 
 int64_t rec_aggregate_table_apply(int32_t handle, const rec_aggregate_updates* updates,
                                   uint32_t* late_out, size_t late_length) {
-  constexpr size_t kAhead = 8;
   AggregateTable* table = rec::table_of(handle);
   if (table == nullptr) return REC_BAD_HANDLE;
   if (late_length < table->aggregates.size() || !rec::valid(*table, *updates)) {
@@ -357,33 +386,28 @@ int64_t rec_aggregate_table_apply(int32_t handle, const rec_aggregate_updates* u
   int64_t applied = 0;
   memset(late_out, 0, 4 * table->aggregates.size());
   for (size_t i = 0; i < updates->count; i++) {
-    if (i + kAhead < updates->count) {
-      __builtin_prefetch(table->row_at(static_cast<uint32_t>(updates->rows[i + kAhead])), 1);
-    }
-    const auto index = static_cast<uint32_t>(updates->rows[i]);
-    uint64_t* row = table->row_at(index);
-    const uint32_t even = rec::begin_write(rec::sequence_of(row));
+    rec::prefetch(*table, updates->rows + i, updates->count - i);
+    const rec::RowPool::Hold held(table->pool, static_cast<uint32_t>(updates->rows[i]));
+    uint64_t* row = held.words();
     const double offset = updates->offsets[i];
-    if (offset < 0 || static_cast<uint64_t>(offset) + 1 > rec::load(row + 2)) {
-      if (offset >= 0) rec::store(row + 2, static_cast<uint64_t>(offset) + 1);
-      rec::apply_one(*table, row,
-                     {updates->counters[i], updates->sources[i], updates->values[i],
-                      static_cast<uint64_t>(updates->times[i]), updates->watermark_ms},
-                     late_out);
-      applied++;
+    if (offset >= 0) {
+      if (static_cast<uint64_t>(offset) + 1 <= rec::load(row + 2)) continue;
+      rec::store(row + 2, static_cast<uint64_t>(offset) + 1);
     }
-    rec::end_write(rec::sequence_of(row), even);
-    rec::raise_to(&table->used, index + 1);
+    rec::apply_one(*table, row,
+                   {updates->counters[i], updates->sources[i], updates->values[i],
+                    static_cast<uint64_t>(updates->times[i]), updates->watermark_ms},
+                   late_out);
+    applied++;
   }
   return applied;
 }
 
 int32_t rec_aggregate_table_read(const int32_t* handles, size_t tables, const int32_t* rows,
-                                 size_t count, double as_of_ms, double* out, size_t out_length,
-                                 double* offsets_out, size_t offsets_length) {
-  constexpr size_t kAhead = 8;
+                                 size_t count, double as_of_ms, int32_t waits, double* out,
+                                 size_t out_length, double* offsets_out, size_t offsets_length) {
   if (tables == 0 || tables > rec::kTablesMax) return REC_BAD_ARGUMENT;
-  const AggregateTable* all[rec::kTablesMax];
+  AggregateTable* all[rec::kTablesMax];
   for (size_t t = 0; t < tables; t++) {
     all[t] = rec::table_of(handles[t]);
     if (all[t] == nullptr) return REC_BAD_HANDLE;
@@ -400,17 +424,13 @@ int32_t rec_aggregate_table_read(const int32_t* handles, size_t tables, const in
   words.resize(tables * shape.row_words);
   const rec::Copies copies = {words.data(), tables, shape.row_words};
   for (size_t i = 0; i < count; i++) {
-    if (i + kAhead < count && rows[i + kAhead] >= 0) {
-      __builtin_prefetch(shape.row_at(static_cast<uint32_t>(rows[i + kAhead])));
-    }
+    rec::prefetch(shape, rows + i, count - i);
     for (size_t t = 0; t < tables; t++) {
       uint64_t* copy = words.data() + t * shape.row_words;
       if (rows[i] < 0) {
         memset(copy, 0, size_t{8} * shape.row_words);
       } else {
-        uint64_t* row = all[t]->row_at(static_cast<uint32_t>(rows[i]));
-        rec::read_consistent(rec::sequence_of(row),
-                             [&] { rec::copy_out(copy, row, shape.row_words); });
+        rec::copy_row(*all[t], static_cast<uint32_t>(rows[i]), waits != 0, copy);
       }
       if (offsets_out != nullptr) offsets_out[t * count + i] = static_cast<double>(copy[2]) - 1;
     }
@@ -423,7 +443,7 @@ int32_t rec_aggregate_table_read(const int32_t* handles, size_t tables, const in
 
 int64_t rec_aggregate_table_save(int32_t handle, uint32_t first, uint32_t count, uint8_t* out,
                                  size_t out_length) {
-  const AggregateTable* table = rec::table_of(handle);
+  AggregateTable* table = rec::table_of(handle);
   if (table == nullptr) return REC_BAD_HANDLE;
   const size_t row_bytes = size_t{8} * (table->mask_words + table->row_words);
   if (!rec::range_in(first, count, table->rows) || out_length / row_bytes < count) {
@@ -432,10 +452,7 @@ int64_t rec_aggregate_table_save(int32_t handle, uint32_t first, uint32_t count,
   std::vector<uint64_t> words(table->row_words);
   size_t at = 0;
   for (uint32_t i = 0; i < count; i++) {
-    uint64_t* row = table->row_at(first + i);
-    rec::read_consistent(rec::sequence_of(row),
-                         [&] { rec::copy_out(words.data(), row, table->row_words); });
-    words[0] = 0;
+    rec::copy_row(*table, first + i, true, words.data());
     at += rec::pack(*table, words.data(), out + at);
   }
   return static_cast<int64_t>(at);
@@ -455,24 +472,15 @@ int64_t rec_aggregate_table_load(int32_t handle, uint32_t first, const uint8_t* 
   size_t at = 0;
   for (uint32_t i = 0; i < count; i++) {
     at += rec::unpack(*table, data + at, data_length - at, words.data());
-    uint64_t* row = table->row_at(first + i);
-    const uint32_t even = rec::begin_write(rec::sequence_of(row));
-    rec::copy_in(row + 1, words.data() + 1, table->row_words - 1);
-    rec::end_write(rec::sequence_of(row), even);
+    const rec::RowPool::Hold held(table->pool, first + i);
+    rec::copy_in(held.words() + 1, words.data() + 1, table->row_words - 1);
   }
-  if (count > 0) rec::raise_to(&table->used, first + count);
   return count;
 }
 
 int32_t rec_aggregate_table_clear(int32_t handle) {
   AggregateTable* table = rec::table_of(handle);
   if (table == nullptr) return REC_BAD_HANDLE;
-  const uint32_t used = rec::load(&table->used);
-  for (uint32_t i = 0; i < used; i++) {
-    uint64_t* row = table->row_at(i);
-    const uint32_t even = rec::begin_write(rec::sequence_of(row));
-    for (uint32_t w = 1; w < table->row_words; w++) rec::store(row + w, uint64_t{0});
-    rec::end_write(rec::sequence_of(row), even);
-  }
+  table->pool.clear();
   return REC_OK;
 }

@@ -15,7 +15,8 @@ uint32_t whole(double value) {
   return static_cast<uint32_t>(value);
 }
 
-// aggregateTableCreate(rows, Float64Array of kind, counter, source, paneMs, panes, halfLifeMs ...)
+// aggregateTableCreate(rows, Float64Array of kind, counter, source, paneMs, panes, halfLifeMs ...,
+// rowsInMemory)
 napi_value create(Call& call) {
   const auto flat = call.array<double>(1, "aggregates");
   std::vector<rec_aggregate> aggregates(flat.length / kNumbers);
@@ -26,7 +27,8 @@ napi_value create(Call& call) {
   }
   return done(call,
               rec_aggregate_table_create(call.u32(0, "rows"), aggregates.data(),
-                                         static_cast<uint32_t>(aggregates.size())),
+                                         static_cast<uint32_t>(aggregates.size()),
+                                         call.u32(2, "rowsInMemory")),
               "AggregateTable");
 }
 
@@ -49,7 +51,7 @@ napi_value apply(Call& call) {
               "apply");
 }
 
-// aggregateTableRead(handles, rows, count, asOfMs, out, offsetsOut | null)
+// aggregateTableRead(handles, rows, count, asOfMs, out, offsetsOut | null, waits: 0 | 1)
 napi_value read(Call& call) {
   const size_t count = count_of(call, 2);
   const auto handles = call.array<int32_t>(0, "handles", 1);
@@ -59,8 +61,8 @@ napi_value read(Call& call) {
   if (call.has(5)) offsets = call.array<double>(5, "offsetsOut", count * handles.length);
   return done(call,
               rec_aggregate_table_read(handles.data, handles.length, rows.data, count,
-                                       call.number(3, "asOfMs"), out.data, out.length,
-                                       offsets.data, offsets.length),
+                                       call.number(3, "asOfMs"), call.i32(6, "waits"), out.data,
+                                       out.length, offsets.data, offsets.length),
               "read");
 }
 
@@ -69,6 +71,8 @@ napi_value read(Call& call) {
 void register_aggregates(napi_env env, napi_value exports) {
   define<create>(env, exports, "aggregateTableCreate");
   define<shape_of<rec_aggregate_table_shape>>(env, exports, "aggregateTableShape");
+  define<usage_of<rec_aggregate_table_usage>>(env, exports, "aggregateTableUsage");
+  define<open_file_of<rec_aggregate_table_open_file>>(env, exports, "aggregateTableOpenFile");
   define<apply>(env, exports, "aggregateTableApply");
   define<read>(env, exports, "aggregateTableRead");
   define<save_packed_of<rec_aggregate_table_save>>(env, exports, "aggregateTableSave");

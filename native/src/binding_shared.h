@@ -32,10 +32,25 @@ inline napi_value done(Call& call, int64_t status, const char* what) {
 // `count` of a call, bounded so that products with it cannot overflow.
 inline size_t count_of(Call& call, size_t at) { return call.u32(at, "count"); }
 
-// shape(handle, out Uint32Array(4))
-template <int32_t (*shape)(int32_t, uint32_t*)>
+// shape(handle, out Uint32Array(length))
+template <int32_t (*shape)(int32_t, uint32_t*), size_t length = 4>
 napi_value shape_of(Call& call) {
-  return done(call, shape(call.i32(0, "handle"), call.array<uint32_t>(1, "out", 4).data), "shape");
+  const auto out = call.array<uint32_t>(1, "out", length);
+  return done(call, shape(call.i32(0, "handle"), out.data), "shape");
+}
+
+// Tables whose rows may leave memory: usage(handle, out Float64Array(7)), openFile(handle, path,
+// recordsMax).
+template <int32_t (*usage)(int32_t, double*)>
+napi_value usage_of(Call& call) {
+  return done(call, usage(call.i32(0, "handle"), call.array<double>(1, "out", 7).data), "usage");
+}
+
+template <int32_t (*open_file)(int32_t, const char*, uint32_t)>
+napi_value open_file_of(Call& call) {
+  const std::string path = call.text(1, "path", 4096);
+  return done(call, open_file(call.i32(0, "handle"), path.c_str(), call.u32(2, "recordsMax")),
+              path.c_str());
 }
 
 // save(handle, first, count, out)

@@ -16,24 +16,6 @@ napi_value pane_create(Call& call) {
               "PaneTable");
 }
 
-napi_value pane_shape(Call& call) {
-  const auto out = call.array<uint32_t>(1, "out", 5);
-  return done(call, rec_pane_table_shape(call.i32(0, "handle"), out.data), "shape");
-}
-
-napi_value pane_usage(Call& call) {
-  const auto out = call.array<double>(1, "out", 7);
-  return done(call, rec_pane_table_usage(call.i32(0, "handle"), out.data), "usage");
-}
-
-napi_value pane_open_file(Call& call) {
-  const std::string path = call.text(1, "path", 4096);
-  return done(call,
-              rec_pane_table_open_file(call.i32(0, "handle"), path.c_str(),
-                                       call.u32(2, "recordsMax")),
-              path.c_str());
-}
-
 napi_value pane_window(Call& call) {
   const auto out = call.array<uint32_t>(2, "out", 2);
   rec_window window = {};
@@ -77,7 +59,7 @@ napi_value pane_read(Call& call) {
 napi_value sequence_create(Call& call) {
   return done(call,
               rec_sequence_table_create(call.u32(0, "rows"), call.u32(1, "length"),
-                                        call.u32(2, "words")),
+                                        call.u32(2, "words"), call.u32(3, "rowsInMemory")),
               "SequenceTable");
 }
 
@@ -111,13 +93,14 @@ napi_value sequence_replace(Call& call) {
               "replace");
 }
 
+// sequenceTableRead(handle, row, out, offsetOut | null, waits: 0 | 1)
 napi_value sequence_read(Call& call) {
   const auto out = call.array<uint32_t>(2, "out");
   Span<double> offset = {nullptr, 0};
   if (call.has(3)) offset = call.array<double>(3, "offsetOut", 1);
   return done(call,
-              rec_sequence_table_read(call.i32(0, "handle"), call.i32(1, "row"), out.data,
-                                      out.length, offset.data),
+              rec_sequence_table_read(call.i32(0, "handle"), call.i32(1, "row"),
+                                      call.i32(4, "waits"), out.data, out.length, offset.data),
               "read");
 }
 
@@ -147,9 +130,9 @@ napi_value row_read(Call& call) {
 
 void register_tables(napi_env env, napi_value exports) {
   define<pane_create>(env, exports, "paneTableCreate");
-  define<pane_shape>(env, exports, "paneTableShape");
-  define<pane_usage>(env, exports, "paneTableUsage");
-  define<pane_open_file>(env, exports, "paneTableOpenFile");
+  define<shape_of<rec_pane_table_shape, 5>>(env, exports, "paneTableShape");
+  define<usage_of<rec_pane_table_usage>>(env, exports, "paneTableUsage");
+  define<open_file_of<rec_pane_table_open_file>>(env, exports, "paneTableOpenFile");
   define<pane_window>(env, exports, "paneTableWindow");
   define<pane_apply>(env, exports, "paneTableApply");
   define<pane_read>(env, exports, "paneTableRead");
@@ -157,7 +140,9 @@ void register_tables(napi_env env, napi_value exports) {
   define<load_packed_of<rec_pane_table_load>>(env, exports, "paneTableLoad");
   define<clear_of<rec_pane_table_clear>>(env, exports, "paneTableClear");
   define<sequence_create>(env, exports, "sequenceTableCreate");
-  define<shape_of<rec_sequence_table_shape>>(env, exports, "sequenceTableShape");
+  define<shape_of<rec_sequence_table_shape, 5>>(env, exports, "sequenceTableShape");
+  define<usage_of<rec_sequence_table_usage>>(env, exports, "sequenceTableUsage");
+  define<open_file_of<rec_sequence_table_open_file>>(env, exports, "sequenceTableOpenFile");
   define<sequence_push>(env, exports, "sequenceTablePush");
   define<sequence_push_all>(env, exports, "sequenceTablePushAll");
   define<sequence_replace>(env, exports, "sequenceTableReplace");

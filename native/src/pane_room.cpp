@@ -60,7 +60,7 @@ bool take_from_owner(PaneTable& table, uint32_t index, uint64_t now) {
   const bool is_read = is_owner && !is_over(table, load(slot + 1), now);
   uint32_t left = 0;
   if (is_read) {
-    uint64_t* words = own_full_row(table);
+    uint64_t* words = own_words<kLeaving>(table.full_words);
     if (words != nullptr) {
       copy_out(words, full, table.full_words);
       left = write_out(table, words, tag_of(slot), now);

@@ -15,9 +15,7 @@
 // All words are 64 bits wide; sums, totals and panes hold two u32 counters a word, padded to even.
 // Sums of u32 wrap and do not depend on the order of the events.
 #pragma once
-#include <memory>
 #include <mutex>
-#include <new>
 
 #include "shared_memory.h"
 #include "spill_file.h"
@@ -96,26 +94,13 @@ inline uint64_t* full_of(const PaneTable& table, uint64_t* slot) {
   return index == 0 || is_spilled(index) ? nullptr : table.full_at(index - 1);
 }
 
-inline void count_one(uint64_t* counter) { __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED); }
-
-// Room for a full row of this thread's own; it grows to the largest and stays. Null: no memory.
-inline uint64_t* own_full_row(const PaneTable& table) {
-  static thread_local std::unique_ptr<uint64_t[]> words;
-  static thread_local size_t length = 0;
-  if (length < table.full_words) {
-    words.reset(new (std::nothrow) uint64_t[table.full_words]);
-    length = words ? table.full_words : 0;
-  }
-  return words.get();
-}
-
 // What the file knows a full row by beside its owner: what it has taken in.
 inline uint64_t tag_of(const uint64_t* slot) { return load(slot + 2); }
 
-// The full row of a slot from the file into `own_full_row`, or null. `index`: what the slot says.
+// The full row of a slot from the file into memory of this thread's own, or null. `index`: what the slot says.
 inline uint64_t* fetch_full(const PaneTable& table, const uint64_t* slot, uint32_t index,
                             bool waits) {
-  uint64_t* words = own_full_row(table);
+  uint64_t* words = own_words<kComing>(table.full_words);
   if (words == nullptr) return nullptr;
   if (!table.file.read(index & ~kSpilled, tag_of(slot), waits, words)) return nullptr;
   return words[0] == uint64_t{table.row_of(slot)} + 1 ? words : nullptr;
@@ -137,10 +122,6 @@ inline size_t saved_max(const PaneTable& table) {
     return 8 * words + 2 * ((words + kGroupWords - 1) / kGroupWords);
   };
   return most(table.slot_words) + most(table.full_words - 1);
-}
-
-inline void zero(uint64_t* words, uint64_t count) {
-  for (uint64_t i = 0; i < count; i++) store(words + i, uint64_t{0});
 }
 
 inline void add_lane(uint64_t* words, uint32_t counter, uint32_t delta) {

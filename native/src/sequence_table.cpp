@@ -1,39 +1,33 @@
-// The last `length` records of each row, newest last: a ring under a row lock that is also the
-// readers' sequence number. Any thread may push.
+// The last `length` records of each row, newest last: a ring in a row of a pool. Any thread may push.
 //
-//   sequence u32 | count u32 | offset + 1 (u64) | next u32 | 0 | length x words u32, padded to u64
+//   the pool's | count u32, next u32 | offset + 1 (u64) | length x words u32, padded to u64
 #include <memory>
 #include <new>
 
-#include "shared_memory.h"
+#include "row_pool.h"
 
 namespace rec {
 namespace {
 
-constexpr uint32_t kHeaderWords32 = 6;
+constexpr uint32_t kHeaderWords = 3;
 
 struct SequenceTable {
   uint32_t rows = 0;
   uint32_t length = 0;
   uint32_t words = 0;
-  uint32_t row_words = 0;  // of 32 bits, even
-  uint32_t used = 0;       // atomic
-  Region region;
-
-  uint32_t* row_at(uint32_t row) const {
-    return reinterpret_cast<uint32_t*>(region.data()) + uint64_t{row} * row_words;
-  }
+  RowPool pool;
 };
 
 struct Header {
   uint32_t* count;
-  uint64_t* offset;
   uint32_t* next;
+  uint64_t* offset;
   uint32_t* records;
 };
 
-Header header_of(uint32_t* row) {
-  return {row + 1, reinterpret_cast<uint64_t*>(row + 2), row + 4, row + kHeaderWords32};
+Header header_of(uint64_t* row) {
+  auto* halves = reinterpret_cast<uint32_t*>(row);
+  return {halves + 2, halves + 3, row + 2, halves + 2 * kHeaderWords};
 }
 
 void write_record(const SequenceTable& table, Header header, uint32_t at, const uint32_t* record) {
@@ -99,18 +93,27 @@ bool insert(const SequenceTable& table, Header header, const uint32_t* record, u
   return true;
 }
 
-// The header of a row, then, once that is in the cache, the place that is written next.
-void prefetch(const SequenceTable& table, int32_t header_row, int32_t record_row) {
-  if (header_row >= 0) __builtin_prefetch(table.row_at(static_cast<uint32_t>(header_row)), 1);
-  if (record_row < 0) return;
-  const Header header = header_of(table.row_at(static_cast<uint32_t>(record_row)));
+// Where a row of those to come stands, then its header, then, each once the one before is in the
+// cache, the place that is written next.
+void prefetch(const SequenceTable& table, const int32_t* rows, size_t left) {
+  constexpr size_t kSlotAhead = 24;
+  constexpr size_t kHeaderAhead = 16;
+  constexpr size_t kRecordAhead = 6;
+  if (left > kSlotAhead) table.pool.prefetch_slot(static_cast<uint32_t>(rows[kSlotAhead]));
+  if (left > kHeaderAhead) {
+    const uint64_t* row = table.pool.in_memory(static_cast<uint32_t>(rows[kHeaderAhead]));
+    if (row != nullptr) __builtin_prefetch(row, 1);
+  }
+  if (left <= kRecordAhead) return;
+  uint64_t* row = table.pool.in_memory(static_cast<uint32_t>(rows[kRecordAhead]));
+  if (row == nullptr) return;
+  const Header header = header_of(row);
   __builtin_prefetch(header.records + uint64_t{load(header.next)} * table.words, 1);
 }
 
 // What a reader copies may be a mixture; the bounds hold for any values it can see.
-uint32_t copy_records(const SequenceTable& table, uint32_t* row, void* out) {
+uint32_t copy_records(const SequenceTable& table, Header header, void* out) {
   auto* to = static_cast<uint8_t*>(out);
-  const Header header = header_of(row);
   uint32_t count = load(header.count);
   const uint32_t next = load(header.next);
   if (count > table.length) count = table.length;
@@ -124,6 +127,22 @@ uint32_t copy_records(const SequenceTable& table, uint32_t* row, void* out) {
     if (++at == table.length) at = 0;
   }
   return count;
+}
+
+// What a read finds of a row besides its records.
+struct Found {
+  uint32_t count = 0;
+  uint64_t offset = 0;
+};
+
+// A row that is not at hand is as before its first record.
+Found read_row(SequenceTable& table, uint32_t row, bool waits, void* out) {
+  Found found;
+  const bool is_there = table.pool.read(row, waits, [&](uint64_t* words) {
+    const Header header = header_of(words);
+    found = {copy_records(table, header, out), load(header.offset)};
+  });
+  return is_there ? found : Found();
 }
 
 // A saved row: u64 offset + 1, u32 count, and that many records, oldest first.
@@ -155,8 +174,10 @@ SequenceTable* table_of(int32_t handle) { return lookup<SequenceTable>(handle, k
 
 using rec::SequenceTable;
 
-int32_t rec_sequence_table_create(uint32_t rows, uint32_t length, uint32_t words) {
-  if (rows == 0 || rows > INT32_MAX || length == 0 || length > 65536 || words == 0 || words > 64) {
+int32_t rec_sequence_table_create(uint32_t rows, uint32_t length, uint32_t words,
+                                  uint32_t rows_in_memory) {
+  if (rows == 0 || rows > INT32_MAX || length == 0 || length > 65536 || words == 0 || words > 64 ||
+      rows_in_memory == 0) {
     return REC_BAD_ARGUMENT;
   }
   std::unique_ptr<SequenceTable> table(new (std::nothrow) SequenceTable());
@@ -164,8 +185,8 @@ int32_t rec_sequence_table_create(uint32_t rows, uint32_t length, uint32_t words
   table->rows = rows;
   table->length = length;
   table->words = words;
-  table->row_words = (rec::kHeaderWords32 + length * words + 1) & ~1u;
-  if (!table->region.reserve_dense(size_t{4} * table->row_words * rows)) return REC_NO_MEMORY;
+  const uint32_t row_words = rec::kHeaderWords + (length * words + 1) / 2;
+  if (!table->pool.reserve(rows, row_words, rows_in_memory)) return REC_NO_MEMORY;
   return rec::adopt(rec::kSequenceTable, table.release());
 }
 
@@ -176,6 +197,19 @@ int32_t rec_sequence_table_shape(int32_t handle, uint32_t* shape) {
   shape[1] = table->length;
   shape[2] = table->words;
   shape[3] = static_cast<uint32_t>(rec::kSavedHeaderBytes) + 4 * table->length * table->words;
+  shape[4] = 8 * table->pool.row_words();
+  return REC_OK;
+}
+
+int32_t rec_sequence_table_open_file(int32_t handle, const char* path, uint32_t records_max) {
+  SequenceTable* table = rec::table_of(handle);
+  return table == nullptr ? REC_BAD_HANDLE : table->pool.open_file(path, records_max);
+}
+
+int32_t rec_sequence_table_usage(int32_t handle, double* usage) {
+  const SequenceTable* table = rec::table_of(handle);
+  if (table == nullptr) return REC_BAD_HANDLE;
+  table->pool.usage(usage);
   return REC_OK;
 }
 
@@ -187,22 +221,16 @@ int32_t rec_sequence_table_push(int32_t handle, int32_t row, const uint32_t* rec
       !(offset == -1 || rec::is_index(offset))) {
     return REC_BAD_ARGUMENT;
   }
-  const uint32_t index = static_cast<uint32_t>(row);
-  uint32_t* words = table->row_at(index);
-  const rec::Header header = rec::header_of(words);
-  const uint32_t even = rec::begin_write(words);
+  const rec::RowPool::Hold held(table->pool, static_cast<uint32_t>(row));
+  const rec::Header header = rec::header_of(held.words());
   const bool fresh = rec::take_offset(header, offset);
   if (fresh) rec::push(*table, header, record);
-  rec::end_write(words, even);
-  rec::raise_to(&table->used, index + 1);
   return fresh ? 1 : 0;
 }
 
 int32_t rec_sequence_table_push_all(int32_t handle, const int32_t* rows, size_t count,
                                     const uint32_t* records, size_t records_length,
                                     int32_t time_at, const double* offsets) {
-  constexpr size_t kAhead = 16;
-  constexpr size_t kRecordAhead = 6;
   SequenceTable* table = rec::table_of(handle);
   if (table == nullptr) return REC_BAD_HANDLE;
   if (records_length / table->words < count || time_at < -1 ||
@@ -216,25 +244,19 @@ int32_t rec_sequence_table_push_all(int32_t handle, const int32_t* rows, size_t 
     }
   }
   for (size_t i = 0; i < count; i++) {
-    rec::prefetch(*table, i + kAhead < count ? rows[i + kAhead] : -1,
-                  i + kRecordAhead < count ? rows[i + kRecordAhead] : -1);
-    const auto index = static_cast<uint32_t>(rows[i]);
-    uint32_t* words = table->row_at(index);
+    rec::prefetch(*table, rows + i, count - i);
     const uint32_t* record = records + i * table->words;
     const double offset = offsets == nullptr ? -1 : offsets[i];
-    const rec::Header header = rec::header_of(words);
-    const uint32_t even = rec::begin_write(words);
-    if (rec::is_new(header, offset)) {
-      bool changed = true;
-      if (time_at < 0) {
-        rec::push(*table, header, record);
-      } else {
-        changed = rec::insert(*table, header, record, static_cast<uint32_t>(time_at));
-      }
-      if (changed) rec::note_offset(header, offset);
+    const rec::RowPool::Hold held(table->pool, static_cast<uint32_t>(rows[i]));
+    const rec::Header header = rec::header_of(held.words());
+    if (!rec::is_new(header, offset)) continue;
+    bool changed = true;
+    if (time_at < 0) {
+      rec::push(*table, header, record);
+    } else {
+      changed = rec::insert(*table, header, record, static_cast<uint32_t>(time_at));
     }
-    rec::end_write(words, even);
-    rec::raise_to(&table->used, index + 1);
+    if (changed) rec::note_offset(header, offset);
   }
   return REC_OK;
 }
@@ -247,9 +269,8 @@ int32_t rec_sequence_table_replace(int32_t handle, int32_t row, const uint32_t* 
       records_length / table->words < count || !(offset == -1 || rec::is_index(offset))) {
     return REC_BAD_ARGUMENT;
   }
-  uint32_t* words = table->row_at(static_cast<uint32_t>(row));
-  const rec::Header header = rec::header_of(words);
-  const uint32_t even = rec::begin_write(words);
+  const rec::RowPool::Hold held(table->pool, static_cast<uint32_t>(row));
+  const rec::Header header = rec::header_of(held.words());
   const bool fresh = rec::take_offset(header, offset);
   if (fresh) {
     for (uint32_t i = 0; i < count; i++) {
@@ -258,34 +279,25 @@ int32_t rec_sequence_table_replace(int32_t handle, int32_t row, const uint32_t* 
     rec::store(header.count, count);
     rec::store(header.next, count == table->length ? 0u : count);
   }
-  rec::end_write(words, even);
-  rec::raise_to(&table->used, static_cast<uint32_t>(row) + 1);
   return fresh ? 1 : 0;
 }
 
-int32_t rec_sequence_table_read(int32_t handle, int32_t row, uint32_t* out, size_t out_length,
-                                double* offset_out) {
-  const SequenceTable* table = rec::table_of(handle);
+int32_t rec_sequence_table_read(int32_t handle, int32_t row, int32_t waits, uint32_t* out,
+                                size_t out_length, double* offset_out) {
+  SequenceTable* table = rec::table_of(handle);
   if (table == nullptr) return REC_BAD_HANDLE;
   if (out_length < size_t{table->length} * table->words) return REC_BAD_ARGUMENT;
   if (offset_out != nullptr) *offset_out = -1;
   if (row == -1) return 0;
   if (!rec::row_in(row, table->rows)) return REC_BAD_ARGUMENT;
-  uint32_t* words = table->row_at(static_cast<uint32_t>(row));
-  const rec::Header header = rec::header_of(words);
-  uint32_t count = 0;
-  uint64_t offset = 0;
-  rec::read_consistent(words, [&] {
-    count = rec::copy_records(*table, words, out);
-    offset = rec::load(header.offset);
-  });
-  if (offset_out != nullptr) *offset_out = static_cast<double>(offset) - 1;
-  return static_cast<int32_t>(count);
+  const rec::Found found = rec::read_row(*table, static_cast<uint32_t>(row), waits != 0, out);
+  if (offset_out != nullptr) *offset_out = static_cast<double>(found.offset) - 1;
+  return static_cast<int32_t>(found.count);
 }
 
 int64_t rec_sequence_table_save(int32_t handle, uint32_t first, uint32_t count, uint8_t* out,
                                 size_t out_length) {
-  const SequenceTable* table = rec::table_of(handle);
+  SequenceTable* table = rec::table_of(handle);
   if (table == nullptr) return REC_BAD_HANDLE;
   const size_t records_max = size_t{4} * table->length * table->words;
   if (!rec::range_in(first, count, table->rows) ||
@@ -294,13 +306,8 @@ int64_t rec_sequence_table_save(int32_t handle, uint32_t first, uint32_t count, 
   }
   uint8_t* to = out;
   for (uint32_t i = 0; i < count; i++) {
-    uint32_t* row = table->row_at(first + i);
-    uint32_t kept = 0;
-    uint64_t offset = 0;
-    rec::read_consistent(row, [&] {
-      offset = rec::load(rec::header_of(row).offset);
-      kept = rec::copy_records(*table, row, to + rec::kSavedHeaderBytes);
-    });
+    const auto [kept, offset] =
+        rec::read_row(*table, first + i, true, to + rec::kSavedHeaderBytes);
     memcpy(to, &offset, 8);
     memcpy(to + 8, &kept, 4);
     to += rec::kSavedHeaderBytes + size_t{4} * kept * table->words;
@@ -316,14 +323,13 @@ int64_t rec_sequence_table_load(int32_t handle, uint32_t first, const uint8_t* d
   if (rows < 0 || rows > table->rows || first > table->rows - rows) return REC_BAD_ARGUMENT;
   const uint8_t* from = data;
   for (int64_t i = 0; i < rows; i++) {
-    uint32_t* row = table->row_at(first + static_cast<uint32_t>(i));
-    const rec::Header header = rec::header_of(row);
     uint64_t offset = 0;
     uint32_t count = 0;
     memcpy(&offset, from, 8);
     memcpy(&count, from + 8, 4);
     from += rec::kSavedHeaderBytes;
-    const uint32_t even = rec::begin_write(row);
+    const rec::RowPool::Hold held(table->pool, first + static_cast<uint32_t>(i));
+    const rec::Header header = rec::header_of(held.words());
     for (uint32_t w = 0; w < count * table->words; w++, from += 4) {
       uint32_t word = 0;
       memcpy(&word, from, 4);
@@ -332,24 +338,13 @@ int64_t rec_sequence_table_load(int32_t handle, uint32_t first, const uint8_t* d
     rec::store(header.offset, offset);
     rec::store(header.count, count);
     rec::store(header.next, count == table->length ? 0u : count);
-    rec::end_write(row, even);
   }
-  if (rows > 0) rec::raise_to(&table->used, first + static_cast<uint32_t>(rows));
   return rows;
 }
 
 int32_t rec_sequence_table_clear(int32_t handle) {
   SequenceTable* table = rec::table_of(handle);
   if (table == nullptr) return REC_BAD_HANDLE;
-  const uint32_t used = rec::load(&table->used);
-  for (uint32_t i = 0; i < used; i++) {
-    uint32_t* row = table->row_at(i);
-    const rec::Header header = rec::header_of(row);
-    const uint32_t even = rec::begin_write(row);
-    rec::store(header.count, 0u);
-    rec::store(header.next, 0u);
-    rec::store(header.offset, uint64_t{0});
-    rec::end_write(row, even);
-  }
+  table->pool.clear();
   return REC_OK;
 }

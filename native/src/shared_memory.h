@@ -110,6 +110,11 @@ inline void end_write(uint32_t* sequence, uint32_t even) {
   __atomic_store_n(sequence, even + 2, __ATOMIC_RELEASE);
 }
 
+// Gives a row back that was taken and not changed.
+inline void cancel_write(uint32_t* sequence, uint32_t even) {
+  __atomic_store_n(sequence, even, __ATOMIC_RELEASE);
+}
+
 // Runs `copy` until no writer touched the row meanwhile (Boehm, "Can seqlocks get along with
 // programming language memory models?"). `copy` may see a mixture and must bear it.
 template <class Copy>
@@ -143,6 +148,12 @@ inline void copy_in(uint64_t* shared, const void* data, size_t words) {
     store(shared + i, word);
   }
 }
+
+inline void zero(uint64_t* words, uint64_t count) {
+  for (uint64_t i = 0; i < count; i++) store(words + i, uint64_t{0});
+}
+
+inline void count_one(uint64_t* counter) { __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED); }
 
 // The largest row written so far + 1: what a save or clear has to visit.
 inline void raise_to(uint32_t* used, uint32_t rows) {

@@ -5,9 +5,27 @@
 //
 // Reading takes no lock. Everything else is called under the lock of the table.
 #pragma once
+#include <memory>
+#include <new>
+
 #include "shared_memory.h"
 
 namespace rec {
+
+enum Direction { kComing, kLeaving };
+
+// Room for a row of this thread's own on its way from a file, or to it; it grows to the largest and
+// stays. Null: no memory.
+template <Direction>
+inline uint64_t* own_words(size_t count) {
+  static thread_local std::unique_ptr<uint64_t[]> words;
+  static thread_local size_t length = 0;
+  if (length < count) {
+    words.reset(new (std::nothrow) uint64_t[count]);
+    length = words ? count : 0;
+  }
+  return words.get();
+}
 
 class SpillFile {
  public:
@@ -33,6 +51,8 @@ class SpillFile {
   void clear();
 
   uint32_t records() const { return load(&records_); }
+  // Positions that were ever written.
+  uint32_t positions() const { return end_; }
 
  private:
   // Of a free position: the next one.
@@ -44,7 +64,7 @@ class SpillFile {
   size_t words_ = 0;
   size_t bytes_ = 0;  // of a record
   uint32_t max_ = 0;
-  uint32_t end_ = 0;           // positions that were ever written
+  uint32_t end_ = 0;           // positions so far
   uint32_t records_ = 0;       // atomic: positions in use
   uint32_t first_free_ = kNone;
   Region free_;

@@ -14,7 +14,7 @@ int main() {
       {REC_DISTINCT, 0, 0, 100, 4, 0},
       {REC_DECAYED, 0, 0, 0, 0, 1e12},
   };
-  const int32_t table = rec_aggregate_table_create(3, aggregates, 4);
+  const int32_t table = rec_aggregate_table_create(3, aggregates, 4, 3);
   CHECK(table > 0);
   race(3, 2000, [&] {
     for (int n = 0; n < kUpdates; n++) {
@@ -32,7 +32,8 @@ int main() {
     double out[8];
     double offsets[2];
     const double as_of = 5.0 * kUpdates;
-    CHECK(rec_aggregate_table_read(&table, 1, rows, 2, as_of, out, 8, offsets, 2) == REC_OK);
+    CHECK(rec_aggregate_table_read(&table, 1, rows, 2, as_of, 0, out, 8, offsets,
+                                   2) == REC_OK);
     const double applied = offsets[0] + 1;
     CHECK(out[0] == (applied == 0 ? 0 : applied - 1));
     CHECK(applied > 32 ? out[1] > 0.5 * applied && out[1] < 2 * applied : out[1] == applied);

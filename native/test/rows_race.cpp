@@ -1,6 +1,15 @@
 // Sequences: several writers push records whose words are all equal; a reader never sees a record
 // with different words, and of each writer's records the order is kept. Row tables: all bytes of
 // a row are equal. A thread that replaces a whole row competes with those that push.
+//
+// Then sequences compete for fewer places in memory than there are rows, and some for fewer in the
+// file: a row that moves is whole for whoever reads it, and nothing that was pushed is lost, or
+// pushed twice, but where a row is given up as a whole.
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
 #include <cstring>
 
 #include "race.h"
@@ -16,7 +25,7 @@ static void push(int32_t table, uint32_t value) {
 }
 
 static void sequences() {
-  const int32_t table = rec_sequence_table_create(3, kLength, kWords);
+  const int32_t table = rec_sequence_table_create(3, kLength, kWords, 3);
   CHECK(table > 0);
   std::atomic<uint32_t> other{0};
   race(3, 6000, [&] {
@@ -30,7 +39,7 @@ static void sequences() {
   }, [&](int reader) {
     if (reader == 0) push(table, 1u << 31 | other.fetch_add(1));
     uint32_t out[kLength * kWords];
-    const int32_t count = rec_sequence_table_read(table, 1, out, sizeof out / 4, nullptr);
+    const int32_t count = rec_sequence_table_read(table, 1, 0, out, sizeof out / 4, nullptr);
     CHECK(count >= 0 && count <= int32_t(kLength));
     int64_t last[2] = {-1, -1};
     for (int32_t r = 0; r < count; r++) {
@@ -42,6 +51,83 @@ static void sequences() {
     }
   });
   rec_release(table);
+}
+
+constexpr int kRows = 9;
+
+// Record n of a writer in a row: a value that says both, in all words.
+static void push_own(int32_t table, int row, uint32_t writer, uint32_t n) {
+  uint32_t record[kWords];
+  for (uint32_t& word : record) word = static_cast<uint32_t>(row) << 24 | writer << 20 | n;
+  CHECK(rec_sequence_table_push(table, row, record, kWords, -1) == 1);
+}
+
+// The records of a row: all of that row, each writer's in its order. With `is_kept` one after the
+// other. Returns how many there are.
+static int32_t check_row(int32_t table, int row, bool waits, bool is_kept) {
+  uint32_t out[kLength * kWords];
+  const int32_t count = rec_sequence_table_read(table, row, waits, out, sizeof out / 4, nullptr);
+  CHECK(count >= 0 && count <= int32_t(kLength));
+  int64_t last[4] = {-1, -1, -1, -1};
+  for (int32_t r = 0; r < count; r++) {
+    const uint32_t value = out[r * kWords];
+    for (uint32_t w = 1; w < kWords; w++) CHECK(out[r * kWords + w] == value);
+    CHECK(value >> 24 == static_cast<uint32_t>(row));
+    int64_t& previous = last[value >> 20 & 3];
+    const int64_t n = value & 0xfffff;
+    CHECK(previous < 0 || (is_kept ? n == previous + 1 : n > previous));
+    previous = n;
+  }
+  return count;
+}
+
+// Three threads push to all rows and read them; `records_max` in the file.
+static void sequences_move(const char* path, uint32_t records_max) {
+  const int32_t table = rec_sequence_table_create(kRows, kLength, kWords, 3);
+  CHECK(table > 0);
+  const bool is_kept = records_max >= kRows;
+  CHECK(rec_sequence_table_open_file(table, path, records_max) == REC_OK);
+  std::atomic<uint32_t> rounds[3] = {};
+  race(3, 400, [&] {
+    static uint8_t saved[kRows * 1024];
+    for (int n = 0; n < 100; n++) {
+      for (int row = 0; row < kRows; row++) check_row(table, row, true, is_kept);
+      CHECK(rec_sequence_table_save(table, 0, kRows, saved, sizeof saved) > 0);
+    }
+  }, [&](int writer) {
+    const uint32_t n = rounds[writer]++;
+    for (int i = 0; i < kRows; i++) {
+      const int row = static_cast<int>((i * (writer + 1) + n) % kRows);
+      if (n < 0xfffff && i < 5) push_own(table, i, writer, n);
+      check_row(table, row, false, is_kept);
+    }
+  });
+  // The last records of each row are there, unless it was given up.
+  for (int row = 0; row < 5; row++) {
+    if (is_kept) CHECK(check_row(table, row, true, true) == int32_t(kLength));
+  }
+  double usage[7];
+  CHECK(rec_sequence_table_usage(table, usage) == REC_OK);
+  CHECK(usage[0] == 3 && usage[1] <= records_max);
+  CHECK(is_kept ? usage[2] == 0 && usage[3] > 100 && usage[4] > 100 : usage[2] > 100);
+  CHECK(rec_release(table) == REC_OK);
+}
+
+static void sequences_in_files() {
+  char path[] = "/tmp/recmaster-rows-XXXXXX";
+  const int file = mkstemp(path);
+  CHECK(file >= 0);
+  sequences_move(path, 64);
+  sequences_move(path, 1);
+  // A disk that refuses every record: rows are given up, nothing else happens.
+  signal(SIGXFSZ, SIG_IGN);
+  const rlimit none = {0, RLIM_INFINITY};
+  CHECK(setrlimit(RLIMIT_FSIZE, &none) == 0);
+  sequences_move(path, 2);
+  const rlimit any = {RLIM_INFINITY, RLIM_INFINITY};
+  CHECK(setrlimit(RLIMIT_FSIZE, &any) == 0);
+  close(file);
+  unlink(path);
 }
 
 static void rows() {
@@ -69,5 +155,6 @@ static void rows() {
 
 int main() {
   sequences();
+  sequences_in_files();
   rows();
 }

@@ -1,4 +1,4 @@
-import type { PaneTableUsage } from "../../native/index.ts";
+import type { RowUsage } from "../../native/index.ts";
 import { CountReporter } from "../count-reporter.ts";
 import { holdForAnswer, observeFreshness } from "../freshness.ts";
 import { partitionsOf } from "../role-messages.ts";
@@ -67,11 +67,11 @@ function countReporter(
 }
 
 /** Sums over the tables of all scopes that have rows of their own. */
-function usageOf(partials: readonly WindowPartial[]): PaneTableUsage {
+function usageOf(partials: readonly WindowPartial[]): RowUsage {
   const usages = partials.flatMap(rowTables).map(({ usage }) => usage);
-  const sum = (of: keyof PaneTableUsage) => usages.reduce((total, usage) => total + usage[of], 0);
+  const sum = (of: keyof RowUsage) => usages.reduce((total, usage) => total + usage[of], 0);
   return {
-    ...{ fullRows: sum("fullRows"), filed: sum("filed"), evicted: sum("evicted") },
+    ...{ inMemory: sum("inMemory"), filed: sum("filed"), evicted: sum("evicted") },
     ...{ movedOut: sum("movedOut"), broughtBack: sum("broughtBack") },
     ...{ expired: sum("expired"), unready: sum("unready") },
   };
