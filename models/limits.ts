@@ -48,6 +48,10 @@ export const limits = {
   paneFullRowsMax: 524_288,
   /** The same in the file that the least recently used of them move to. */
   paneFiledRowsMax: 2_097_152,
+  /** Rows of a table of sequences or aggregates in memory: about 1 KB each, by the definition. */
+  rowsInMemoryMax: 1_048_576,
+  /** The same in the file that the least recently used of them move to. */
+  filedRowsMax: 4_000_000,
   readersMax: 64,
   modelSlots: 4,
   // pipeline

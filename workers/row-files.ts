@@ -1,31 +1,31 @@
 import { join } from "node:path";
-import type { ScopeName } from "../models/definition/define.ts";
-import type { PaneTable } from "../native/index.ts";
 import { realFileSystem } from "./stores/file-system.ts";
 
-/** Scopes of more than one row. */
-type FiledScope = Exclude<ScopeName, "global">;
-
-export interface RowFilesOptions {
-  /** The data folder. */
-  readonly folder: string;
-  /** Of users. */
-  readonly partition: number;
-  /** Rows of a file at most. */
-  readonly rows: Readonly<Record<FiledScope, number>>;
+/** A table whose rows may leave memory. */
+interface FiledTable {
+  openFile(path: string, recordsMax: number): void;
 }
 
 /**
- * Gives each table a file for the rows that leave memory. They are scratch: a start makes them
- * anew from the checkpoint and the log.
+ * Files for rows that leave memory, `rows/<name>.rows` in the data folder. They are scratch: a start
+ * makes them anew from the checkpoint and the log.
  */
-export function openRowFiles(
-  tables: Readonly<Record<FiledScope, PaneTable>>,
-  { folder, partition, rows }: RowFilesOptions,
-): void {
-  const inside = join(folder, "rows");
-  realFileSystem().makeDirectory(inside);
-  for (const scope of ["user", "item", "category", "userCategory"] as const) {
-    tables[scope].openFile(join(inside, `${scope}-${partition}.rows`), rows[scope]);
+export class RowFiles {
+  readonly #folder: string;
+
+  constructor(dataDir: string) {
+    this.#folder = join(dataDir, "rows");
+    realFileSystem().makeDirectory(this.#folder);
+  }
+
+  /** One that memory has room for needs none. */
+  open(
+    name: string,
+    table: FiledTable,
+    room: { readonly rows: number; readonly inMemory: number; readonly filed: number },
+  ): void {
+    if (room.rows > room.inMemory) {
+      table.openFile(join(this.#folder, `${name}.rows`), room.filed);
+    }
   }
 }

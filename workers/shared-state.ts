@@ -19,7 +19,7 @@ import {
 } from "../native/index.ts";
 import { type ByScope, byScope } from "./by-scope.ts";
 import { metricNames } from "./metrics.ts";
-import { openRowFiles } from "./row-files.ts";
+import { RowFiles } from "./row-files.ts";
 import { AppliedDocuments, appliedDocumentsBytes } from "./stores/applied-documents.ts";
 import {
   ItemAttributeTable,
@@ -43,6 +43,8 @@ export type SharedCapacities = {
     | "userCategoryPairsMax"
     | "paneFullRowsMax"
     | "paneFiledRowsMax"
+    | "rowsInMemoryMax"
+    | "filedRowsMax"
     | "idBytesMax"
     | "recentInteractionsPerUser"
     | "seenItemsPerUser"
@@ -57,7 +59,10 @@ export interface SharedStateOptions {
   /** Floats of one model slot: the ranker's `slotFloats`. */
   readonly modelFloats: number;
   readonly limits?: Partial<SharedCapacities>;
-  /** Where rows of counters go that leave memory; null: they are given up. Default: dataDir. */
+  /**
+   * Where rows go that leave memory. Null: full rows of counters are given up, and all sequences and
+   * aggregates stay. Default: dataDir.
+   */
   readonly rowFilesIn?: string | null;
   /** Partitions of users, each with counters of its own. Default 1. */
   readonly partitions?: number;
@@ -254,19 +259,18 @@ export function createSharedState(
   options: SharedStateOptions,
 ): SharedState {
   const capacities: SharedCapacities = { ...limits, ...options.limits };
+  const { dataDir, rowFilesIn = dataDir, partitions = 1 } = options;
+  const files = rowFilesIn === null ? null : new RowFiles(rowFilesIn);
   return new SharedState({
     ...createIds(capacities),
-    partials: createPartials(definition, capacities, {
-      partitions: options.partitions ?? 1,
-      folder: options.rowFilesIn === undefined ? options.dataDir : options.rowFilesIn,
-    }),
-    ...createSequences(capacities),
+    partials: createPartials(definition, capacities, { partitions, files }),
+    ...createSequences(capacities, files),
     itemAttributes: RowTable.create({
       rows: capacities.itemsMax,
       rowBytes: itemAttributeBytes,
     }).handle,
     appliedDocuments: RowTable.create({ rows: 1, rowBytes: appliedDocumentsBytes }).handle,
-    ...createEmbeddings(definition, capacities, options.dataDir),
+    ...createEmbeddings(definition, capacities, dataDir),
     slots: ModelSlots.create({
       slots: capacities.modelSlots,
       floats: options.modelFloats,
@@ -291,54 +295,72 @@ function createIds(capacities: SharedCapacities) {
   };
 }
 
+/** What bounds the tables of a partition. */
+interface PartialRoom {
+  readonly partitions: number;
+  readonly files: RowFiles | null;
+}
+
 /** A user's rows are in one partition, so those share their room; an item's are in all. */
 function createPartials(
   definition: RecommenderDefinition,
   capacities: SharedCapacities,
-  { partitions, folder }: { partitions: number; folder: string | null },
+  { partitions, files }: PartialRoom,
 ): PartialHandles[] {
   const { windows, interactions } = definition;
   const counters = interactions.length;
-  const share = (most: number): ByScope<number> => {
-    const ofUsers = Math.ceil(most / partitions);
-    return { user: ofUsers, item: most, category: most, userCategory: ofUsers, global: 1 };
-  };
-  const fullRows = share(capacities.paneFullRowsMax);
   const { usersMax, itemsMax, categoriesMax, userCategoryPairsMax: pairsMax } = capacities;
   const rows: ByScope<number> = {
     ...{ user: usersMax, item: itemsMax, category: categoriesMax, userCategory: pairsMax },
     global: 1,
   };
-  const panes = (scope: ScopeName) =>
-    PaneTable.create({ rows: rows[scope], counters, windows, fullRows: fullRows[scope] });
-  const filed = share(capacities.paneFiledRowsMax);
-  return Array.from({ length: partitions }, (_, partition) => {
-    const tables = byScope(panes);
-    if (folder !== null) openRowFiles(tables, { folder, partition, rows: filed });
-    return {
-      ...byScope((scope) => tables[scope].handle),
-      aggregates: byScope((scope) => {
-        const aggregates = aggregatesOf(definition, scope);
-        if (aggregates.length === 0) return null;
-        return AggregateTable.create(rows[scope], aggregates).handle;
-      }),
-      pairs: IdTable.create({ capacity: pairsMax, bytesMax: 0 }).handle,
-      ...(partitions === 1
-        ? {}
-        : { activity: RowTable.create({ rows: itemsMax, rowBytes: activityBytes }).handle }),
-    };
+  const share = (scope: ScopeName, most: number) =>
+    scope === "user" || scope === "userCategory" ? Math.ceil(most / partitions) : most;
+  const roomOf = (scope: ScopeName, inMemory: number, filed: number) => ({
+    ...{ rows: rows[scope], inMemory: share(scope, inMemory), filed: share(scope, filed) },
   });
+  const panes = (scope: ScopeName, partition: number): number => {
+    const room = roomOf(scope, capacities.paneFullRowsMax, capacities.paneFiledRowsMax);
+    const shape = { rows: room.rows, counters, windows };
+    const table = PaneTable.create({ ...shape, fullRows: room.inMemory });
+    files?.open(`${scope}-${partition}`, table, room);
+    return table.handle;
+  };
+  const aggregates = (scope: ScopeName, partition: number): number | null => {
+    const asked = aggregatesOf(definition, scope);
+    if (asked.length === 0) return null;
+    const room = roomOf(scope, capacities.rowsInMemoryMax, capacities.filedRowsMax);
+    const inMemory = files === null ? room.rows : room.inMemory;
+    const table = AggregateTable.create(room.rows, asked, inMemory);
+    files?.open(`aggregates-${scope}-${partition}`, table, room);
+    return table.handle;
+  };
+  return Array.from({ length: partitions }, (_, partition) => ({
+    ...byScope((scope) => panes(scope, partition)),
+    aggregates: byScope((scope) => aggregates(scope, partition)),
+    pairs: IdTable.create({ capacity: pairsMax, bytesMax: 0 }).handle,
+    ...(partitions === 1
+      ? {}
+      : { activity: RowTable.create({ rows: itemsMax, rowBytes: activityBytes }).handle }),
+  }));
 }
 
-function createSequences(capacities: SharedCapacities) {
-  const { usersMax, categoriesMax, listItemsMax } = capacities;
-  const sequence = (rows: number, length: number, words: number) =>
-    SequenceTable.create({ rows, length, words }).handle;
+function createSequences(capacities: SharedCapacities, files: RowFiles | null) {
+  const { usersMax: rows, categoriesMax, listItemsMax } = capacities;
+  const { rowsInMemoryMax: inMemory, filedRowsMax: filed } = capacities;
+  const ofUsers = (name: string, length: number, words: number) => {
+    const rowsInMemory = files === null ? rows : inMemory;
+    const table = SequenceTable.create({ rows, length, words, rowsInMemory });
+    files?.open(name, table, { rows, inMemory, filed });
+    return table.handle;
+  };
+  const lists = (words: number) =>
+    SequenceTable.create({ rows: 1 + categoriesMax, length: listItemsMax, words }).handle;
   return {
-    recent: sequence(usersMax, capacities.recentInteractionsPerUser, recentWords),
-    seen: sequence(usersMax, capacities.seenItemsPerUser, 1),
-    trending: sequence(1 + categoriesMax, listItemsMax, trendingWords),
-    fresh: sequence(1 + categoriesMax, listItemsMax, 1),
+    recent: ofUsers("recent", capacities.recentInteractionsPerUser, recentWords),
+    seen: ofUsers("seen", capacities.seenItemsPerUser, 1),
+    trending: lists(trendingWords),
+    fresh: lists(1),
   };
 }
 

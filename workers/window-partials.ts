@@ -30,6 +30,11 @@ export function rowTables({ user, item, category, userCategory }: WindowPartial)
   return [user, item, category, userCategory];
 }
 
+/** Aggregates of all scopes that have any; as above. */
+export function aggregateTables({ aggregates }: WindowPartial): AggregateTable[] {
+  return Object.values(aggregates).filter((table) => table !== null);
+}
+
 /**
  * Counters of one scope over all partitions: each partition keeps its own part of every row, and a
  * read adds them up. So a partition can be cleared and replayed alone, and what is delivered again
@@ -62,14 +67,14 @@ export class SummedPanes {
   #add(
     table: PaneTable,
     of: { rows: Rows; count: number; asOfMs: number; from: number },
-    { out, offsets }: PaneValues,
+    { out, offsets, waits = false }: PaneValues,
   ): void {
     const { rows, count, asOfMs, from } = of;
     const cells = count * this.width;
     if (this.#scratch.length < cells) this.#scratch = new Uint32Array(2 * cells);
     const scratch = this.#scratch;
     const own = offsets === null ? null : offsets.subarray(from, from + count);
-    table.read(rows, count, asOfMs, { out: scratch, offsets: own });
+    table.read(rows, count, asOfMs, { out: scratch, offsets: own, waits });
     for (let i = 0; i < cells; i++) out[i] += scratch[i];
   }
 }

@@ -108,7 +108,7 @@ function compareAggregates(
   const share = { decayed: 1e-9, max: 0, distinct: distinctShare } as const;
   const [is, should] = [new Float64Array(width), new Float64Array(width)];
   for (const { row, replayRow } of pairs) {
-    found.read(Int32Array.of(row), 1, timeMs, { out: is, offsets: null });
+    found.read(Int32Array.of(row), 1, timeMs, { out: is, offsets: null, waits: true });
     const into = { out: should, offsets: null };
     replay.aggregates[scope].read(Int32Array.of(replayRow), 1, timeMs, into);
     for (const [a, { kind, counter }] of aggregates.entries()) {
@@ -196,7 +196,7 @@ function compareRecent(parts: WindowsComparison, name: (row: number) => string):
   const out = new Uint32Array(state.recent.length * sequenceWords);
   let differing = 0;
   for (let row = 0; row < state.users.size; row++) {
-    const count = state.recent.read(row, out);
+    const count = state.recent.read(row, out, null, true);
     const want = replay.recent.get(row) ?? [];
     if (count === want.length && want.every((one, i) => isAt(out, i, one))) continue;
     differing++;

@@ -1,4 +1,7 @@
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { ManualClock } from "../../models/core/clock.ts";
 import { encodeEvent } from "../../models/core/event.ts";
 import { Random } from "../../models/core/random.ts";
@@ -23,7 +26,13 @@ const writers = 2;
 const startMs = Date.UTC(2026, 2, 1);
 const shape = { records: 2_000, users: 12, items: 30, types: 6, startMs, gapMs: 400 };
 const capacities = { usersMax: 64, itemsMax: 64, categoriesMax: 32, userCategoryPairsMax: 512 };
+/** Far fewer rows than there are, so that all leave memory and come back all the time. */
+const crowded = { paneFullRowsMax: 3, rowsInMemoryMax: 3 };
+const folder = mkdtempSync(join(tmpdir(), "recmaster-partitions-"));
 const opened: { release(): void }[] = [];
+let folders = 0;
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 afterEach(() => {
   for (const state of opened.splice(0)) state.release();
@@ -64,9 +73,11 @@ async function fill(seed: number) {
   return { log, fileSystem, oracle, endMs };
 }
 
-function newState(): SharedState {
+function newState(isCrowded: boolean): SharedState {
+  const rowFilesIn = isCrowded ? join(folder, `${folders++}`) : null;
   const state = createSharedState(definition, {
-    ...{ dataDir: null, modelFloats: 1, limits: capacities, partitions },
+    ...{ dataDir: null, rowFilesIn, modelFloats: 1, partitions },
+    limits: { ...capacities, ...(isCrowded ? crowded : {}) },
   });
   for (let row = 0; row < shape.users; row++) state.users.intern(`u${row}`);
   opened.push(state);
@@ -102,7 +113,7 @@ function differences({ oracle, endMs: asOfMs }: Filled, state: SharedState): str
   const wrong: string[] = [];
   const { user, item, category, userCategory } = state.windows;
   const out = new Uint32Array(user.width);
-  const into = { out, offsets: null };
+  const into = { out, offsets: null, waits: true };
   const check = (scope: "user" | "item" | "category" | "userCategory", row: string) => {
     const want = oracle.read(scope, row, asOfMs).join();
     if (out.join() !== want) wrong.push(`${scope} ${row}: ${out.join()} instead of ${want}`);
@@ -120,7 +131,7 @@ function differences({ oracle, endMs: asOfMs }: Filled, state: SharedState): str
       check("userCategory", `${row}/${c}`);
     }
     const records = new Uint32Array(4 * state.recent.length);
-    const count = state.recent.read(row, records);
+    const count = state.recent.read(row, records, null, true);
     const items = Array.from({ length: count }, (_, i) => records[4 * i]);
     const want = oracle.recent(row, state.recent.length).map(({ itemRow }) => itemRow);
     if (items.join() !== want.join()) wrong.push(`recent of ${row}`);
@@ -128,10 +139,13 @@ function differences({ oracle, endMs: asOfMs }: Filled, state: SharedState): str
   return wrong;
 }
 
-describe("windows by partition", () => {
+describe.each([
+  ["windows by partition", false],
+  ["windows by partition whose rows find room in files", true],
+])("%s", (_, isCrowded) => {
   test("sum to what the oracle says of all, whichever thread takes a partition in", async () => {
     const filled = await fill(41);
-    const state = newState();
+    const state = newState(isCrowded);
     for (let partition = 0; partition < partitions; partition++) {
       const { role } = await openRole(filled, state, partition);
       await catchUp(role);
@@ -151,7 +165,7 @@ describe("windows by partition", () => {
   test("one's death in the middle costs the others nothing and changes nothing", async () => {
     const filled = await fill(42);
     const random = new Random(42);
-    const state = newState();
+    const state = newState(isCrowded);
     const threads = await Promise.all(
       Array.from({ length: partitions }, (_, partition) => openRole(filled, state, partition)),
     );
@@ -193,24 +207,28 @@ describe("windows by partition", () => {
     }
     expect(late).toBeGreaterThan(10);
     expect(differences(filled, state)).toEqual([]);
+    const { inMemory, broughtBack, evicted } = state.recent.usage;
+    if (isCrowded) expect([inMemory, broughtBack > 100]).toEqual([3, true]);
+    else expect([inMemory, broughtBack]).toEqual([shape.users, 0]);
+    expect(evicted).toBe(0);
   });
 
   test("a checkpoint holds one partition's users: the others go on where they were", async () => {
     const filled = await fill(43);
-    const state = newState();
+    const state = newState(isCrowded);
     for (let partition = 0; partition < partitions; partition++) {
       const { role, own } = await openRole(filled, state, partition);
       await catchUp(role);
       await role.close();
       await own.close();
     }
-    const again = newState();
+    const again = newState(isCrowded);
     const { role } = await openRole(filled, again, 1);
     expect(role.caughtUp).toBe(true);
     const records = new Uint32Array(4 * again.recent.length);
     for (let row = 0; row < shape.users; row++) {
       const isOwn = partitionOfUser(`u${row}`, partitions) === 1;
-      expect(again.recent.read(row, records) > 0).toBe(isOwn);
+      expect(again.recent.read(row, records, null, true) > 0).toBe(isOwn);
     }
   });
 });

@@ -5,8 +5,8 @@ import { RowSet } from "./row-set.ts";
 export interface SeenTable extends PackedRows {
   /** Records of a row at most. */
   readonly length: number;
-  /** Copies a row's records, oldest first; returns how many. */
-  read(row: number, out: Uint32Array): number;
+  /** Copies a row's records, oldest first; returns how many. `waits`: for the disk as well. */
+  read(row: number, out: Uint32Array, offsetOut: null, waits: boolean): number;
   /** Record i, one word, becomes the newest of row `rows[i]`. */
   pushAll(rows: Uint32Array, records: Uint32Array, count: number): void;
 }
@@ -55,7 +55,7 @@ export class SeenItems {
   shown(userRow: number, itemRow: number): void {
     if (userRow === this.#knownUser) return;
     this.flush();
-    const count = this.table.read(userRow, this.#list);
+    const count = this.table.read(userRow, this.#list, null, true);
     if (count >= Math.min(newUserItems, this.#list.length)) this.#knownUser = userRow;
     else if (!this.#list.subarray(0, count).includes(itemRow)) this.add(userRow, itemRow);
   }

@@ -1,4 +1,7 @@
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { utf8 } from "../../models/core/bytes.ts";
 import { ManualClock } from "../../models/core/clock.ts";
 import type { EventRecord } from "../../models/core/event.ts";
@@ -25,6 +28,10 @@ const marks = { maxDisorderMs: 30_000, futureLeadMs: 60_000 };
 const startMs = Date.UTC(2026, 2, 1);
 const shape = { records: 2_500, users: 60, items: 30, types: 6, startMs, gapMs: 400 };
 const opened: { release(): void }[] = [];
+const folder = mkdtempSync(join(tmpdir(), "recmaster-windows-"));
+let files = 0;
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 function keep<T extends { release(): void }>(table: T): T {
   opened.push(table);
@@ -35,9 +42,16 @@ afterEach(() => {
   for (const table of opened.splice(0)) table.release();
 });
 
-function nativeTables() {
+/** So many rows of each are in memory, the others in files. */
+function nativeTables(rowsInMemory = rows) {
   const counters = definition.interactions.length;
-  const panes = () => keep(PaneTable.create({ rows, counters, windows: definition.windows }));
+  const filed = <T extends { openFile(path: string, recordsMax: number): void }>(table: T): T => {
+    if (rowsInMemory < rows) table.openFile(join(folder, `${files++}.rows`), rows);
+    return table;
+  };
+  const { windows } = definition;
+  const panes = () =>
+    filed(keep(PaneTable.create({ rows, counters, windows, fullRows: rowsInMemory })));
   return {
     user: panes(),
     item: panes(),
@@ -45,10 +59,10 @@ function nativeTables() {
     userCategory: panes(),
     global: panes(),
     aggregates: byScope((scope) =>
-      keep(AggregateTable.create(rows, aggregatesOf(definition, scope))),
+      filed(keep(AggregateTable.create(rows, aggregatesOf(definition, scope), rowsInMemory))),
     ),
     pairs: keep(IdTable.create({ capacity: rows, bytesMax: 0 })),
-    recent: keep(SequenceTable.create({ rows, length: 50, words: 4 })),
+    recent: filed(keep(SequenceTable.create({ rows, length: 50, words: 4, rowsInMemory }))),
   };
 }
 
@@ -102,7 +116,7 @@ function open(
 
 function valuesOf(table: PaneTable, row: number, asOfMs: number): number[] {
   const out = new Uint32Array(table.width);
-  table.read(Int32Array.of(row), 1, asOfMs, { out, offsets: null });
+  table.read(Int32Array.of(row), 1, asOfMs, { out, offsets: null, waits: true });
   return [...out];
 }
 
@@ -115,7 +129,7 @@ function aggregateDifferences(
   const { scope, at, row, asOfMs } = of;
   const table = aggregates[scope];
   const out = new Float64Array(table.width);
-  table.read(Int32Array.of(at), 1, asOfMs, { out, offsets: null });
+  table.read(Int32Array.of(at), 1, asOfMs, { out, offsets: null, waits: true });
   const columns = aggregateColumns(definition, scope);
   return featuresOf(definition, scope).flatMap((feature, i) => {
     const column = columns[i];
@@ -211,33 +225,45 @@ describe("windows on the native tables", () => {
     }
   });
 
-  test("a new process and a new thread over the same memory restore the same state", async () => {
-    const { log, oracle } = await fill(22);
-    const random = new Random(22);
-    const checkpoints = new MemoryCheckpointStore();
-    let tables = nativeTables();
-    let role = await open(log, tables, checkpoints);
-    let restarts = 0;
-    while ((await role.step()) > 0) {
-      if (random.int(3) === 0) await role.checkpoint();
-      if (random.int(4) !== 0) continue;
-      restarts++;
-      // Every other time only the thread dies: the tables keep what it counted last.
-      if (restarts % 2 === 0) tables = nativeTables();
-      role = await open(log, tables, checkpoints);
-    }
-    expect(restarts).toBeGreaterThan(2);
-    const endMs = Math.max(...role.core.sources.map((source) => source.watermark.largestMs));
-    expect(differences(tables, oracle, endMs)).toEqual([]);
-  });
+  test.each([
+    ["with room for all rows", rows],
+    ["with room for a few", 7],
+  ])(
+    "a new process, and a new thread over the same memory, restore the same state: %s",
+    async (_, inMemory) => {
+      const { log, oracle } = await fill(22);
+      const random = new Random(22);
+      const checkpoints = new MemoryCheckpointStore();
+      let tables = nativeTables(inMemory);
+      let role = await open(log, tables, checkpoints);
+      let restarts = 0;
+      while ((await role.step()) > 0) {
+        if (random.int(3) === 0) await role.checkpoint();
+        if (random.int(4) !== 0) continue;
+        restarts++;
+        // Every other time only the thread dies: the tables keep what it counted last.
+        if (restarts % 2 === 0) tables = nativeTables(inMemory);
+        role = await open(log, tables, checkpoints);
+      }
+      expect(restarts).toBeGreaterThan(2);
+      const endMs = Math.max(...role.core.sources.map((source) => source.watermark.largestMs));
+      expect(differences(tables, oracle, endMs)).toEqual([]);
+      const { user, item, userCategory } = tables.aggregates;
+      for (const { usage } of [user!, item!, userCategory!, tables.recent]) {
+        expect(usage.evicted).toBe(0);
+        expect(usage.broughtBack > 10).toBe(inMemory < rows);
+      }
+    },
+  );
 
   test("a checkpoint that was written while the role went on restores the same state", async () => {
     const { log, oracle } = await fill(23);
+    const crowded = () => nativeTables(7);
     const checkpoints = new SnapshotCheckpoints({
       ...{ files: memoryFileSystem(), directory: "c", definitionHash: "d" },
       ...{ clock: new ManualClock(startMs), report: expect.unreachable },
     });
-    let role = await open(log, nativeTables(), checkpoints);
+    let role = await open(log, crowded(), checkpoints);
     while (role.core.sequence < 300) await role.step();
     const begun = role.core.sequence;
     const saving = role.checkpoint();
@@ -247,7 +273,7 @@ describe("windows on the native tables", () => {
     });
     while (!saved) await role.step();
     const ahead = role.core.sequence - begun;
-    const tables = nativeTables();
+    const tables = crowded();
     role = await open(log, tables, checkpoints);
     expect(role.core.sequence).toBe(begun);
     expect(ahead).toBeGreaterThan(100);

@@ -14,8 +14,10 @@ test("crashes and a failing disk leave what a run without faults leaves", async 
   for (const role of ["windows", "joiner", "trainer"]) {
     expect(times(`deaths of ${role}`)).toBeGreaterThan(0);
   }
-  expect(times("rows moved out")).toBeGreaterThan(1_000);
-  expect(times("rows brought back")).toBeGreaterThan(1_000);
+  for (const rows of ["counters", "sequences", "aggregates"]) {
+    expect(times(`rows of ${rows} moved out`)).toBeGreaterThan(1_000);
+    expect(times(`rows of ${rows} brought back`)).toBeGreaterThan(1_000);
+  }
   expect(times("records twice in the log")).toBeGreaterThan(0);
   expect(times("events sent twice")).toBeGreaterThan(0);
   expect(times("served rows checked")).toBeGreaterThan(300);

@@ -9,7 +9,7 @@ import type { RecommenderDefinition } from "../../../models/definition/define.ts
 import aggregates from "../../../models/definition/examples/aggregates.ts";
 import type { LateRun } from "../../../workers/joiner/late-slates.ts";
 import { FaultyFileSystem } from "../../../workers/stores/faulty-file-system.ts";
-import { rowTables } from "../../../workers/window-partials.ts";
+import { aggregateTables, rowTables } from "../../../workers/window-partials.ts";
 import { Differences } from "../differences.ts";
 import { SimulatedClients } from "./clients.ts";
 import { Invariants } from "./invariants.ts";
@@ -259,10 +259,15 @@ class Simulation {
   }
 
   #noteRows({ state }: SimulatedServer): void {
-    for (const { usage } of state.partials.flatMap(rowTables)) {
-      this.#ledger.meet("rows moved out", usage.movedOut);
-      this.#ledger.meet("rows brought back", usage.broughtBack);
-      if (usage.evicted > 0) this.#differences.add(`${usage.evicted} rows lost their windows`);
+    const { partials, recent, seen } = state;
+    const tables = { counters: partials.flatMap(rowTables), sequences: [recent, seen] };
+    const all = { ...tables, aggregates: partials.flatMap(aggregateTables) };
+    for (const [what, of] of Object.entries(all)) {
+      for (const { usage } of of) {
+        this.#ledger.meet(`rows of ${what} moved out`, usage.movedOut);
+        this.#ledger.meet(`rows of ${what} brought back`, usage.broughtBack);
+        if (usage.evicted > 0) this.#differences.add(`${usage.evicted} rows of ${what} were lost`);
+      }
     }
   }
 

@@ -38,8 +38,11 @@ const capacities = {
   ...{ usersMax: 4_096, itemsMax: 4_096, categoriesMax: 64, userCategoryPairsMax: 1 << 16 },
   ...{ seenItemsPerUser: 16, readersMax: 4 },
 } as const;
-/** Far fewer than there are: rows of counters leave memory and come back all the time. */
-const crowded = { paneFullRowsMax: 4, paneFiledRowsMax: 16_384 } as const;
+/** Far fewer than there are: rows leave memory and come back all the time. */
+const crowded = {
+  ...{ paneFullRowsMax: 4, paneFiledRowsMax: 16_384 },
+  ...{ rowsInMemoryMax: 4, filedRowsMax: 16_384 },
+} as const;
 const dedupIdsMax = 200_000;
 const joinerRowsMax = 100_000;
 
