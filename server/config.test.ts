@@ -18,10 +18,11 @@ describe("config", () => {
     const config = readConfig({ environment: {}, machine });
     expect(config).toMatchObject({ host: "127.0.0.1", port: 3_000, rankWorkers: 3 });
     expect(config).toMatchObject({ durability: "fsync", apiToken: "", publishEvery: 100 });
+    expect(config.rowsInMemory).toBe(null);
     expect(Object.isFrozen(config)).toBe(true);
     const flags = ["--port", "0", "--data-dir=x=y"];
-    const set = readConfig({ environment: { PORT: "9", RANK_WORKERS: "2" }, flags, machine });
-    expect(set).toMatchObject({ port: 0, dataDir: "x=y", rankWorkers: 2 });
+    const set = readConfig({ environment: { PORT: "9", ROWS_IN_MEMORY: "64" }, flags, machine });
+    expect(set).toMatchObject({ port: 0, dataDir: "x=y", rowsInMemory: 64 });
   });
 
   test.each([
@@ -29,6 +30,7 @@ describe("config", () => {
     ["PORT", "80x", "0 to 65535"],
     ["PORT", "-1", "0 to 65535"],
     ["RANK_WORKERS", "0", "1 to 16"],
+    ["ROWS_IN_MEMORY", "0", "1 to 16000000"],
     ["DURABILITY", "maybe", "fsync | async"],
     ["EVENT_LOG_URL", "http://x", "allowed: embedded:"],
     ["LOG_LEVEL", "loud", "debug | info"],

@@ -101,6 +101,17 @@ function partitionsSetting(): Setting<number | null> {
   return { ...whole, read: (text) => (text === "" ? null : whole.read(text)) };
 }
 
+/** Null where it is not set: as the limits say. */
+function rowsSetting(): Setting<number | null> {
+  const whole = count("ROWS_IN_MEMORY", [1, limits.userCategoryPairsMax], {
+    fallback: "",
+    help:
+      "Rows of each table that stand in memory, the others in files: windows of a scope, " +
+      "aggregates of a scope, recent and seen items of users.",
+  });
+  return { ...whole, read: (text) => (text === "" ? null : whole.read(text)) };
+}
+
 function roleSettings(machine: Machine) {
   const oneBelow = String(Math.min(Math.max(1, machine.cores - 1), workersMax));
   return {
@@ -117,6 +128,7 @@ function roleSettings(machine: Machine) {
       fallback: "1",
       help: "Joiner threads, at most LOG_PARTITIONS.",
     }),
+    rowsInMemory: rowsSetting(),
     definition: pattern("REC_DEFINITION", /^$|\.(ts|js|mjs)$/, {
       fallback: "",
       allowed: "the path of a module whose default export is a definition",
@@ -278,6 +290,7 @@ export function readConfig(sources: ConfigSources): Config {
     logPartitions: take(settings.logPartitions),
     windowWorkers: take(settings.windowWorkers),
     joinerWorkers: take(settings.joinerWorkers),
+    rowsInMemory: take(settings.rowsInMemory),
     eventLogUrl: take(settings.eventLogUrl),
     featureStoreUrl: take(settings.featureStoreUrl),
     vectorIndexUrl: take(settings.vectorIndexUrl),

@@ -204,7 +204,7 @@ export const metricHelp: Readonly<Record<string, string>> = {
   rec_windows_rows_filed: "Rows of counters, sequences and aggregates in files.",
   rec_windows_rows_moved_out_total: "Rows that left memory for their file.",
   rec_windows_rows_unready_total:
-    "Reads of a row that only the disk had: answered as if it had counted nothing yet.",
+    "Reads of a row that only the disk had: answered as if nothing had been written yet.",
   rec_windows_served_items_total: "Served items counted as impressions.",
   rec_model_samples_total: "Samples learned from.",
   rec_model_samples_refused_total:

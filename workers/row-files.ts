@@ -7,8 +7,8 @@ interface FiledTable {
 }
 
 /**
- * Files for rows that leave memory, `rows/<name>.rows` in the data folder. They are scratch: a start
- * makes them anew from the checkpoint and the log.
+ * Files for rows that leave memory, `rows/<name>.rows` in the data folder. They are scratch: a
+ * start makes them anew from the checkpoint and the log.
  */
 export class RowFiles {
   readonly #folder: string;

@@ -60,8 +60,8 @@ export interface SharedStateOptions {
   readonly modelFloats: number;
   readonly limits?: Partial<SharedCapacities>;
   /**
-   * Where rows go that leave memory. Null: full rows of counters are given up, and all sequences and
-   * aggregates stay. Default: dataDir.
+   * Where rows go that leave memory. Null: full rows of counters are given up, sequences and
+   * aggregates all stay. Default: dataDir.
    */
   readonly rowFilesIn?: string | null;
   /** Partitions of users, each with counters of its own. Default 1. */

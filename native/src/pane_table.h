@@ -97,7 +97,8 @@ inline uint64_t* full_of(const PaneTable& table, uint64_t* slot) {
 // What the file knows a full row by beside its owner: what it has taken in.
 inline uint64_t tag_of(const uint64_t* slot) { return load(slot + 2); }
 
-// The full row of a slot from the file into memory of this thread's own, or null. `index`: what the slot says.
+// The full row of a slot from the file into memory of this thread's own, or null. `index`: what the
+// slot says.
 inline uint64_t* fetch_full(const PaneTable& table, const uint64_t* slot, uint32_t index,
                             bool waits) {
   uint64_t* words = own_words<kComing>(table.full_words);

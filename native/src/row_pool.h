@@ -5,12 +5,12 @@
 //   place  0: never written | frame + 1 | kInFile + position in the file
 //
 // The sequence number of a row guards its place and its words, wherever they stand: who moves a row
-// takes the number like any writer, so a reader that meets a move reads again. While a row is in the
-// file its number stays as it is, and the record is known by row and number: an older record of the
-// row, or one of another row, is never taken for it.
+// takes the number like any writer, so a reader that meets a move reads again. While a row is in
+// the file its number stays as it is, and the record is known by row and number: an older record of
+// the row, or one of another row, is never taken for it.
 //
-// Where there is a frame for every row nothing moves: frame r is row r's, its first half word is the
-// sequence number, and there are no slots.
+// Where there is a frame for every row nothing moves: frame r is row r's, its first half word is
+// the sequence number, and there are no slots.
 #pragma once
 #include <mutex>
 

@@ -1,4 +1,5 @@
-// The last `length` records of each row, newest last: a ring in a row of a pool. Any thread may push.
+// The last `length` records of each row, newest last: a ring in a row of a pool. Any thread may
+// push.
 //
 //   the pool's | count u32, next u32 | offset + 1 (u64) | length x words u32, padded to u64
 #include <memory>

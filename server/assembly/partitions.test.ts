@@ -17,6 +17,8 @@ const quiet = { debug: silent, info: silent, warn: silent, error: silent };
 const environment = {
   ...{ DATA_DIR: join(root, "data"), PORT: "0", RANK_WORKERS: "2" },
   ...{ LOG_PARTITIONS: "3", WINDOW_WORKERS: "2", JOINER_WORKERS: "3", JOINER_EMIT_AFTER_MS: "100" },
+  // Far fewer than there are users and items: all leave memory and come back.
+  ROWS_IN_MEMORY: "4",
 };
 const start = (more = {}) =>
   startServer(readConfig({ environment: { ...environment, ...more } }), quiet);
@@ -54,6 +56,10 @@ test("windows threads share the partitions of a folder, which keeps them", async
   const { state, log } = server.storage;
   expect(state.partials).toHaveLength(3);
   expect(log.partitions("served")).toBe(6);
+  for (const { usage } of [state.recent, state.seen]) {
+    expect([usage.inMemory, usage.evicted]).toEqual([4, 0]);
+    expect(usage.broughtBack).toBeGreaterThan(20);
+  }
   await server.stop();
 
   const dataDir = environment.DATA_DIR;

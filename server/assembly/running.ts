@@ -177,6 +177,7 @@ export async function startServer(config: Config, log: Log): Promise<RunningServ
     durability: config.durability,
     rankWorkers: config.rankWorkers,
     logPartitions: config.logPartitions,
+    rowsInMemory: config.rowsInMemory,
     logRetention: config.logRetention,
   });
   const pool = startRankingPool({

@@ -27,6 +27,8 @@ export interface StorageOptions {
   readonly rankWorkers: number;
   /** Partitions of users; null or absent: those of the folder, 1 in a new one. */
   readonly logPartitions?: number | null;
+  /** Of each table; null or absent: as the limits say. */
+  readonly rowsInMemory?: number | null;
   /** Default: keeps everything. */
   readonly logRetention?: LogRetention;
   readonly clock: Clock;
@@ -80,6 +82,11 @@ function topicsOf(options: StorageOptions) {
   return topicsFor(partitions, served);
 }
 
+function memoryLimits({ rowsInMemory = null }: StorageOptions) {
+  if (rowsInMemory === null) return {};
+  return { paneFullRowsMax: rowsInMemory, rowsInMemoryMax: rowsInMemory };
+}
+
 /** Names and attributes hang on no definition, so their checkpoints outlive a change of it. */
 const ingestLayout = "ingest";
 
@@ -97,7 +104,8 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     const store = openDocumentStore({ dataDir, report: warn });
     const modelFloats = createRanker(rankerShapeOf(definition)).slotFloats;
     const partitions = topics.events;
-    const state = createSharedState(definition, { dataDir, modelFloats, partitions });
+    const limits = memoryLimits(options);
+    const state = createSharedState(definition, { dataDir, modelFloats, partitions, limits });
     const about = { dataDir, definitionHash: ingestLayout, clock, report: warn };
     const checkpoints = openCheckpoints("ingest", about);
     const ingest = createIngest({

@@ -66,10 +66,11 @@ async function checkDirectory(
   shownMax: number,
   write: Write,
 ): Promise<StateReport> {
-  const { definition: path, dataDir, eventLogUrl, durability, rankWorkers, logPartitions } = config;
+  const { definition: path, dataDir, eventLogUrl, durability, rankWorkers } = config;
+  const { logPartitions, rowsInMemory } = config;
   const definition = await loadDefinition(path === "" ? null : path);
   const warn = (text: string) => write(`${text}\n`);
-  const stores = { dataDir, eventLogUrl, durability, rankWorkers, logPartitions };
+  const stores = { dataDir, eventLogUrl, durability, rankWorkers, logPartitions, rowsInMemory };
   const storage = await openStorage({ definition, ...stores, clock: systemClock, warn });
   try {
     return await checkState({ storage, dataDir, warn, shownMax });
