@@ -13,6 +13,8 @@ test("bench windows, smoke: both parts count every event", async () => {
   expect(value("workingSetToMemory")).toBeGreaterThan(3.5);
   expect(value("rowsBroughtBack")).toBeGreaterThan(1_000);
   expect(value("fullRowBytesCrowded")).toBeLessThan(value("fullRowBytes") / 3.5);
+  expect(value("sequencesBroughtBack")).toBeGreaterThan(1_000);
+  expect(value("sequenceBytesCrowded")).toBeLessThan(value("sequenceBytes") / 3.5);
 }, 60_000);
 
 test("bench join, smoke: every served item becomes a sample, conversions follow", async () => {

@@ -1,7 +1,7 @@
 import { RecError } from "../models/core/errors.ts";
 import feed from "../models/definition/default.ts";
 import type { RecommenderDefinition } from "../models/definition/define.ts";
-import { IdTable, PaneTable } from "../native/index.ts";
+import { IdTable, PaneTable, type RowUsage } from "../native/index.ts";
 import { byScope } from "../workers/by-scope.ts";
 import { WindowsCore } from "../workers/windows/windows.ts";
 import type { Bench, BenchContext, Figure } from "./harness.ts";
@@ -78,32 +78,67 @@ function perSecondOf({ meter }: RoleRun, name: string): Record<string, Figure> {
   return { [name]: meter.perCpuSecond(), [`${name}Wall`]: meter.perSecond() };
 }
 
+/** Over the tables of a run. */
+function total(usages: readonly RowUsage[], of: keyof RowUsage): number {
+  return usages.reduce((all, usage) => all + usage[of], 0);
+}
+
 /**
  * The role with room in memory for all rows, and with room for a quarter of them: the others go to
- * a file and come back. Throws where one counter of one row differs between the two.
+ * files and come back. Throws where a counter or a sequence of one row differs between the two.
  */
 async function measureRole(sizes: StreamSizes): Promise<Record<string, Figure>> {
   const roomy = await runWindowsRole(sizes);
-  const sum = (run: RoleRun, of: keyof RoleRun["usages"][number]) =>
-    run.usages.reduce((all, usage) => all + usage[of], 0);
-  const rows = sum(roomy, "inMemory");
-  const crowded = await runWindowsRole(sizes, quarterOf(roomy.usages.map((one) => one.inMemory)));
-  const lost = sum(crowded, "evicted") + sum(roomy, "evicted");
+  const crowded = await runWindowsRole(sizes, {
+    paneFullRowsMax: quarterOf(roomy.usages.map((one) => one.inMemory)),
+    rowsInMemoryMax: quarterOf(roomy.sequences.map(({ usage }) => usage.inMemory)),
+  });
+  const all = ({ usages, sequences }: RoleRun) => [
+    ...usages,
+    ...sequences.map(({ usage }) => usage),
+  ];
+  const lost = total(all(crowded), "evicted") + total(all(roomy), "evicted");
   if (roomy.hash !== crowded.hash || lost > 0) {
-    throw new RecError("REC_BENCH_METHOD", `counters differ with less memory, ${lost} rows lost`);
+    throw new RecError("REC_BENCH_METHOD", `rows differ with less memory, ${lost} were lost`);
   }
-  const count = (value: number): Figure => ({ value, unit: "rows" });
-  const bytes = (value: number): Figure => ({ value, unit: "bytes" });
   return {
     checkpointBytes: bytes(roomy.checkpointBytes),
     ...perSecondOf(roomy, "eventsPerSecondDefinition"),
     ...perSecondOf(crowded, "eventsPerSecondCrowded"),
-    workingSetToMemory: { value: rows / sum(crowded, "inMemory"), unit: "ratio" },
-    fullRowBytes: bytes(rows * roomy.fullRowBytes),
-    fullRowBytesCrowded: bytes(sum(crowded, "inMemory") * crowded.fullRowBytes),
-    rowsMovedOut: count(sum(crowded, "movedOut")),
-    rowsBroughtBack: count(sum(crowded, "broughtBack")),
+    ...ringFigures(roomy, crowded),
+    ...sequenceFigures(roomy, crowded),
     rowFileBytes: bytes(crowded.rowFileBytes),
+  };
+}
+
+function count(value: number): Figure {
+  return { value, unit: "rows" };
+}
+
+function bytes(value: number): Figure {
+  return { value, unit: "bytes" };
+}
+
+function ringFigures(roomy: RoleRun, crowded: RoleRun): Record<string, Figure> {
+  const [rows, kept] = [roomy, crowded].map(({ usages }) => total(usages, "inMemory"));
+  return {
+    workingSetToMemory: { value: rows! / kept!, unit: "ratio" },
+    fullRowBytes: bytes(rows! * roomy.fullRowBytes),
+    fullRowBytesCrowded: bytes(kept! * crowded.fullRowBytes),
+    rowsMovedOut: count(total(crowded.usages, "movedOut")),
+    rowsBroughtBack: count(total(crowded.usages, "broughtBack")),
+  };
+}
+
+function sequenceFigures(roomy: RoleRun, crowded: RoleRun): Record<string, Figure> {
+  const bytesOf = ({ sequences }: RoleRun) =>
+    sequences.reduce((sum, { usage, rowBytes }) => sum + usage.inMemory * rowBytes, 0);
+  const usages = crowded.sequences.map(({ usage }) => usage);
+  return {
+    sequenceBytes: bytes(bytesOf(roomy)),
+    sequenceBytesCrowded: bytes(bytesOf(crowded)),
+    sequencesMovedOut: count(total(usages, "movedOut")),
+    sequencesBroughtBack: count(total(usages, "broughtBack")),
   };
 }
 

@@ -42,6 +42,20 @@ function bytesUnder(folder: string): number {
     .reduce((sum, entry) => sum + (entry.isFile() ? entry.size : 0), 0);
 }
 
+export interface SequenceUsage {
+  readonly usage: RowUsage;
+  /** Of a row in memory. */
+  readonly rowBytes: number;
+}
+
+/** Rows of each table that have room in memory. */
+export interface RowRoom {
+  /** Of a scope's rows those with rings. */
+  readonly paneFullRowsMax: number;
+  /** Of recent and of seen items. */
+  readonly rowsInMemoryMax: number;
+}
+
 export interface RoleRun {
   readonly meter: Meter;
   readonly checkpointBytes: number;
@@ -49,20 +63,19 @@ export interface RoleRun {
   readonly rowFileBytes: number;
   /** Of the scopes that have rows of their own. */
   readonly usages: readonly RowUsage[];
+  /** Of recent and of seen items. */
+  readonly sequences: readonly SequenceUsage[];
   /** Of a row with rings. */
   readonly fullRowBytes: number;
-  /** Over the counters of all rows. */
+  /** Over the counters and sequences of all rows. */
   readonly hash: string;
 }
 
 /**
- * The role as it runs in a server: log on disk, all tables, trends, checkpoints. Of each scope so
- * many rows with rings have room in memory; default: all of them.
+ * The role as it runs in a server: log on disk, all tables, trends, checkpoints. Default: there is
+ * room for all rows in memory.
  */
-export async function runWindowsRole(
-  sizes: StreamSizes,
-  paneFullRowsMax?: number,
-): Promise<RoleRun> {
+export async function runWindowsRole(sizes: StreamSizes, room?: RowRoom): Promise<RoleRun> {
   const dataDir = mkdtempSync(join(tmpdir(), "recmaster-windows-"));
   const topics = { events: 1, served: 1, samples: 1, items: 1, commits: 1 };
   const warn = () => {};
@@ -72,7 +85,7 @@ export async function runWindowsRole(
   const modelFloats = createRanker(rankerShapeOf(feed)).floats;
   const state = createSharedState(feed, {
     ...{ dataDir: null, rowFilesIn: dataDir, modelFloats },
-    limits: paneFullRowsMax === undefined ? {} : { paneFullRowsMax },
+    limits: room ?? {},
   });
   try {
     const stream = new EventStream(feed, { ...sizes, startMs, perSecond });
@@ -93,8 +106,11 @@ export async function runWindowsRole(
       ...{ meter, checkpointBytes: bytesUnder(join(dataDir, "checkpoints")) },
       rowFileBytes: bytesUnder(join(dataDir, "rows")),
       usages: tables.map(({ usage }) => usage),
+      sequences: [state.recent, state.seen].map(({ usage, memoryRowBytes }) => ({
+        ...{ usage, rowBytes: memoryRowBytes },
+      })),
       fullRowBytes: tables[0]?.fullRowBytes ?? 0,
-      hash: hashOf(state, startMs + (sizes.events / perSecond) * 1_000),
+      hash: hashOf(state, sizes.users, startMs + (sizes.events / perSecond) * 1_000),
     };
   } finally {
     await log.close();
@@ -103,8 +119,8 @@ export async function runWindowsRole(
   }
 }
 
-/** Every counter of every row, as readers see them then. */
-function hashOf(state: SharedState, asOfMs: number): string {
+/** Every counter of every row, as readers see them then, and every sequence. */
+function hashOf(state: SharedState, users: number, asOfMs: number): string {
   const hasher = new Bun.CryptoHasher("sha256");
   const rowsAtOnce = 4_096;
   for (const table of state.partials.flatMap(rowTables)) {
@@ -115,6 +131,14 @@ function hashOf(state: SharedState, asOfMs: number): string {
       for (let i = 0; i < count; i++) rows[i] = first + i;
       table.read(rows, count, asOfMs, { out, offsets: null, waits: true });
       hasher.update(out.subarray(0, count * table.width));
+    }
+  }
+  for (const table of [state.recent, state.seen]) {
+    const out = new Uint32Array(table.length * table.words);
+    const offset = new Float64Array(1);
+    for (let row = 0; row < users; row++) {
+      const count = table.read(row, out, offset, true);
+      hasher.update(offset).update(out.subarray(0, count * table.words));
     }
   }
   return hasher.digest("hex");
