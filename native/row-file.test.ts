@@ -230,6 +230,27 @@ test("rows that are read stay, as do rows that are written", () => {
   table.release();
 });
 
+test("hardly more rows come back than if the least recently used one always left", () => {
+  const [users, room] = [4_000, 1_000];
+  const table = SequenceTable.create({ rows: users, length: 1, words: 1, rowsInMemory: room });
+  table.openFile(join(folder, "recent"), users);
+  const random = seededRandom(12);
+  const [inMemory, known] = [new Set<number>(), new Set<number>()];
+  let back = 0;
+  for (let i = 0; i < 40_000; i++) {
+    // Zipf's law.
+    const row = Math.floor(users ** random());
+    table.push(row, Uint32Array.of(i), -1);
+    if (!inMemory.delete(row) && known.has(row)) back++;
+    inMemory.add(row);
+    known.add(row);
+    if (inMemory.size > room) inMemory.delete(inMemory.values().next().value!);
+  }
+  expect(back).toBeGreaterThan(3_000);
+  expect(table.usage.broughtBack).toBeLessThan(1.02 * back);
+  table.release();
+});
+
 test("a damaged record is found, and its row is as before its first record", () => {
   const table = tableAt("damaged");
   const model = new Model();

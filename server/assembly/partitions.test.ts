@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import definition from "../../models/definition/default.ts";
+import { until } from "../../workers/loop.ts";
+import { counterNames } from "../../workers/metrics.ts";
 import { systemClock } from "../../workers/system-clock.ts";
 import { checkSkew } from "../check/check-skew.ts";
 import { checkState } from "../check/check-state.ts";
@@ -60,6 +62,9 @@ test("windows threads share the partitions of a folder, which keeps them", async
     expect([usage.inMemory, usage.evicted]).toEqual([4, 0]);
     expect(usage.broughtBack).toBeGreaterThan(20);
   }
+  // The windows tell of it after each step.
+  const reached = counterNames.indexOf('rec_limit_reached_total{limit="rowsInMemoryMax"}');
+  await until("rows in the metrics", 30_000, () => state.metrics.read().counters[reached]! > 20);
   await server.stop();
 
   const dataDir = environment.DATA_DIR;
