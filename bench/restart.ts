@@ -9,8 +9,9 @@ import { until } from "../workers/loop.ts";
 import { systemClock } from "../workers/system-clock.ts";
 import { windowsCheckpoints } from "../workers/windows/make.ts";
 import type { Bench, BenchContext, Figure } from "./harness.ts";
+import { memoryMb } from "./process-figures.ts";
 import { startServer } from "./server-process.ts";
-import { percentile } from "./statistics.ts";
+import { median, pairedRatio } from "./statistics.ts";
 
 const batchSize = 5_000;
 const categories = 50;
@@ -55,107 +56,170 @@ async function fill(dataDir: string, sizes: Sizes): Promise<void> {
   await storage.close();
 }
 
-/**
- * A folder with the documents and events in it; one that was filled before is taken as it is.
- * Returns how many events it has: those that it was filled with, and the tails since.
- */
-async function filled(dataDir: string, sizes: Sizes): Promise<number> {
+/** A data folder of one size, and how many events it has: the fill and the tails since. */
+interface Folder {
+  /** Ends the names of its figures. */
+  readonly name: "Small" | "Large";
+  readonly dataDir: string;
+  readonly sizes: Sizes;
+  end: number;
+}
+
+/** What a start took until it was ready. */
+interface Start {
+  readonly readyMs: number;
+  readonly cpuSeconds: number;
+  readonly memoryMb: number;
+}
+
+async function run({ options, smoke, seed, say }: BenchContext): Promise<Record<string, Figure>> {
+  const of = (name: string, tiny: number) => (smoke ? tiny : options.number(name));
+  const kept = options.text("data") ?? "";
+  const parent = kept === "" ? mkdtempSync(join(tmpdir(), "recmaster-restart-")) : kept;
+  // Fewer are left to the next start: no checkpoint is written for them.
+  const asked = { events: of("events", 20_000), users: of("users", 500), items: of("items", 500) };
+  const parts = (options.text("parts") ?? "").split(",");
+  try {
+    const large = { ...asked, events: asked.events * of("times", 2), seed };
+    const folders = [
+      await folderOf("Small", join(parent, "small"), { ...asked, seed }),
+      await folderOf("Large", join(parent, "large"), large),
+    ];
+    const figures: Record<string, Figure> = {};
+    for (const { name, end } of folders) {
+      figures[`eventsInLog${name}`] = { value: end, unit: "events" };
+    }
+    if (parts.includes("whole")) Object.assign(figures, await wholeStarts(folders, say));
+    if (parts.includes("killed")) {
+      const tail = Math.min(asked.events, of("tail", 1_000));
+      const rounds = smoke ? 1 : options.number("rounds");
+      figures.eventsBehindCheckpoint = { value: tail, unit: "events" };
+      Object.assign(figures, await killedStarts(folders, { rounds, tail, seed, say }));
+    }
+    return figures;
+  } finally {
+    if (kept === "") rmSync(parent, { recursive: true, force: true });
+  }
+}
+
+/** One that was filled before is taken as it is. */
+async function folderOf(name: Folder["name"], dataDir: string, asked: Sizes): Promise<Folder> {
   const path = join(dataDir, "filled.json");
-  if (existsSync(path)) return JSON.parse(readFileSync(path, "utf8")).events;
-  await fill(dataDir, sizes);
-  noteFilled(dataDir, sizes);
-  return sizes.events;
+  if (!existsSync(path)) {
+    await fill(dataDir, asked);
+    noteFilled(dataDir, asked);
+  }
+  const sizes: Sizes = JSON.parse(readFileSync(path, "utf8"));
+  return { name, dataDir, sizes, end: sizes.events };
 }
 
 function noteFilled(dataDir: string, sizes: Sizes): void {
   writeFileSync(join(dataDir, "filled.json"), JSON.stringify(sizes));
 }
 
-async function run({ options, smoke, seed, say }: BenchContext): Promise<Record<string, Figure>> {
-  const of = (name: string, tiny: number) => (smoke ? tiny : options.number(name));
-  const events = of("events", 20_000);
-  const asked = { events, users: of("users", 500), items: of("items", 500), seed };
-  const kept = options.text("data") ?? "";
-  const dataDir = kept === "" ? mkdtempSync(join(tmpdir(), "recmaster-restart-")) : kept;
-  const rounds = smoke ? 1 : options.number("rounds");
-  const parts = (options.text("parts") ?? "").split(",");
+async function started(dataDir: string, env: Readonly<Record<string, string>> = {}) {
+  return await startServer({ dataDir, readyMsMax, env });
+}
+
+/** Without checkpoints: the whole log is read. */
+async function wholeStarts(folders: readonly Folder[], say: BenchContext["say"]) {
   const figures: Record<string, Figure> = {};
-  const note = (name: string, readyMs: readonly number[]) => {
-    figures[`restartMsP50${name}`] = { value: percentile(readyMs, 0.5), unit: "ms" };
-    figures[`restartMsMax${name}`] = { value: Math.max(...readyMs), unit: "ms" };
-  };
-  try {
-    const sizes = { ...asked, events: await filled(dataDir, asked) };
-    figures.eventsInLog = { value: sizes.events, unit: "events" };
-    if (parts.includes("whole")) {
-      say("no checkpoint: the whole log is read");
-      const forget = () => rmSync(join(dataDir, "checkpoints"), { recursive: true, force: true });
-      note("", await starts(dataDir, { rounds, say, before: forget }));
-    }
-    if (parts.includes("killed")) {
-      const tail = Math.min(events, of("tail", 1_000));
-      say(`killed ${tail} events after its last checkpoint, again and again`);
-      const readyMs = await killedStarts(dataDir, { rounds, say, sizes, tail });
-      note("Checkpoint", readyMs);
-      figures.eventsBehindCheckpoint = { value: tail, unit: "events" };
-    }
-    return figures;
-  } finally {
-    if (kept === "") rmSync(dataDir, { recursive: true, force: true });
+  for (const { name, dataDir } of folders) {
+    rmSync(join(dataDir, "checkpoints"), { recursive: true, force: true });
+    const start = await startOnce(dataDir);
+    say(`${name}, from the whole log: ${lineOf(start)}`);
+    figures[`wholeMs${name}`] = { value: start.readyMs, unit: "ms" };
+    figures[`wholeCpuSeconds${name}`] = { value: start.cpuSeconds, unit: "s" };
   }
+  return figures;
 }
 
-interface Starts {
+async function startOnce(dataDir: string): Promise<Start> {
+  const server = await started(dataDir);
+  const { readyMs, pid } = server;
+  const start = { readyMs, cpuSeconds: server.cpuSeconds(), memoryMb: memoryMb(pid) };
+  await server.kill();
+  return start;
+}
+
+function lineOf({ readyMs, cpuSeconds, memoryMb: mb }: Start): string {
+  const took = `${readyMs.toFixed(0)} ms, ${cpuSeconds.toFixed(2)} s of processor`;
+  return `ready after ${took}, ${mb.toFixed(0)} MB`;
+}
+
+interface Rounds {
   readonly rounds: number;
+  readonly tail: number;
+  readonly seed: number;
   readonly say: BenchContext["say"];
-  readonly before: () => void;
 }
 
-/** Milliseconds until each of so many starts was ready; each is ended by kill -9. */
-async function starts(dataDir: string, { rounds, say, before }: Starts): Promise<number[]> {
-  const readyMs: number[] = [];
-  for (let i = 0; i < rounds; i++) {
-    before();
-    const server = await startServer({ dataDir, readyMsMax });
-    readyMs.push(server.readyMs);
-    say(`ready after ${server.readyMs.toFixed(0)} ms`);
-    await server.kill();
+/** Starts after a kill under load, of both sizes in turn: a slow hour slows both. */
+async function killedStarts(folders: readonly Folder[], { rounds, tail, seed, say }: Rounds) {
+  const starts = new Map(folders.map(({ name }): [Folder["name"], Start[]] => [name, []]));
+  for (let round = 0; round < rounds; round++) {
+    for (const folder of folders) {
+      await killedBehind(folder, tail);
+      const start = await startOnce(folder.dataDir);
+      say(`${folder.name}, killed ${tail} events after its checkpoint: ${lineOf(start)}`);
+      starts.get(folder.name)?.push(start);
+    }
   }
-  return readyMs;
+  const [small = [], large = []] = starts.values();
+  const ratio = (of: (start: Start) => number) =>
+    pairedRatio(
+      small.map((start, i) => ({ a: of(start), b: of(large[i] ?? start) })),
+      seed,
+    );
+  return {
+    ...startFigures("Small", small),
+    ...startFigures("Large", large),
+    restartRatio: ratio(({ readyMs }) => readyMs),
+    restartCpuRatio: ratio(({ cpuSeconds }) => cpuSeconds),
+  };
+}
+
+function startFigures(name: Folder["name"], starts: readonly Start[]): Record<string, Figure> {
+  const readyMs = starts.map((start) => start.readyMs);
+  return {
+    [`restartMsP50${name}`]: { value: median(readyMs), unit: "ms" },
+    [`restartMsMax${name}`]: { value: Math.max(...readyMs), unit: "ms" },
+    [`restartCpuSeconds${name}`]: {
+      ...{ value: median(starts.map(({ cpuSeconds }) => cpuSeconds)), unit: "s" },
+    },
+    [`restartMemoryMb${name}`]: {
+      ...{ value: median(starts.map((start) => start.memoryMb)), unit: "MB" },
+    },
+  };
 }
 
 /**
- * Milliseconds until each start was ready after a kill under load: the server had written its
- * checkpoint and taken `tail` events since. What a start finds is so the same however many events
- * there are.
+ * Lets a server write its checkpoints, of all events, sends it `tail` more and kills it: what a
+ * start finds is so the same however many events there are. Recall keeps one once it has an index;
+ * a server that has met so many events has had the time for that.
  */
-async function killedStarts(
-  dataDir: string,
-  { rounds, say, sizes, tail }: Omit<Starts, "before"> & { sizes: Sizes; tail: number },
-): Promise<number[]> {
-  const readyMs: number[] = [];
-  let end = sizes.events;
-  for (let i = 0; i <= rounds; i++) {
-    const server = await startServer({ dataDir, readyMsMax });
-    if (i > 0) readyMs.push(server.readyMs);
-    if (i > 0) say(`ready after ${server.readyMs.toFixed(0)} ms`);
-    try {
-      if (i === rounds) break;
-      const isWritten = () => checkpointedEvents(dataDir) >= end;
-      await until("a checkpoint of all events", readyMsMax, isWritten);
-      await takeIn(server.port, { ...sizes, from: end, count: tail });
-      end += tail;
-      noteFilled(dataDir, { ...sizes, events: end });
-    } finally {
-      await server.kill();
-    }
+async function killedBehind(folder: Folder, tail: number): Promise<void> {
+  const { dataDir, sizes, end } = folder;
+  const server = await started(dataDir, { RECALL_REBUILD_PERCENT: "100" });
+  try {
+    await until("checkpoints of all events", readyMsMax, () => {
+      return newestOffset(dataDir, windowsCheckpoints(0)) >= end;
+    });
+    await until("a checkpoint of recall", readyMsMax, () => {
+      return newestOffset(dataDir, "checkpoints/recall") > 0;
+    });
+    await takeIn(server.port, { ...sizes, from: end, count: tail });
+    folder.end += tail;
+    noteFilled(dataDir, { ...sizes, events: folder.end });
+  } finally {
+    await server.kill();
   }
-  return readyMs;
 }
 
-/** Events that the windows' newest checkpoint has taken in. */
-function checkpointedEvents(dataDir: string): number {
-  const folder = join(dataDir, windowsCheckpoints(0));
+/** Events that the newest checkpoint in a folder has taken in; 0 where there is none. */
+function newestOffset(dataDir: string, checkpoints: string): number {
+  const folder = join(dataDir, checkpoints);
+  if (!existsSync(folder)) return 0;
   const manifests = readdirSync(folder).filter((name) => name.endsWith(".json"));
   // A folder lists its files in an order of its own.
   const newest = manifests.toSorted().at(-1);
@@ -183,12 +247,13 @@ async function takeIn(port: number, of: Sizes & { from: number; count: number })
 
 export const bench: Bench = {
   name: "restart",
-  about: "How long a start takes on a log of many events, without checkpoints and after kill -9.",
+  about: "How long a start takes on few and on many events, without checkpoints and after kill -9.",
   options: {
-    events: { kind: "number", help: "events in the log", default: 1_000_000, min: 1 },
+    events: { kind: "number", help: "events in the smaller log", default: 1_000_000, min: 1 },
+    times: { kind: "number", help: "the larger has so many times as many", default: 10, min: 1 },
     users: { kind: "number", help: "users", default: 100_000, min: 1 },
     items: { kind: "number", help: "items", default: 100_000, min: 1 },
-    rounds: { kind: "number", help: "starts, each ended by kill -9", default: 3, min: 1 },
+    rounds: { kind: "number", help: "starts of each size after a kill", default: 6, min: 1 },
     tail: {
       kind: "number",
       help: "events since the last checkpoint",
@@ -196,7 +261,7 @@ export const bench: Bench = {
       min: 20_000,
     },
     parts: { kind: "text", help: "of whole, killed", default: "whole,killed" },
-    data: { kind: "text", help: "folder to keep, filled only if it is not yet", default: "" },
+    data: { kind: "text", help: "folder to keep both in, filled only if not yet", default: "" },
   },
   run,
 };

@@ -48,6 +48,7 @@ export {
 } from "./pane-table.ts";
 export type * from "./ple-shape.ts";
 export { extractionSizes, packPleShape, pleLevelsMax, pleWorkspace } from "./ple-shape.ts";
+export { type ExpectedRows, Prefault } from "./prefault.ts";
 export {
   type AggregateState,
   countDistinct,

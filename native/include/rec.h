@@ -113,6 +113,18 @@ int64_t rec_pane_table_load(int32_t handle, uint32_t first, const uint8_t* data,
                             size_t data_length);
 int32_t rec_pane_table_clear(int32_t handle);
 
+/* Rows 0 .. rows - 1 of a pane table that will be loaded, full_rows of them full. */
+typedef struct {
+  int32_t handle;
+  uint32_t rows;
+  uint32_t full_rows;
+} rec_expected_rows;
+
+/* Starts a thread that makes the memory of these tables, at most 16, present from the end of the
+   last one to the beginning of the first, while the caller loads them in that order. Returns a
+   handle: releasing it ends the thread, and comes before the tables are released. */
+int32_t rec_prefault_start(const rec_expected_rows* expected, size_t count);
+
 /* ---- aggregate table: what sums of panes cannot say. Each row has every aggregate. ---- */
 enum { REC_DECAYED = 0, REC_MAX = 1, REC_DISTINCT = 2 };
 

@@ -42,6 +42,16 @@ napi_value pane_apply(Call& call) {
               "apply");
 }
 
+// prefaultStart(expected: Int32Array of handle, rows, fullRows, handle ...)
+napi_value prefault_start(Call& call) {
+  const auto flat = call.array<int32_t>(0, "expected");
+  static_assert(sizeof(rec_expected_rows) == 12);
+  return done(call,
+              rec_prefault_start(reinterpret_cast<const rec_expected_rows*>(flat.data),
+                                 flat.length / 3),
+              "prefault");
+}
+
 // paneTableRead(handle, rows, count, asOfMs, out, offsetsOut | null, waits: 0 | 1)
 napi_value pane_read(Call& call) {
   const size_t count = count_of(call, 2);
@@ -139,6 +149,7 @@ void register_tables(napi_env env, napi_value exports) {
   define<save_packed_of<rec_pane_table_save>>(env, exports, "paneTableSave");
   define<load_packed_of<rec_pane_table_load>>(env, exports, "paneTableLoad");
   define<clear_of<rec_pane_table_clear>>(env, exports, "paneTableClear");
+  define<prefault_start>(env, exports, "prefaultStart");
   define<sequence_create>(env, exports, "sequenceTableCreate");
   define<shape_of<rec_sequence_table_shape, 5>>(env, exports, "sequenceTableShape");
   define<usage_of<rec_sequence_table_usage>>(env, exports, "sequenceTableUsage");

@@ -14,6 +14,7 @@ enum Kind : uint32_t {
   kEmbeddingTable,
   kModelSlots,
   kAggregateTable,
+  kPrefault,
   kMetrics,
   kGraph,
   kKernelState,

@@ -6,7 +6,9 @@
 // never sees the counts of another row. With a file nothing is lost: what a row counted is all
 // there or, for a reader that does not wait, not there at all.
 #include <cstdlib>
+#include <cstring>
 #include <unistd.h>
+#include <vector>
 
 #include "race.h"
 #include "rec.h"
@@ -119,8 +121,52 @@ static void full_rows_change_hands(const char* path) {
   CHECK(rec_release(table) == REC_OK);
 }
 
+// Rows are loaded and read while their memory is made present, again and again.
+static void loaded_while_prefaulted() {
+  constexpr uint32_t kRows = 20000;
+  const rec_window windows[2] = {{1000, 4}, {10, 4}};
+  const int32_t from = rec_pane_table_create(kRows, 3, windows, 2, kRows);
+  const int32_t to = rec_pane_table_create(kRows, 3, windows, 2, kRows);
+  CHECK(from > 0 && to > 0);
+  for (uint32_t row = 0; row < kRows; row += 100) {
+    for (int i = 0; i < (row % 1000 == 0 ? 12 : 1); i++) {
+      const auto index = static_cast<int32_t>(row);
+      const uint8_t counter = static_cast<uint8_t>(i % 3);
+      const uint32_t delta = row + 1;
+      const double at = 10.0 * i;
+      const double offset = i;
+      uint32_t late[2];
+      const rec_pane_updates updates = {&index, &counter, &delta, &at, &offset, 1, 0};
+      CHECK(rec_pane_table_apply(from, &updates, late, 2) == 1);
+    }
+  }
+  std::vector<uint8_t> saved(size_t{kRows} * 1000);
+  const int64_t bytes = rec_pane_table_save(from, 0, kRows, saved.data(), saved.size());
+  CHECK(bytes > 0);
+  const rec_expected_rows expected[2] = {{from, kRows, kRows}, {to, kRows, kRows}};
+  race(1, 20, [&] {
+    for (int n = 0; n < 5; n++) {
+      const int32_t prefault = rec_prefault_start(expected, 2);
+      CHECK(prefault > 0);
+      CHECK(rec_pane_table_load(to, 0, saved.data(), static_cast<size_t>(bytes)) == kRows);
+      CHECK(rec_release(prefault) == REC_OK);
+    }
+  }, [&](int) {
+    const int32_t row = 1000;
+    uint32_t out[9];
+    double offset = 0;
+    CHECK(rec_pane_table_read(to, &row, 1, 200, 0, out, 9, &offset, 1) == REC_OK);
+    CHECK(out[6] == (offset < 0 ? 0u : 4u * 1001));
+  });
+  std::vector<uint8_t> again(saved.size());
+  CHECK(rec_pane_table_save(to, 0, kRows, again.data(), again.size()) == bytes);
+  CHECK(memcmp(saved.data(), again.data(), static_cast<size_t>(bytes)) == 0);
+  CHECK(rec_release(from) == REC_OK && rec_release(to) == REC_OK);
+}
+
 int main() {
   windows_and_totals();
+  loaded_while_prefaulted();
   full_rows_change_hands(nullptr);
   char path[] = "/tmp/recmaster-rows-XXXXXX";
   const int file = mkstemp(path);

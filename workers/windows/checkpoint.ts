@@ -1,5 +1,6 @@
 import { text, utf8 } from "../../models/core/bytes.ts";
 import { type ScopeName, scopeNames } from "../../models/definition/define.ts";
+import { type ByScope, byScope } from "../by-scope.ts";
 import {
   type CheckpointSection,
   readSection,
@@ -10,7 +11,14 @@ import {
 import { type SavedSource, savedOf, savedSource } from "../stores/log-source.ts";
 import { loadRowFrames, type PackedRows, rowFrames } from "../stores/row-frames.ts";
 import type { RowSet } from "./row-set.ts";
-import type { AggregateTable, PairRows, UpdateTable } from "./tables.ts";
+import type {
+  AggregateTable,
+  CounterTable,
+  PairRows,
+  PrefaultRows,
+  RowCounts,
+  UpdateTable,
+} from "./tables.ts";
 import type { UpdateBuffer } from "./update-buffer.ts";
 import type { WindowsCore } from "./windows.ts";
 
@@ -20,11 +28,12 @@ interface Meta {
   readonly sequence: number;
   readonly commits: number;
   readonly pairs: number;
+  readonly rows: ByScope<RowCounts>;
   readonly sources: readonly SavedSource[];
   readonly counts: WindowsCore["counts"];
 }
 
-const version = 6;
+const version = 7;
 
 /** A table, and which of its rows are this core's. */
 interface OwnRows {
@@ -87,6 +96,7 @@ export function saveWindows(core: WindowsCore): (CheckpointSection | SlicedSecti
     sequence: core.sequence,
     commits: core.commits,
     pairs: core.pairs.size,
+    rows: byScope((scope) => rowCounts(core.scopes[scope])),
     sources: core.sources.map(savedSource),
     counts: core.counts,
   };
@@ -97,6 +107,10 @@ export function saveWindows(core: WindowsCore): (CheckpointSection | SlicedSecti
     { name: "pairs", bytes: pairsOf(core.pairs) },
     ...rowsOf(core).map(([name, { table, runs }]) => ({ name, bytes: rowFrames(table, runs()) })),
   ];
+}
+
+function rowCounts({ rowsUsed, table }: UpdateBuffer<CounterTable>): RowCounts {
+  return { rows: rowsUsed, fullRows: table.fullRowsUsed };
 }
 
 const pairsAtOnce = 1 << 16;
@@ -146,14 +160,21 @@ export function clearWindows(core: WindowsCore): void {
 
 /**
  * Restores into a new core whose tables are clear; false, with nothing changed, for a checkpoint of
- * another version.
+ * another version. `prefault` helps while rows are loaded.
  */
-export function restoreWindows(core: WindowsCore, saved: SavedCheckpoint): boolean {
+export function restoreWindows(
+  core: WindowsCore,
+  saved: SavedCheckpoint,
+  prefault?: PrefaultRows,
+): boolean {
   const meta: Meta = JSON.parse(text(readSection(saved, "meta")));
   if (meta.version !== version) return false;
-  core.ids.restore({ young: readSection(saved, "ids.young"), old: readSection(saved, "ids.old") });
-  restorePairs(core.pairs, saved, meta.pairs);
-  for (const [name, { table, taken }] of rowsOf(core)) loadRowFrames(table, { saved, name }, taken);
+  const ahead = prefault?.(meta.rows);
+  try {
+    restoreTables(core, saved, meta);
+  } finally {
+    ahead?.stop();
+  }
   core.sequence = meta.sequence;
   core.commits = meta.commits;
   Object.assign(core.counts, meta.counts);
@@ -164,4 +185,10 @@ export function restoreWindows(core: WindowsCore, saved: SavedCheckpoint): boole
     source.watermark.restore(known.largestMs);
   }
   return true;
+}
+
+function restoreTables(core: WindowsCore, saved: SavedCheckpoint, { pairs }: Meta): void {
+  core.ids.restore({ young: readSection(saved, "ids.young"), old: readSection(saved, "ids.old") });
+  restorePairs(core.pairs, saved, pairs);
+  for (const [name, { table, taken }] of rowsOf(core)) loadRowFrames(table, { saved, name }, taken);
 }

@@ -1,15 +1,16 @@
 import { join } from "node:path";
 import { assert } from "../../models/core/assert.ts";
 import type { Clock } from "../../models/core/clock.ts";
-import type { RecommenderDefinition } from "../../models/definition/define.ts";
+import { type RecommenderDefinition, scopeNames } from "../../models/definition/define.ts";
 import { definitionHash } from "../../models/definition/hash.ts";
 import { limits } from "../../models/limits.ts";
 import type { SnapshotFiles } from "../../models/snapshot/format.ts";
+import { Prefault } from "../../native/index.ts";
 import type { SharedState } from "../shared-state.ts";
 import { SnapshotCheckpoints } from "../stores/embedded/snapshot-checkpoints.ts";
 import type { TailedLog } from "../stores/event-log.ts";
 import { realFileSystem } from "../stores/file-system.ts";
-import type { CategoriesOf } from "./tables.ts";
+import type { CategoriesOf, PrefaultRows } from "./tables.ts";
 import { Trending } from "./trending.ts";
 import { WindowsCore } from "./windows.ts";
 import { WindowsRole } from "./worker.ts";
@@ -31,7 +32,11 @@ export interface WindowsParts {
 export function windowsOver(
   of: Pick<WindowsParts, "definition" | "state" | "log"> & { readonly dedupIdsMax?: number },
   partition = 0,
-): { readonly core: WindowsCore; readonly trending: Trending } {
+): {
+  readonly core: WindowsCore;
+  readonly trending: Trending;
+  readonly prefault: PrefaultRows;
+} {
   const { state, log, definition, dedupIdsMax = limits.dedupIdsMax } = of;
   const partitions = state.partials.length;
   const tables = state.partials[partition];
@@ -53,13 +58,16 @@ export function windowsOver(
     // Each partition meets its share of the ids.
     dedupIdsMax: Math.ceil(dedupIdsMax / partitions),
   });
-  return { core, trending };
+  // In the order in which a checkpoint's rows are loaded.
+  const prefault: PrefaultRows = (expected) =>
+    new Prefault(scopeNames.map((scope) => ({ table: tables[scope], ...expected[scope] })));
+  return { core, trending, prefault };
 }
 
 /** The role of a partition, restored from its newest checkpoint in `dataDir`. */
 export async function makeWindowsRole(parts: WindowsParts): Promise<WindowsRole> {
   const { log, definition, clock, warn, partition = 0 } = parts;
-  const { core, trending } = windowsOver(parts, partition);
+  const made = windowsOver(parts, partition);
   const checkpoints = new SnapshotCheckpoints({
     files: parts.files ?? realFileSystem(),
     directory: join(parts.dataDir, windowsCheckpoints(partition)),
@@ -67,7 +75,7 @@ export async function makeWindowsRole(parts: WindowsParts): Promise<WindowsRole>
     clock,
     report: warn,
   });
-  return WindowsRole.open({ log, core, partition, clock, checkpoints, trending, warn });
+  return WindowsRole.open({ log, ...made, partition, clock, checkpoints, warn });
 }
 
 /** Folder of a partition's checkpoints in the data folder. */

@@ -34,6 +34,7 @@ function loadLines(data: Uint8Array, take: (i: number, line: string) => void): n
 /** Counters by (window, pane, counter) in plain maps: nothing expires, so any time can be read. */
 export class FakePaneTable implements CounterTable {
   readonly rowBytes = rowBytes;
+  readonly fullRowsUsed = 0;
   readonly rows = new Map<number, Map<string, number>>();
   readonly #windows: readonly WindowDefinition[];
 

@@ -1,5 +1,6 @@
 import type { ScopeName } from "../../models/definition/define.ts";
 import type { AggregateUpdates } from "../../native/index.ts";
+import type { ByScope } from "../by-scope.ts";
 import type { PackedRows } from "../stores/row-frames.ts";
 
 /** What the windows role needs of shared memory; the native tables have these shapes. */
@@ -23,6 +24,8 @@ export interface UpdateTable {
 }
 
 export interface CounterTable extends PackedRows {
+  /** Rows with more than fits into their slot, in memory. */
+  readonly fullRowsUsed: number;
   apply(updates: CounterUpdates, lateOut: Uint32Array): void;
   /** Every row as if never written. */
   clear(): void;
@@ -61,6 +64,15 @@ export interface PairRows {
   /** Both rows of each of `count` pairs, one pair after the other. */
   pairs(firstRow: number, count: number, out: Uint32Array): void;
 }
+
+/** Rows of a table, and how many of them have more than fits into their slot. */
+export interface RowCounts {
+  readonly rows: number;
+  readonly fullRows: number;
+}
+
+/** Makes memory present for rows that will be loaded, scope after scope, until it is stopped. */
+export type PrefaultRows = (expected: ByScope<RowCounts>) => { stop(): void };
 
 export type AggregateTables<Table> = { readonly [Scope in ScopeName]: Table | null };
 

@@ -8,6 +8,7 @@ import type { LogSource } from "../stores/log-source.ts";
 import { clearWindows, restoreWindows, saveWindows } from "./checkpoint.ts";
 import { LateTopic } from "./late-topic.ts";
 import { Redo } from "./redo.ts";
+import type { PrefaultRows } from "./tables.ts";
 import type { Trending } from "./trending.ts";
 import type { WindowsCore } from "./windows.ts";
 
@@ -20,6 +21,7 @@ export interface WindowsRoleOptions {
   /** Null: the state is rebuilt from the whole log at every start. */
   readonly checkpoints: CheckpointStore | null;
   readonly trending?: Trending;
+  readonly prefault?: PrefaultRows;
   /** Bytes read from one source in a step. */
   readonly readBytes?: number;
   /** So much log is read again by a start, and what comes while a checkpoint is written. */
@@ -82,9 +84,9 @@ export class WindowsRole {
   }
 
   #restore(saved: SavedCheckpoint): void {
-    const { core, trending, warn } = this.#options;
+    const { core, trending, prefault, warn } = this.#options;
     try {
-      if (!restoreWindows(core, saved)) {
+      if (!restoreWindows(core, saved, prefault)) {
         warn?.("the windows' checkpoint is of another version: the log is read from its start");
         return;
       }

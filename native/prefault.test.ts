@@ -1,0 +1,100 @@
+import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { PaneTable } from "./pane-table.ts";
+import { Prefault } from "./prefault.ts";
+
+const rows = 400_000;
+const counters = 6;
+const windows = [{ paneMs: 60_000, panes: 10 }];
+
+function tableOf(fullRows = rows): PaneTable {
+  return PaneTable.create({ rows, counters, windows, fullRows });
+}
+
+/** What the process has in memory, MB. */
+function residentMb(): number {
+  const status = readFileSync("/proc/self/status", "utf8");
+  return Number(/^RssAnon:\s*(\d+) kB/m.exec(status)?.[1]) / 1_024;
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  for (const end = performance.now() + 60_000; !condition() && performance.now() < end; ) {
+    await Bun.sleep(10);
+  }
+}
+
+/** Every seventh row has more panes than fit into a slot. */
+function fill(table: PaneTable): void {
+  const list: { row: number; timeMs: number }[] = [];
+  for (let row = 0; row < rows; row += 97) {
+    const panes = row % 7 === 0 ? 12 : 2;
+    for (let pane = 0; pane < panes; pane++) list.push({ row, timeMs: pane * 60_000 });
+  }
+  const count = list.length;
+  table.apply(
+    {
+      rows: Uint32Array.from(list, ({ row }) => row),
+      counters: Uint8Array.from(list, ({ row }) => row % counters),
+      deltas: new Uint32Array(count).fill(1),
+      times: Float64Array.from(list, ({ timeMs }) => timeMs),
+      offsets: new Float64Array(count).fill(-1),
+      ...{ count, watermarkMs: Number.NEGATIVE_INFINITY },
+    },
+    new Uint32Array(windows.length),
+  );
+}
+
+function saved(table: PaneTable): Uint8Array {
+  const pieces: Uint8Array[] = [];
+  const out = new Uint8Array(1_000 * table.rowBytes);
+  for (let first = 0; first < rows; first += 1_000) {
+    pieces.push(out.slice(0, table.save(first, 1_000, out)));
+  }
+  return Buffer.concat(pieces);
+}
+
+test("memory of rows that are expected comes without a write, and no more of it", async () => {
+  const table = tableOf();
+  const beforeMb = residentMb();
+  // 51 MB of slots, and full rows of 264 bytes.
+  const prefault = new Prefault([{ table, rows, fullRows: 100_000 }]);
+  await until(() => residentMb() - beforeMb > 70);
+  prefault.stop();
+  expect(residentMb() - beforeMb).toBeGreaterThan(70);
+  expect(residentMb() - beforeMb).toBeLessThan(110);
+  expect(table.fullRowsUsed).toBe(0);
+  table.release();
+});
+
+test("rows that are loaded meanwhile are what was saved", () => {
+  const [from, to] = [tableOf(), tableOf()];
+  fill(from);
+  const bytes = saved(from);
+  const prefault = new Prefault([
+    { table: from, rows, fullRows: from.fullRowsUsed },
+    { table: to, rows, fullRows: from.fullRowsUsed },
+  ]);
+  expect(to.load(0, bytes)).toBe(rows);
+  prefault.stop();
+  expect(to.fullRowsUsed).toBe(from.fullRowsUsed);
+  expect(to.fullRowsUsed).toBeGreaterThan(500);
+  expect(Buffer.compare(saved(to), bytes)).toBe(0);
+  expect(Buffer.compare(saved(from), bytes)).toBe(0);
+  from.release();
+  to.release();
+});
+
+test("a table with less room gets what it has; more rows than there are is refused", () => {
+  const table = tableOf(10);
+  new Prefault([{ table, rows: 10, fullRows: 1_000_000 }]).stop();
+  const refused = { code: "REC_NATIVE_ARGUMENT" };
+  expect(() => new Prefault([{ table, rows: rows + 1, fullRows: 0 }])).toThrow(
+    expect.objectContaining(refused),
+  );
+  const many = Array.from({ length: 17 }, () => ({ table, rows: 1, fullRows: 0 }));
+  expect(() => new Prefault(many)).toThrow(expect.objectContaining(refused));
+  table.release();
+  expect(() => new Prefault([{ table, rows: 1, fullRows: 0 }])).toThrow(
+    expect.objectContaining({ code: "REC_NATIVE_HANDLE" }),
+  );
+});
