@@ -14,7 +14,6 @@ constexpr uint32_t kFiledLookedAt = 64;
 }  // namespace
 
 bool RowPool::reserve(uint32_t rows, uint32_t row_words, uint32_t frames) {
-  rows_ = rows;
   row_words_ = row_words;
   frames_max_ = frames < rows ? frames : rows;
   if (!frames_.reserve_dense(size_t{8} * row_words * frames_max_)) return false;

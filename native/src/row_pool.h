@@ -121,22 +121,22 @@ class RowPool {
   bool drop_filed();
   void leave_file(uint32_t position);
 
-  uint32_t rows_ = 0;
+  Region frames_;
+  Region slots_;
   uint32_t row_words_ = 0;
   uint32_t frames_max_ = 0;
-  uint32_t used_ = 0;         // atomic: rows up to the largest that was written
-  uint32_t frames_used_ = 0;  // atomic
-  uint32_t now_ = 1;          // atomic: goes on as rows come into memory
+  uint32_t used_ = 0;  // atomic: rows up to the largest that was written
+  uint32_t now_ = 1;   // atomic: goes on as rows come into memory
+  // What every move changes, away from what all threads look at all the time.
+  alignas(64) std::mutex moving_;  // over frames and the file; nobody waits for it holding a row
+  uint32_t frames_used_ = 0;       // atomic
   uint32_t brought_in_ = 0;
-  uint32_t hand_ = 0;         // where the search for a row to leave memory goes on
-  uint32_t filed_hand_ = 0;   // where the search for a row to leave the file goes on
-  std::mutex moving_;         // over frames and the file; nobody waits for it while holding a row
-  uint64_t evicted_ = 0;      // atomic, as are those below
+  uint32_t hand_ = 0;        // where the search for a row to leave memory goes on
+  uint32_t filed_hand_ = 0;  // where the search for a row to leave the file goes on
+  uint64_t evicted_ = 0;     // atomic, as are those below
   uint64_t moved_out_ = 0;
   uint64_t brought_back_ = 0;
   uint64_t unready_ = 0;
-  Region frames_;
-  Region slots_;
   Region filed_;
   SpillFile file_;
 };

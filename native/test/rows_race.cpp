@@ -81,12 +81,18 @@ static int32_t check_row(int32_t table, int row, bool waits, bool is_kept) {
   return count;
 }
 
-// Three threads push to all rows and read them; `records_max` in the file.
-static void sequences_move(const char* path, uint32_t records_max) {
+// Three threads push to some rows and read them all, one only reads and saves. `records_max` in the
+// file, of which the disk takes `disk_max`.
+static void sequences_move(const char* path, uint32_t records_max, uint32_t disk_max) {
   const int32_t table = rec_sequence_table_create(kRows, kLength, kWords, 3);
   CHECK(table > 0);
-  const bool is_kept = records_max >= kRows;
+  const bool is_kept = disk_max >= kRows;
   CHECK(rec_sequence_table_open_file(table, path, records_max) == REC_OK);
+  uint32_t shape[5];
+  CHECK(rec_sequence_table_shape(table, shape) == REC_OK);
+  // What is beyond is refused; the last record before it finds half of its room.
+  const rlimit disk = {shape[4] * disk_max + shape[4] / 2, RLIM_INFINITY};
+  CHECK(setrlimit(RLIMIT_FSIZE, &disk) == 0);
   std::atomic<uint32_t> rounds[3] = {};
   race(3, 400, [&] {
     static uint8_t saved[kRows * 1024];
@@ -108,7 +114,7 @@ static void sequences_move(const char* path, uint32_t records_max) {
   }
   double usage[7];
   CHECK(rec_sequence_table_usage(table, usage) == REC_OK);
-  CHECK(usage[0] == 3 && usage[1] <= records_max);
+  CHECK(usage[0] == 3 && usage[1] <= disk_max);
   CHECK(is_kept ? usage[2] == 0 && usage[3] > 100 && usage[4] > 100 : usage[2] > 100);
   CHECK(rec_release(table) == REC_OK);
 }
@@ -117,13 +123,12 @@ static void sequences_in_files() {
   char path[] = "/tmp/recmaster-rows-XXXXXX";
   const int file = mkstemp(path);
   CHECK(file >= 0);
-  sequences_move(path, 64);
-  sequences_move(path, 1);
-  // A disk that refuses every record: rows are given up, nothing else happens.
   signal(SIGXFSZ, SIG_IGN);
-  const rlimit none = {0, RLIM_INFINITY};
-  CHECK(setrlimit(RLIMIT_FSIZE, &none) == 0);
-  sequences_move(path, 2);
+  sequences_move(path, 64, 64);
+  sequences_move(path, 1, 1);
+  // Rows are given up, nothing else happens.
+  sequences_move(path, 64, 2);
+  sequences_move(path, 64, 0);
   const rlimit any = {RLIM_INFINITY, RLIM_INFINITY};
   CHECK(setrlimit(RLIMIT_FSIZE, &any) == 0);
   close(file);
