@@ -1,4 +1,3 @@
-import { RecError } from "../models/core/errors.ts";
 import type { RecommenderDefinition } from "../models/definition/define.ts";
 import { type HeadReport, type JudgedHead, reportHeads } from "../models/evaluation/head-report.ts";
 import { type ComparedModel, comparedModels } from "../models/ranking/model-types.ts";
@@ -20,22 +19,12 @@ import { lightgbmPredictions } from "./peers/lightgbm.ts";
 /** LightGBM, whose seconds are medians or means. */
 const peers = ["lightgbm", "lightgbm-mean"] as const;
 type Peer = (typeof peers)[number];
-type Arm = ComparedModel | (typeof peers)[number];
 
 interface Task {
   readonly context: BenchContext;
   readonly definition: RecommenderDefinition;
   readonly data: RankingData;
   readonly seeds: number;
-}
-
-function armsOf<A extends Arm>(text: string, known: readonly A[]): A[] {
-  return text.split(",").map((name) => {
-    const arm = known.find((one) => one === name);
-    if (arm !== undefined) return arm;
-    const fix = `some of ${known.join(",")}`;
-    throw new RecError("REC_COMMAND_OPTION", `no model ${name}`, { fix });
-  });
 }
 
 function train({ context, definition, data, seeds }: Task, model: ComparedModel): JudgedHead[][] {
@@ -96,8 +85,8 @@ const columnsOf = (runs: readonly JudgedHead[][]) =>
 
 async function compareAll(task: Task): Promise<Record<string, Figure>> {
   const { options } = task.context;
-  const ours = armsOf(options.text("models") ?? "", comparedModels);
-  const against = armsOf(options.text("against") ?? "", [...comparedModels, ...peers]);
+  const ours = options.names("models", comparedModels);
+  const against = options.names("against", [...comparedModels, ...peers]);
   const trained = new Map<ComparedModel, JudgedHead[][]>();
   const runsOf = (arm: ComparedModel) => {
     const runs = trained.get(arm) ?? train(task, arm);

@@ -13,6 +13,8 @@ import { overSeeds } from "./statistics.ts";
  * mistake.
  */
 
+const allParts = ["probe", "virtual", "honest"] as const;
+
 function named(attack: AttackName): string {
   return `${attack.charAt(0).toUpperCase()}${attack.slice(1)}`;
 }
@@ -105,7 +107,7 @@ export const bench: Bench = {
   about:
     "Bad samples with the guard and without: AUC of a clean probe, click rate in virtual time.",
   options: {
-    parts: { kind: "text", help: "of probe,virtual,honest", default: "probe,virtual,honest" },
+    parts: { kind: "text", help: "those to run", default: allParts.join(",") },
     attacks: { kind: "text", help: "those to run", default: attackNames.join(",") },
     samples: { kind: "number", help: "clean samples of the drawn stream", default: 60_000 },
     hours: { kind: "text", help: "that the honest stream is spread over", default: "2,10" },
@@ -118,9 +120,8 @@ export const bench: Bench = {
     "slow-minutes": { kind: "number", help: "of the slow one", default: 60, min: 1 },
   },
   async run(context) {
-    const parts = (context.options.text("parts") ?? "").split(",");
-    const wanted = (context.options.text("attacks") ?? "").split(",");
-    const attacks = attackNames.filter((name) => wanted.includes(name));
+    const parts = context.options.names("parts", allParts);
+    const attacks = context.options.names("attacks", attackNames);
     return {
       ...(parts.includes("probe") ? probeFigures(context, attacks) : {}),
       ...(parts.includes("honest") ? honestFigures(context) : {}),

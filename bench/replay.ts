@@ -58,15 +58,6 @@ interface Offline {
   readonly heads: readonly JudgedHead[];
 }
 
-function armsOf(text: string): Arm[] {
-  return text.split(",").map((name) => {
-    const arm = arms.find((one) => one.name === name);
-    if (arm !== undefined) return arm;
-    const fix = `some of ${arms.map((one) => one.name).join(",")}`;
-    throw new RecError("REC_COMMAND_OPTION", `no arm ${name}`, { fix });
-  });
-}
-
 /** Ties before the first held row; refuses what a server would not count as the history does. */
 function toldTies({ ties }: History, definition: RecommenderDefinition): number {
   if (definition.negatives !== "impression") {
@@ -177,12 +168,13 @@ function asRuns({ name, heads }: { name: string; heads: readonly JudgedHead[] })
 
 async function runAll(task: Task): Promise<Record<string, Figure>> {
   const { context, history, told } = task;
-  const wanted = armsOf(context.options.text("arms") ?? "");
+  const known = arms.map(({ name }) => name);
+  const wanted = context.options.names("arms", known);
   const runs: { name: string; heads: readonly JudgedHead[] }[] = [];
   let offline: Offline | null = null;
   let figures: Record<string, Figure> = {};
   try {
-    for (const arm of wanted) {
+    for (const arm of arms.filter(({ name }) => wanted.includes(name))) {
       const run = await runArm(task, arm, offline);
       offline = run.offline;
       const ours = { name: arm.name, heads: run.served };

@@ -28,12 +28,6 @@ interface Task {
   readonly python: string;
 }
 
-function oneOf<A extends string>(text: string, known: readonly A[]): A {
-  const one = known.find((name) => name === text);
-  if (one !== undefined) return one;
-  throw new RecError("REC_COMMAND_OPTION", `no ${text}`, { fix: `some of ${known.join(",")}` });
-}
-
 async function historyOf(context: BenchContext, definition: RecommenderDefinition) {
   const { options, smoke, seed } = context;
   if (smoke && options.text("data") === undefined) return syntheticHistory(definition, seed);
@@ -77,7 +71,7 @@ async function armRuns(task: Task, arms: readonly SequenceArm[]): Promise<Runs[]
     sequence: {
       ...{ length: options.number("length"), dim: options.number("dim") },
       sequenceIds: options.number("sequence-ids"),
-      weights: oneOf(options.text("weights") ?? "", weightings),
+      weights: options.names("weights", weightings)[0],
     },
   });
   return [...predictions].map(([name, runs]) => ({ name, runs }));
@@ -85,8 +79,8 @@ async function armRuns(task: Task, arms: readonly SequenceArm[]): Promise<Runs[]
 
 async function compareAll(task: Task): Promise<Record<string, Figure>> {
   const { context, data } = task;
-  const names = (context.options.text("arms") ?? "").split(",");
-  const wanted = names.map((name) => oneOf(name, sequenceArms)).filter((name) => name !== "none");
+  const arms = context.options.names("arms", sequenceArms);
+  const wanted = arms.filter((name) => name !== "none");
   context.say(`${data.train.flat().length} rows to learn from, ${data.test.length} to judge on`);
   const heads = native(task);
   const runs = heads.map((of) => of.map((head) => head.predictions));

@@ -18,6 +18,8 @@ export interface ParsedOptions {
   flag(name: string): boolean;
   /** Undefined where it was not given and has no default. */
   text(name: string): string | undefined;
+  /** Known names from a list with commas; refuses others. */
+  names<A extends string>(name: string, known: readonly A[]): A[];
   number(name: string): number;
   /** Undefined where it was not given and has no default. */
   optionalNumber(name: string): number | undefined;
@@ -81,9 +83,15 @@ function reader(
     rest,
     flag: (name) => given.get(name) === "true",
     text,
+    names: (name, known) => (text(name) ?? "").split(",").map((one) => knownName(name, one, known)),
     optionalNumber,
     number: (name) => optionalNumber(name) ?? refuse(`--${name} is missing`, "see --help"),
   };
+}
+
+function knownName<A extends string>(option: string, text: string, known: readonly A[]): A {
+  const found = known.find((name) => name === text);
+  return found ?? refuse(`--${option} has no ${text}`, `some of ${known.join(",")}`);
 }
 
 /** The `--help` text of a command. */
