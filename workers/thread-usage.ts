@@ -4,8 +4,6 @@ import { readFileSync, readlinkSync } from "node:fs";
 export interface ThreadUsage {
   /** Milliseconds on a core. */
   readonly ranMs: number;
-  /** Milliseconds that it waited for one, without a wait that goes on. */
-  readonly waitedMs: number;
   /** It runs or waits for a core; false: it sleeps. */
   readonly runnable: boolean;
 }
@@ -14,11 +12,11 @@ export interface ThreadUsage {
 export function threadUsage(thread: number): ThreadUsage | null {
   const path = `/proc/self/task/${thread}`;
   try {
-    const [ran = 0, waited = 0] = readFileSync(`${path}/schedstat`, "utf8").split(" ").map(Number);
+    const [ran] = readFileSync(`${path}/schedstat`, "utf8").split(" ");
     const stat = readFileSync(`${path}/stat`, "utf8");
     // The name before it may hold anything.
     const state = stat.at(stat.lastIndexOf(")") + 2);
-    return { ranMs: ran / 1e6, waitedMs: waited / 1e6, runnable: state === "R" };
+    return { ranMs: Number(ran) / 1e6, runnable: state === "R" };
   } catch {
     return null;
   }

@@ -32,7 +32,8 @@ export class HeartWatch {
   readonly #usageOf: (thread: number) => ThreadUsage | null;
   #beats = 0;
   #lookedAtMs: number;
-  #ranAtMs = 0;
+  /** What it had run at the last look; null after a beat. */
+  #ranAtMs: number | null = null;
   #ranMs = 0;
   #asleepMs = 0;
 
@@ -50,16 +51,18 @@ export class HeartWatch {
   /** Call it every few tens of milliseconds; says what is wrong, null while the thread is well. */
   look(nowMs: number): string | null {
     const beats = Atomics.load(this.#words, at.beats);
-    const usage = this.#usageOf(Atomics.load(this.#words, at.thread));
     const passedMs = nowMs - this.#lookedAtMs;
-    const ranMs = usage === null ? 0 : usage.ranMs - this.#ranAtMs;
     this.#lookedAtMs = nowMs;
-    this.#ranAtMs = usage?.ranMs ?? 0;
     if (beats !== this.#beats) {
       this.#beats = beats;
       this.#ranMs = this.#asleepMs = 0;
+      this.#ranAtMs = null;
       return null;
     }
+    // Asking the system costs more than a beat: only the silent are asked after.
+    const usage = this.#usageOf(Atomics.load(this.#words, at.thread));
+    const ranMs = usage === null ? 0 : usage.ranMs - (this.#ranAtMs ?? usage.ranMs);
+    this.#ranAtMs = usage?.ranMs ?? null;
     this.#ranMs += ranMs;
     if (usage === null || !usage.runnable) this.#asleepMs += Math.max(0, passedMs - ranMs);
     const stillMs = this.#ranMs + this.#asleepMs;
