@@ -221,6 +221,35 @@ test("rows saved at different times, brought up to date from the earliest, are t
   restored.release();
 });
 
+/** `count(row)` updates of each row, all of them in panes of their own that are still read. */
+function listed(table: PaneTable, count: (row: number) => number, fromMs: number): void {
+  const events: Event[] = [];
+  for (let row = 0; row < table.rows; row++) {
+    for (let i = 0; i < count(row); i++) {
+      const at = { row, counter: (row + i) % table.counters, time: fromMs + 60_000 * i };
+      events.push({ ...at, delta: 1 + i, offset: -1 });
+    }
+  }
+  table.apply(updatesOf(events, fromMs), new Uint32Array(table.windows.length));
+}
+
+test("a row that is loaded takes the place of one that had less beside it, or more", () => {
+  const options = { rows: 143, counters: 6, windows };
+  const [first, second] = [PaneTable.create(options), PaneTable.create(options)];
+  listed(first, (row) => row % 13, 1e12);
+  listed(second, (row) => (5 * row + 3) % 11, 1e12);
+  expect([first.fullRowsUsed, second.fullRowsUsed]).toEqual([22, 0]);
+  const bytes = savedOf(first);
+  expect(second.load(0, bytes)).toBe(143);
+  expect(second.fullRowsUsed).toBe(22);
+  expect(savedOf(second)).toEqual(bytes);
+  for (const table of [first, second]) listed(table, (row) => (3 * row) % 7, 1e12 + 700_000);
+  expect(second.fullRowsUsed).toBeGreaterThan(40);
+  expect(savedOf(second)).toEqual(savedOf(first));
+  first.release();
+  second.release();
+});
+
 test("rows that find no full row keep their totals, and damaged ones are refused", () => {
   const first = PaneTable.create({ rows: 9, counters: 3, windows });
   const second = PaneTable.create({ rows: 9, counters: 3, windows, fullRows: 1 });

@@ -56,12 +56,12 @@ function saved(table: PaneTable): Uint8Array {
 test("memory of rows that are expected comes without a write, and no more of it", async () => {
   const table = tableOf();
   const beforeMb = residentMb();
-  // 51 MB of slots, and full rows of 264 bytes.
+  // 24 MB of slots and 28 MB of full rows.
   const prefault = new Prefault([{ table, rows, fullRows: 100_000 }]);
-  await until(() => residentMb() - beforeMb > 70);
+  await until(() => residentMb() - beforeMb > 45);
   prefault.stop();
-  expect(residentMb() - beforeMb).toBeGreaterThan(70);
-  expect(residentMb() - beforeMb).toBeLessThan(110);
+  expect(residentMb() - beforeMb).toBeGreaterThan(45);
+  expect(residentMb() - beforeMb).toBeLessThan(80);
   expect(table.fullRowsUsed).toBe(0);
   table.release();
 });

@@ -75,39 +75,42 @@ bool is_kept(const PaneTable& table, uint64_t entry, const Places& places) {
 }
 
 // Entries that nothing can read any more make room; returns how many are left.
-uint32_t drop_expired(const PaneTable& table, uint64_t* entries, uint32_t count,
-                      const Places& places) {
+uint32_t drop_expired(const PaneTable& table, const Entries& entries, const Places& places) {
+  const uint32_t room = entries.room();
   uint32_t kept = 0;
-  for (uint32_t i = 0; i < count; i++) {
-    const uint64_t entry = load(entries + i);
-    if (is_kept(table, entry, places)) store(entries + kept++, entry);
+  for (uint32_t i = 0; i < room; i++) {
+    const uint64_t entry = load(entries.at(i));
+    if (is_kept(table, entry, places)) store(entries.at(kept++), entry);
   }
-  zero(entries + kept, count - kept);
+  for (uint32_t i = kept; i < room; i++) store(entries.at(i), uint64_t{0});
   return kept;
 }
 
 // False where the update does not fit into the list.
-bool add_entry(const PaneTable& table, uint64_t* slot, const Update& update,
-               const Places& places) {
+bool add_entry(PaneTable& table, uint64_t* slot, const Update& update, const Places& places) {
   if (update.delta == 0 || places.windows == 0) return true;
   const uint64_t unit = update.time / table.unit_ms;
   if (unit >> 32 || update.delta >> kAmountBits) return false;
   const uint64_t added = entry_of(unit, update.delta, update.counter, places.windows);
-  uint64_t* entries = slot + table.entries_at;
-  const uint32_t room = table.slot_words - table.entries_at;
+  Entries entries = entries_of(table, slot, load(beside_of(slot)));
+  const uint32_t room = entries.room();
   uint32_t count = 0;
   for (; count < room; count++) {
-    const uint64_t entry = load(entries + count);
+    const uint64_t entry = load(entries.at(count));
     if (entry == 0) break;
     if (entry_key(entry) != entry_key(added)) continue;
     const uint32_t amount = entry_amount(entry) + update.delta;
     if (amount >> kAmountBits) continue;
-    store(entries + count, entry_of(unit, amount, update.counter, places.windows));
+    store(entries.at(count), entry_of(unit, amount, update.counter, places.windows));
     return true;
   }
-  if (count == room) count = drop_expired(table, entries, count, places);
-  if (count == room) return false;
-  store(entries + count, added);
+  if (count == room) count = drop_expired(table, entries, places);
+  if (count == room) {
+    if (entries.line != nullptr) return false;
+    store(beside_of(slot), take_overflow(table));
+    entries = entries_of(table, slot, load(beside_of(slot)));
+  }
+  store(entries.at(count), added);
   return true;
 }
 
@@ -116,9 +119,10 @@ uint64_t* widen(PaneTable& table, uint64_t* slot, const Places& places, uint64_t
   const uint32_t index = take_full(table, slot, now);
   if (index == 0) return nullptr;
   uint64_t* full = table.full_at(index - 1);
-  uint64_t* entries = slot + table.entries_at;
-  for (uint32_t i = 0; i < table.slot_words - table.entries_at; i++) {
-    const uint64_t entry = load(entries + i);
+  const uint32_t beside = load(beside_of(slot));
+  const Entries entries = entries_of(table, slot, beside);
+  for (uint32_t i = 0; i < entries.room(); i++) {
+    const uint64_t entry = load(entries.at(i));
     for (uint32_t w = 0; w < table.window_count; w++) {
       if ((entry_windows(entry) >> w & 1) == 0) continue;
       const int64_t pane = entry_unit(entry) / table.windows[w].units;
@@ -128,8 +132,9 @@ uint64_t* widen(PaneTable& table, uint64_t* slot, const Places& places, uint64_t
                   places.newest[w], age);
     }
   }
-  zero(entries, table.slot_words - table.entries_at);
-  store(full_index_of(slot), index);
+  zero(entries.own, entries.own_room);
+  store(beside_of(slot), index);
+  if (is_overflow(beside)) give_back_overflow(table, beside);
   return full;
 }
 
@@ -137,7 +142,7 @@ void apply_one(PaneTable& table, Clocks& clocks, uint64_t* slot, const Update& u
                uint32_t* late_out) {
   const uint64_t last = load(slot + 1);
   const Places places = place(table, clocks, last, update, late_out);
-  uint64_t* full = full_of(table, slot);
+  uint64_t* full = full_of(table, load(beside_of(slot)));
   if (full == nullptr) {
     if (!add_entry(table, slot, update, places)) {
       full = widen(table, slot, places, update.now);
@@ -181,11 +186,13 @@ bool valid(const PaneTable& table, const rec_pane_updates& updates) {
   return !std::isnan(updates.watermark_ms);
 }
 
-// What an update of a full row touches, once its slot is in the cache.
-void prefetch_full(const PaneTable& table, Clocks& clocks, const rec_pane_updates& updates,
+// What an update touches beside a slot, once that is in the cache.
+void prefetch_beside(const PaneTable& table, Clocks& clocks, const rec_pane_updates& updates,
                    size_t i) {
   uint64_t* slot = table.slot_at(static_cast<uint32_t>(updates.rows[i]));
-  uint64_t* full = full_of(table, slot);
+  const uint32_t beside = load(beside_of(slot));
+  if (is_overflow(beside)) __builtin_prefetch(overflow_of(table, beside), 1);
+  uint64_t* full = full_of(table, beside);
   if (full == nullptr) return;
   const auto time = static_cast<uint64_t>(updates.times[i]);
   for (uint32_t w = 0; w < table.window_count; w++) {
@@ -202,7 +209,7 @@ void prefetch_full(const PaneTable& table, Clocks& clocks, const rec_pane_update
 int64_t rec_pane_table_apply(int32_t handle, const rec_pane_updates* updates, uint32_t* late_out,
                              size_t late_length) {
   constexpr size_t kAhead = 16;
-  constexpr size_t kFullAhead = 6;
+  constexpr size_t kBesideAhead = 6;
   auto* table = rec::lookup<rec::PaneTable>(handle, rec::kPaneTable);
   if (table == nullptr) return REC_BAD_HANDLE;
   if (late_length < table->window_count || !rec::valid(*table, *updates)) return REC_BAD_ARGUMENT;
@@ -213,8 +220,8 @@ int64_t rec_pane_table_apply(int32_t handle, const rec_pane_updates* updates, ui
   memset(late_out, 0, 4 * table->window_count);
   for (size_t i = 0; i < updates->count; i++) {
     if (i + kAhead < updates->count) rec::prefetch_slot(*table, updates->rows[i + kAhead]);
-    if (i + kFullAhead < updates->count) {
-      rec::prefetch_full(*table, ahead, *updates, i + kFullAhead);
+    if (i + kBesideAhead < updates->count) {
+      rec::prefetch_beside(*table, ahead, *updates, i + kBesideAhead);
     }
     const auto index = static_cast<uint32_t>(updates->rows[i]);
     uint64_t* slot = table->slot_at(index);

@@ -81,17 +81,16 @@ inline Units units_of(const Window& window, uint64_t last, int64_t pane) {
   return {oldest * window.units, (pane + 1) * window.units};
 }
 
-inline void read_entries(const PaneTable& table, uint64_t* slot, uint64_t last, const AsOf& at,
-                  uint64_t* out) {
+inline void read_entries(const PaneTable& table, const Entries& entries, uint64_t last,
+                         const AsOf& at, uint64_t* out) {
   for (uint32_t i = 0; i < table.window_count * table.lanes; i++) out[i] = 0;
-  uint64_t* entries = slot + table.entries_at;
-  if (load(entries) == 0) return;
+  if (load(entries.own) == 0) return;
   Units units[kWindowsMax];
   for (uint32_t w = 0; w < table.window_count; w++) {
     units[w] = units_of(table.windows[w], last, at.pane[w]);
   }
-  for (uint32_t i = 0; i < table.slot_words - table.entries_at; i++) {
-    const uint64_t entry = load(entries + i);
+  for (uint32_t i = 0; i < entries.room(); i++) {
+    const uint64_t entry = load(entries.at(i));
     if (entry == 0) return;
     const int64_t unit = entry_unit(entry);
     for (uint32_t w = 0; w < table.window_count; w++) {
@@ -109,15 +108,16 @@ inline void read_entries(const PaneTable& table, uint64_t* slot, uint64_t last, 
 inline uint64_t read_row(PaneTable& table, uint64_t* slot, const AsOf& at, bool waits,
                          uint64_t* out) {
   const uint64_t last = load(slot + 1);
-  const uint32_t index = load(full_index_of(slot));
-  uint64_t* full = is_spilled(index) ? fetch_full(table, slot, index, waits) : full_of(table, slot);
-  if (full == nullptr && is_spilled(index)) {
+  const uint32_t beside = load(beside_of(slot));
+  uint64_t* full =
+      is_spilled(beside) ? fetch_full(table, slot, beside, waits) : full_of(table, beside);
+  if (full == nullptr && is_spilled(beside)) {
     for (uint32_t i = 0; i < (table.window_count + 1) * table.lanes; i++) out[i] = 0;
     count_one(&table.unready);
     return 0;
   }
   if (full == nullptr) {
-    read_entries(table, slot, last, at, out);
+    read_entries(table, entries_of(table, slot, beside), last, at, out);
   } else {
     read_full(table, full, last, at, out);
   }
@@ -126,10 +126,13 @@ inline uint64_t read_row(PaneTable& table, uint64_t* slot, const AsOf& at, bool 
   return load(slot + 2);
 }
 
-// The sums of a full row, and the panes of windows whose newest pane is not current.
-inline void prefetch_panes(const PaneTable& table, uint32_t row, const AsOf& at) {
+// A line of entries, or the sums of a full row and the panes of windows whose newest pane is not
+// current.
+inline void prefetch_beside(const PaneTable& table, uint32_t row, const AsOf& at) {
   uint64_t* slot = table.slot_at(row);
-  uint64_t* full = full_of(table, slot);
+  const uint32_t beside = load(beside_of(slot));
+  if (is_overflow(beside)) __builtin_prefetch(overflow_of(table, beside));
+  uint64_t* full = full_of(table, beside);
   const uint64_t last = load(slot + 1);
   if (full == nullptr || last == 0) return;
   for (uint32_t w = 0; w < table.window_count; w++) {
@@ -163,14 +166,14 @@ struct Rows {
 
 inline void read_rows(PaneTable& table, const Rows& of, uint32_t* out, double* offsets_out) {
   constexpr size_t kAhead = 12;
-  constexpr size_t kPanesAhead = 5;
+  constexpr size_t kBesideAhead = 5;
   const auto [rows, count, as_of_ms, waits] = of;
   const AsOf at = as_of(table, as_of_ms);
   const size_t width = size_t{table.window_count + 1} * table.counters;
   for (size_t i = 0; i < count; i++) {
     if (i + kAhead < count && rows[i + kAhead] >= 0) prefetch_slot(table, rows[i + kAhead]);
-    if (i + kPanesAhead < count && rows[i + kPanesAhead] >= 0) {
-      prefetch_panes(table, static_cast<uint32_t>(rows[i + kPanesAhead]), at);
+    if (i + kBesideAhead < count && rows[i + kBesideAhead] >= 0) {
+      prefetch_beside(table, static_cast<uint32_t>(rows[i + kBesideAhead]), at);
     }
     uint64_t offset = 0;
     if (rows[i] < 0) {

@@ -12,7 +12,7 @@ constexpr uint32_t kSweptForRoom = 4096;
 
 // The slot has no windows from now on, but for what stands in the file: `left`, or 0.
 void leave(const PaneTable& table, uint64_t* slot, uint32_t left) {
-  store(full_index_of(slot), left);
+  store(beside_of(slot), left);
   zero(slot + table.entries_at, table.slot_words - table.entries_at);
 }
 
@@ -23,11 +23,11 @@ void sweep_file(PaneTable& table, uint32_t slots, uint64_t now) {
   for (uint32_t i = 0; i < slots && i < used; i++) {
     table.sweep = table.sweep + 1 < used ? table.sweep + 1 : 0;
     uint64_t* slot = table.slot_at(table.sweep);
-    const uint32_t index = load(full_index_of(slot));
+    const uint32_t index = load(beside_of(slot));
     if (!is_spilled(index) || !is_over(table, load(slot + 1), now)) continue;
     uint32_t even = 0;
     if (!try_begin_write(sequence_of(slot), even)) continue;
-    if (load(full_index_of(slot)) == index) {
+    if (load(beside_of(slot)) == index) {
       leave(table, slot, 0);
       table.file.give_back(index & ~kSpilled);
       count_one(&table.expired);
@@ -56,7 +56,7 @@ bool take_from_owner(PaneTable& table, uint32_t index, uint64_t now) {
   uint64_t* slot = table.slot_at(static_cast<uint32_t>(owner - 1));
   uint32_t before = __atomic_load_n(sequence_of(slot), __ATOMIC_ACQUIRE);
   if (before & 1) return false;
-  const bool is_owner = load(full_index_of(slot)) == index + 1;
+  const bool is_owner = load(beside_of(slot)) == index + 1;
   const bool is_read = is_owner && !is_over(table, load(slot + 1), now);
   uint32_t left = 0;
   if (is_read) {
@@ -128,25 +128,36 @@ void bring_back(PaneTable& table, uint64_t* slot, uint32_t index, uint64_t now) 
   count_one(over ? &table.expired : words == nullptr ? &table.evicted : &table.brought_back);
 }
 
-// Finds a full row, all zero but for its owner. Index + 1, or 0.
+// Finds a full row and says whose it is. Index + 1, or 0.
 uint32_t own_full(PaneTable& table, const uint64_t* slot, uint64_t now) {
   const uint32_t index = find_full(table, now);
-  if (index == 0) return 0;
-  uint64_t* full = table.full_at(index - 1);
-  zero(full, table.full_words);
-  store(full, uint64_t{table.row_of(slot)} + 1);
+  if (index != 0) store(table.full_at(index - 1), uint64_t{table.row_of(slot)} + 1);
   return index;
+}
+
+// A line of entries that nobody has. What a slot with it has beside.
+uint32_t find_overflow(PaneTable& table) {
+  uint32_t index = table.overflow_free;
+  if (index == 0) return ++table.overflow_used | kOverflow;
+  table.overflow_free = static_cast<uint32_t>(load(table.overflow_at(index - 1)));
+  return index | kOverflow;
+}
+
+void leave_overflow(PaneTable& table, uint32_t beside) {
+  const uint32_t index = beside & ~kOverflow;
+  store(table.overflow_at(index - 1), uint64_t{table.overflow_free});
+  table.overflow_free = index;
 }
 
 }  // namespace
 
 void make_room(PaneTable& table, uint64_t* slot, uint64_t now) {
-  const uint32_t index = load(full_index_of(slot));
+  const uint32_t index = load(beside_of(slot));
   if (is_spilled(index)) {
     std::lock_guard<std::mutex> lock(table.giving);
     // A sweep may have been here meanwhile.
-    if (load(full_index_of(slot)) == index) bring_back(table, slot, index, now);
-  } else if (index == 0 && load(slot + table.slot_words - 1) != 0) {
+    if (load(beside_of(slot)) == index) bring_back(table, slot, index, now);
+  } else if (is_overflow(index) && load(overflow_of(table, index) + kOverflowWords - 1) != 0) {
     std::lock_guard<std::mutex> lock(table.giving);
     if (table.spare == 0 && table.full_used == table.full_max) table.spare = give_way(table, now);
   }
@@ -154,21 +165,38 @@ void make_room(PaneTable& table, uint64_t* slot, uint64_t now) {
 
 uint32_t take_full(PaneTable& table, uint64_t* slot, uint64_t now) {
   std::lock_guard<std::mutex> lock(table.giving);
-  return own_full(table, slot, now);
+  const uint32_t index = own_full(table, slot, now);
+  if (index != 0) zero(table.full_at(index - 1) + 1, table.full_words - 1);
+  return index;
 }
 
-uint32_t full_to_load(PaneTable& table, uint64_t* slot, bool wanted) {
-  const uint32_t index = load(full_index_of(slot));
-  if (index == 0 && !wanted) return 0;
+uint32_t take_overflow(PaneTable& table) {
   std::lock_guard<std::mutex> lock(table.giving);
-  if (index != 0 && !is_spilled(index)) return wanted ? index : 0;
-  if (is_spilled(index)) {
+  const uint32_t beside = find_overflow(table);
+  zero(overflow_of(table, beside), kOverflowWords);
+  return beside;
+}
+
+void give_back_overflow(PaneTable& table, uint32_t beside) {
+  std::lock_guard<std::mutex> lock(table.giving);
+  leave_overflow(table, beside);
+}
+
+uint32_t beside_to_load(PaneTable& table, uint64_t* slot, Saved wanted) {
+  const uint32_t beside = load(beside_of(slot));
+  if (beside == 0 && wanted == kAlone) return 0;
+  std::lock_guard<std::mutex> lock(table.giving);
+  if (wanted == kWithFull && is_full(beside)) return beside;
+  if (wanted == kWithOverflow && is_overflow(beside)) return beside;
+  if (is_spilled(beside) || is_overflow(beside)) {
     const uint32_t even = begin_write(sequence_of(slot));
     leave(table, slot, 0);
     end_write(sequence_of(slot), even);
-    table.file.give_back(index & ~kSpilled);
+    if (is_spilled(beside)) table.file.give_back(beside & ~kSpilled);
+    else leave_overflow(table, beside);
   }
-  return wanted ? own_full(table, slot, 0) : 0;
+  if (wanted == kAlone) return 0;
+  return wanted == kWithFull ? own_full(table, slot, 0) : find_overflow(table);
 }
 
 }  // namespace rec

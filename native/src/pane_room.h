@@ -13,11 +13,20 @@ namespace rec {
 // there is one to have. `now`: event time that nothing is read before.
 void make_room(PaneTable& table, uint64_t* slot, uint64_t now);
 
-// For a row that is loaded from what was saved: gives back what the slot has in the file, and where
-// it is `wanted` finds the full row that it has or can have; index + 1, or 0.
-uint32_t full_to_load(PaneTable& table, uint64_t* slot, bool wanted);
+// What a saved row has beside its slot.
+enum Saved : uint64_t { kAlone, kWithFull, kWithOverflow };
+
+// For a row that is loaded from what was saved: gives back what the slot has beside, unless it is
+// what is `wanted`, and finds that; all of it but a full row's owner is to be written. Returns what
+// the slot is to have beside: 0 where it is a full row and none can be had.
+uint32_t beside_to_load(PaneTable& table, uint64_t* slot, Saved wanted);
 
 // A full row for `slot`, all zero but for its owner; index + 1, or 0 where all are taken for good.
 uint32_t take_full(PaneTable& table, uint64_t* slot, uint64_t now);
+
+// A line of entries, all zero; there is one for every row. What a slot with it has beside.
+uint32_t take_overflow(PaneTable& table);
+// No slot has it any more.
+void give_back_overflow(PaneTable& table, uint32_t beside);
 
 }  // namespace rec

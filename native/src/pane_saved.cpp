@@ -1,14 +1,19 @@
 // Rows of a pane table as bytes, each with the full row that it has: what a checkpoint keeps.
 //
-//   row    slot, its first word 1 where a full row follows | full row without its owner
+//   row    slot, its first word what follows | full row without its owner, or line of entries
 //   words  in groups of 16: mask u16 of those that are not zero, then these, u64 each
 //
-// Most words of most rows are zero, so a row of two cache lines takes about 45 bytes. A full row
-// has no place of its own in what is saved: it gets any that is free when it is loaded.
+// Most words of most rows are zero: a row takes about 45 bytes. What stands beside a slot has no
+// place of its own in what is saved: it gets any that is free when it is loaded.
 #include "pane_room.h"
 
 namespace rec {
 namespace {
+
+uint32_t words_beside(const PaneTable& table, Saved saved) {
+  if (saved == kAlone) return 0;
+  return saved == kWithFull ? table.full_words - 1 : kOverflowWords;
+}
 
 // Words of a row as bytes at `to`; `word_at` gives each of them. Returns where it ends.
 template <class WordAt>
@@ -30,6 +35,15 @@ uint8_t* pack(uint8_t* to, uint32_t count, WordAt word_at) {
   return to;
 }
 
+// How many of 16 bits are set. The base instruction set has no instruction for it, and the
+// compiler's substitute is a call.
+uint32_t ones(uint32_t bits) {
+  bits -= bits >> 1 & 0x5555;
+  bits = (bits & 0x3333) + (bits >> 2 & 0x3333);
+  bits = (bits + (bits >> 4)) & 0x0f0f;
+  return (bits + (bits >> 8)) & 0x1f;
+}
+
 // Where packed words end; null where they do not fit before `end` or say more than `count`.
 const uint8_t* skip(const uint8_t* from, const uint8_t* end, uint32_t count) {
   for (uint32_t at = 0; at < count; at += kGroupWords) {
@@ -38,7 +52,7 @@ const uint8_t* skip(const uint8_t* from, const uint8_t* end, uint32_t count) {
     memcpy(&mask, from, 2);
     if (count - at < kGroupWords && mask >> (count - at)) return nullptr;
     from += 2;
-    const auto bytes = 8 * __builtin_popcount(mask);
+    const auto bytes = static_cast<ptrdiff_t>(8 * ones(mask));
     if (end - from < bytes) return nullptr;
     from += bytes;
   }
@@ -67,24 +81,31 @@ const uint8_t* unpack(const uint8_t* from, uint32_t count, Take take) {
 uint8_t* save_row(const PaneTable& table, uint64_t* slot, uint8_t* out) {
   uint8_t* end = out;
   read_consistent(sequence_of(slot), [&] {
-    const uint32_t index = load(full_index_of(slot));
+    const uint32_t beside = load(beside_of(slot));
     const uint64_t* full =
-        is_spilled(index) ? fetch_full(table, slot, index, true) : full_of(table, slot);
+        is_spilled(beside) ? fetch_full(table, slot, beside, true) : full_of(table, beside);
+    const uint64_t* line = overflow_of(table, beside);
+    const Saved saved = full != nullptr ? kWithFull : line != nullptr ? kWithOverflow : kAlone;
     end = pack(out, table.slot_words, [&](uint32_t at) {
-      return at == 0 ? uint64_t{full != nullptr} : load(slot + at);
+      return at == 0 ? uint64_t{saved} : load(slot + at);
     });
-    if (full == nullptr) return;
-    end = pack(end, table.full_words - 1, [&](uint32_t at) { return load(full + 1 + at); });
+    if (saved == kAlone) return;
+    const uint64_t* words = full != nullptr ? full + 1 : line;
+    end = pack(end, words_beside(table, saved), [&](uint32_t at) { return load(words + at); });
   });
   return end;
 }
 
+bool is_entry(const PaneTable& table, uint64_t word) {
+  return entry_counter(word) < table.counters && entry_windows(word) >> table.window_count == 0;
+}
+
 // Whether the words of a saved slot can be one of this table.
 bool loadable(const PaneTable& table, const uint64_t* slot) {
-  if (slot[0] > 1 || slot[1] > (1ull << 52) + 1 || slot[2] > (1ull << 53) + 1) return false;
+  if (slot[0] > kWithOverflow) return false;
+  if (slot[1] > (1ull << 52) + 1 || slot[2] > (1ull << 53) + 1) return false;
   for (uint32_t at = table.entries_at; at < table.slot_words; at++) {
-    if (entry_counter(slot[at]) >= table.counters) return false;
-    if (entry_windows(slot[at]) >> table.window_count) return false;
+    if (!is_entry(table, slot[at])) return false;
   }
   return true;
 }
@@ -99,8 +120,15 @@ int64_t saved_rows(const PaneTable& table, const uint8_t* data, size_t length) {
     if (after == nullptr) return -1;
     unpack(data, table.slot_words, [&](uint32_t at, uint64_t word) { slot[at] = word; });
     if (!loadable(table, slot)) return -1;
-    data = slot[0] == 0 ? after : skip(after, end, table.full_words - 1);
+    const auto saved = static_cast<Saved>(slot[0]);
+    data = skip(after, end, words_beside(table, saved));
     if (data == nullptr) return -1;
+    bool fits = true;
+    if (saved == kWithOverflow) {
+      unpack(after, kOverflowWords,
+             [&](uint32_t, uint64_t word) { fits = fits && is_entry(table, word); });
+    }
+    if (!fits) return -1;
   }
   return rows;
 }
@@ -110,19 +138,18 @@ const uint8_t* load_row(PaneTable& table, uint32_t row, const uint8_t* from) {
   uint64_t* slot = table.slot_at(row);
   uint64_t words[kSlotWordsMax];
   from = unpack(from, table.slot_words, [&](uint32_t at, uint64_t word) { words[at] = word; });
-  const bool has_full = words[0] != 0;
-  const uint32_t index = full_to_load(table, slot, has_full);
+  const auto saved = static_cast<Saved>(words[0]);
+  const uint32_t beside = beside_to_load(table, slot, saved);
   // It then keeps its totals, like one that gave way.
-  if (has_full && index == 0) count_one(&table.evicted);
+  if (saved == kWithFull && beside == 0) count_one(&table.evicted);
   const uint32_t even = begin_write(sequence_of(slot));
   for (uint32_t at = 1; at < table.slot_words; at++) store(slot + at, words[at]);
-  if (has_full) {
-    uint64_t* full = index == 0 ? nullptr : table.full_at(index - 1);
-    from = unpack(from, table.full_words - 1, [&](uint32_t at, uint64_t word) {
-      if (full != nullptr) store(full + 1 + at, word);
-    });
-  }
-  store(full_index_of(slot), index);
+  uint64_t* full = full_of(table, beside);
+  uint64_t* to = full != nullptr ? full + 1 : overflow_of(table, beside);
+  from = unpack(from, words_beside(table, saved), [&](uint32_t at, uint64_t word) {
+    if (to != nullptr) store(to + at, word);
+  });
+  store(beside_of(slot), beside);
   end_write(sequence_of(slot), even);
   return from;
 }
@@ -141,8 +168,15 @@ int64_t rec_pane_table_save(int32_t handle, uint32_t first, uint32_t count, uint
   if (!rec::range_in(first, count, table->rows) || out_length / rec::saved_max(*table) < count) {
     return REC_BAD_ARGUMENT;
   }
+  constexpr uint32_t kAhead = 8;
   uint8_t* to = out;
-  for (uint32_t i = 0; i < count; i++) to = rec::save_row(*table, table->slot_at(first + i), to);
+  for (uint32_t i = 0; i < count; i++) {
+    if (i + kAhead < count) {
+      const uint32_t beside = rec::load(rec::beside_of(table->slot_at(first + i + kAhead)));
+      __builtin_prefetch(rec::overflow_of(*table, beside));
+    }
+    to = rec::save_row(*table, table->slot_at(first + i), to);
+  }
   return to - out;
 }
 

@@ -41,7 +41,7 @@ using rec::PaneTable;
 
 int32_t rec_pane_table_create(uint32_t rows, uint32_t counters, const rec_window* windows,
                               uint32_t window_count, uint32_t full_rows) {
-  if (rows == 0 || rows > INT32_MAX || counters == 0 || counters > rec::kCountersMax ||
+  if (rows == 0 || rows >= rec::kOverflow || counters == 0 || counters > rec::kCountersMax ||
       window_count == 0 || window_count > rec::kWindowsMax || full_rows == 0 ||
       full_rows > INT32_MAX) {
     return REC_BAD_ARGUMENT;
@@ -54,7 +54,8 @@ int32_t rec_pane_table_create(uint32_t rows, uint32_t counters, const rec_window
   table->full_max = full_rows < rows ? full_rows : rows;
   if (!rec::lay_out(*table, windows)) return REC_BAD_ARGUMENT;
   if (!table->slots.reserve_dense(size_t{8} * table->slot_words * rows) ||
-      !table->full.reserve_dense(size_t{8} * table->full_words * table->full_max)) {
+      !table->full.reserve_dense(size_t{8} * table->full_words * table->full_max) ||
+      !table->overflow.reserve_dense(size_t{8} * rec::kOverflowWords * rows)) {
     return REC_NO_MEMORY;
   }
   return rec::adopt(rec::kPaneTable, table.release());
@@ -119,13 +120,14 @@ int32_t rec_pane_table_clear(int32_t handle) {
   for (uint32_t i = 0; i < used; i++) {
     uint64_t* slot = table->slot_at(i);
     const uint32_t even = rec::begin_write(rec::sequence_of(slot));
-    rec::store(rec::full_index_of(slot), 0u);
+    rec::store(rec::beside_of(slot), 0u);
     rec::zero(slot + 1, table->slot_words - 1);
     rec::end_write(rec::sequence_of(slot), even);
   }
   std::lock_guard<std::mutex> lock(table->giving);
   rec::store(&table->full_used, 0u);
   table->spare = table->hand = table->sweep = 0;
+  table->overflow_used = table->overflow_free = 0;
   table->file.clear();
   return REC_OK;
 }

@@ -33,7 +33,7 @@ interface Meta {
   readonly counts: WindowsCore["counts"];
 }
 
-const version = 7;
+const version = 8;
 
 /** A table, and which of its rows are this core's. */
 interface OwnRows {
