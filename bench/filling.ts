@@ -5,8 +5,9 @@ import { httpRequest, LoadClient } from "./open-loop.ts";
 import { itemsByCategory, type SeedSizes, seedServer } from "./seeding.ts";
 
 /**
- * Every fourth event of the fill is a click; so many leave the joiner's table of ids, which takes
- * clicks only, as large as it will be after the run.
+ * Four of five events of the fill are clicks, the only ones that the joiner and recall keep: so
+ * many fill both generations of the joiner's ids, which take turns from then on, and recall's
+ * window, which holds half as many.
  */
 export const fillEventsDefault = 1.3 * limits.dedupIdsMax;
 
@@ -48,7 +49,7 @@ async function fillStores(
     const slots = byCategory[Math.floor(i / sizes.users) % byCategory.length] ?? [0];
     return {
       id: `fill-${i}`,
-      type: random.int(4) === 0 ? "click" : "impression",
+      type: random.int(5) === 0 ? "impression" : "click",
       user: `u${i % sizes.users}`,
       item: `i${slots[random.int(slots.length)]}`,
       time: Math.floor(startMs + i * perEventMs),
