@@ -168,7 +168,7 @@ async function killedStarts(folders: readonly Folder[], { rounds, tail, seed, sa
   const [small = [], large = []] = starts.values();
   const ratio = (of: (start: Start) => number) =>
     pairedRatio(
-      small.map((start, i) => ({ a: of(start), b: of(large[i] ?? start) })),
+      small.map((start, i) => ({ a: of(start), b: of(large[i]!) })),
       seed,
     );
   return {

@@ -83,7 +83,7 @@ int32_t rec_prefault_start(const rec_expected_rows* expected, size_t count) {
   try {
     prefault->thread = std::thread([of = prefault.get()] { of->run(); });
   } catch (const std::system_error&) {
-    return REC_NO_MEMORY;
+    // No thread to be had: the writer touches all of it itself.
   }
   return rec::adopt(rec::kPrefault, prefault.release());
 }
