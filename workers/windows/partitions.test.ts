@@ -155,10 +155,10 @@ describe.each([
     const rows = Int32Array.of(4);
     const offsets = new Float64Array(limits.logPartitionsMax).fill(-1);
     const out = new Uint32Array(state.windows.item.width);
-    state.windows.item.read(rows, 1, startMs, { out, offsets });
+    state.windows.item.read(rows, 1, startMs, { out, offsets, waits: true });
     expect(offsets.filter((offset) => offset >= 0)).toHaveLength(partitions);
     offsets.fill(-1);
-    state.windows.user.read(rows, 1, startMs, { out, offsets });
+    state.windows.user.read(rows, 1, startMs, { out, offsets, waits: true });
     expect(offsets.filter((offset) => offset >= 0)).toHaveLength(1);
   });
 
