@@ -79,6 +79,7 @@ export class JoinerCore {
     this.#waiting = new WaitingInteractions(max, (interaction) => this.#countOrphan(interaction));
     this.unnamed = new UnnamedInteractions({
       ...{ slates: this.#slates, rules: this.rules, counts: this.counts, max },
+      eventPartitions: partitions.events,
     });
     const marks = {
       maxDisorderMs: this.#maxDisorderMs,
@@ -158,8 +159,7 @@ export class JoinerCore {
     return Float64Array.from(events, (source) => this.#oldestWaiting(source));
   }
 
-  /** Smallest offset of an events partition that waits; none before `offset`: that. */
-  #oldestWaiting({ partition, offset }: { partition: number; offset: number }): number {
+  #oldestWaiting({ partition, offset }: LogSource): number {
     return this.#waiting.oldestOffset(partition, offset);
   }
 
@@ -230,6 +230,7 @@ export class JoinerCore {
   #settle(untilMs: number): void {
     if (untilMs <= this.unnamed.decidedMs) return;
     this.unnamed.decidedMs = untilMs;
+    this.unnamed.waitsFrom = this.#eventsFrom();
     this.#waiting.settle(untilMs, (interaction) => this.#join(interaction));
     this.unnamed.forget(this.emission.droppedTo);
   }
@@ -252,8 +253,7 @@ export class JoinerCore {
   #joinUnnamed(interaction: Interaction): boolean {
     const isNobodys = interaction.userRow === noRow;
     if (!isNobodys && interaction.receivedMs >= this.unnamed.decidedMs) return false;
-    const waitsFrom = this.#oldestWaiting(interaction);
-    const slate = isNobodys ? -1 : this.unnamed.slateOf(interaction, waitsFrom);
+    const slate = isNobodys ? -1 : this.unnamed.slateOf(interaction);
     if (slate >= 0) this.#joinTo(slate, interaction);
     else this.#countOrphan(interaction);
     return true;
@@ -345,6 +345,7 @@ export class JoinerCore {
       source.watermark.restore(saved.largestMs);
       source.offset = from;
       if (source.topic === "served") droppedTo[source.partition] = from;
+      else this.unnamed.waitsFrom[source.partition] = from;
       return { source, from, to: saved.offset };
     });
   }

@@ -32,11 +32,11 @@ export function readInteraction(
 }
 
 /** One that waits; those under one key are a list, oldest first. */
-interface Entry<T> {
-  readonly interaction: T;
+interface Entry {
+  readonly interaction: Interaction;
   readonly key: string | number | null;
   matched: boolean;
-  next: Entry<T> | null;
+  next: Entry | null;
 }
 
 /**
@@ -44,15 +44,15 @@ interface Entry<T> {
  * the log after the click on it. In the order in which they came, and those with a key found by it.
  * Bounded; the oldest gives way.
  */
-export class WaitingInteractions<T extends Interaction = Interaction> {
+export class WaitingInteractions {
   readonly #max: number;
-  readonly #onOrphan: (interaction: T) => void;
-  #entries: Entry<T>[] = [];
+  readonly #onOrphan: (interaction: Interaction) => void;
+  #entries: Entry[] = [];
   #head = 0;
-  readonly #first = new Map<string | number, Entry<T>>();
-  readonly #last = new Map<string | number, Entry<T>>();
+  readonly #first = new Map<string | number, Entry>();
+  readonly #last = new Map<string | number, Entry>();
 
-  constructor(max: number, onOrphan: (interaction: T) => void) {
+  constructor(max: number, onOrphan: (interaction: Interaction) => void) {
     this.#max = max;
     this.#onOrphan = onOrphan;
   }
@@ -74,9 +74,9 @@ export class WaitingInteractions<T extends Interaction = Interaction> {
     return this.#entries[this.#head + Math.floor(this.size / 2)]!.interaction.receivedMs;
   }
 
-  add(key: string | number | null, interaction: T): void {
+  add(key: string | number | null, interaction: Interaction): void {
     if (this.isFull) this.#leave();
-    const entry: Entry<T> = { interaction, key, matched: false, next: null };
+    const entry: Entry = { interaction, key, matched: false, next: null };
     this.#entries.push(entry);
     if (key === null) return;
     const last = this.#last.get(key);
@@ -86,13 +86,13 @@ export class WaitingInteractions<T extends Interaction = Interaction> {
   }
 
   /** Gives `take` each interaction that waits under a key; those that it takes leave. */
-  match(key: string | number, take: (interaction: T) => boolean): void {
+  match(key: string | number, take: (interaction: Interaction) => boolean): void {
     let entry = this.#first.get(key) ?? null;
     if (entry === null) return;
-    let kept: Entry<T> | null = null;
+    let kept: Entry | null = null;
     this.#first.delete(key);
     this.#last.delete(key);
-    for (let next: Entry<T> | null = null; entry !== null; entry = next) {
+    for (let next: Entry | null = null; entry !== null; entry = next) {
       next = entry.next;
       entry.matched = take(entry.interaction);
       if (entry.matched) continue;
@@ -105,7 +105,7 @@ export class WaitingInteractions<T extends Interaction = Interaction> {
   }
 
   /** Gives `take` those without a key that were received before `untilMs`: they leave. */
-  settle(untilMs: number, take: (interaction: T) => void): void {
+  settle(untilMs: number, take: (interaction: Interaction) => void): void {
     for (let i = this.#head; i < this.#entries.length; i++) {
       const entry = this.#entries[i]!;
       const { key, matched, interaction } = entry;
@@ -136,7 +136,7 @@ export class WaitingInteractions<T extends Interaction = Interaction> {
   }
 
   /** The oldest of all is the oldest of its key. */
-  #leaveKey(key: string | number, next: Entry<T> | null): void {
+  #leaveKey(key: string | number, next: Entry | null): void {
     if (next !== null) this.#first.set(key, next);
     else {
       this.#first.delete(key);
