@@ -13,6 +13,8 @@ test("bench poison: on a probe and on a virtual server", async () => {
   expect(value("aucLostInverted")).toBeLessThan(0.5 * value("aucLostInvertedUnguarded"));
   expect(value("honestPublishedHours2")).toBeGreaterThan(20);
   expect(value("honestRefusedHours10")).toBeLessThan(0.5 * value("honestPublishedHours10"));
+  // Learned after the anchors have given in, it would cost a quarter of it.
+  expect(value("aucLostSlowHours8")).toBeLessThan(0.1);
   expect(value("clickRateClean")).toBeGreaterThan(0);
   expect(Number.isFinite(value("clickRateChangeInverted"))).toBe(true);
 }, 120_000);

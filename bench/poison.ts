@@ -10,13 +10,17 @@ import { overSeeds } from "./statistics.ts";
  * live at its end. `virtual`: a whole server in virtual time whose samples go bad on their way to
  * the trainer; the click rate of what it shows meanwhile, paired by seed with the clean run.
  * `honest`: the drawn stream alone, spread over hours; what the guard keeps from going live is a
- * mistake.
+ * mistake. `creeping`: labels of its second half turn little by little, over hours.
  */
 
-const allParts = ["probe", "virtual", "honest"] as const;
+const allParts = ["probe", "virtual", "honest", "creeping"] as const;
 
 function named(attack: AttackName): string {
   return `${attack.charAt(0).toUpperCase()}${attack.slice(1)}`;
+}
+
+function listOf(text: string | undefined): number[] {
+  return (text ?? "").split(",").map(Number);
 }
 
 const figure = (value: number, unit: string): Figure => ({ value, unit });
@@ -46,10 +50,24 @@ function honestFigures({ smoke, options, seed }: BenchContext): Record<string, F
   const samples = smoke ? 6_000 : options.number("samples");
   const probe = new Probe({ samples, probes: 2_000, seed });
   const figures: Record<string, Figure> = {};
-  for (const hours of (options.text("hours") ?? "").split(",").map(Number)) {
+  for (const hours of listOf(options.text("hours"))) {
     const { published, refusals } = probe.run({ attack: null, guarded: true, hours });
     figures[`honestPublishedHours${hours}`] = figure(published, "versions");
     figures[`honestRefusedHours${hours}`] = figure(refusals, "versions");
+  }
+  return figures;
+}
+
+function creepingFigures(context: BenchContext): Record<string, Figure> {
+  const { smoke, options, seed, say } = context;
+  const samples = smoke ? 24_000 : options.number("samples");
+  const probe = new Probe({ samples, probes: smoke ? 2_000 : 20_000, seed });
+  const figures: Record<string, Figure> = {};
+  for (const hours of listOf(smoke ? "8" : options.text("creeping-hours"))) {
+    const clean = probe.run({ attack: null, guarded: true, hours });
+    const slow = probe.run({ attack: "slow", guarded: true, hours });
+    say(`  over ${hours} h: ${slow.published} published, ${slow.refusals} refused or held`);
+    figures[`aucLostSlowHours${hours}`] = figure(clean.auc - slow.auc, "auc");
   }
   return figures;
 }
@@ -111,6 +129,7 @@ export const bench: Bench = {
     attacks: { kind: "text", help: "those to run", default: attackNames.join(",") },
     samples: { kind: "number", help: "clean samples of the drawn stream", default: 60_000 },
     hours: { kind: "text", help: "that the honest stream is spread over", default: "2,10" },
+    "creeping-hours": { kind: "text", help: "the same of the creeping attack", default: "8,48" },
     seeds: { kind: "number", help: "worlds", default: 3, min: 1 },
     users: { kind: "number", help: "users of each", default: 500, min: 10 },
     items: { kind: "number", help: "items of each", default: 1_000, min: 50 },
@@ -125,6 +144,7 @@ export const bench: Bench = {
     return {
       ...(parts.includes("probe") ? probeFigures(context, attacks) : {}),
       ...(parts.includes("honest") ? honestFigures(context) : {}),
+      ...(parts.includes("creeping") ? creepingFigures(context) : {}),
       ...(parts.includes("virtual") ? await virtualFigures(context, attacks) : {}),
     };
   },

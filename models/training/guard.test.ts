@@ -48,7 +48,7 @@ function batch(random: Random, drawn: Drawn = {}): JudgedBatch {
     ...{ rows, stride: rows, labels, weights: new Float32Array(rows).fill(1) },
     users: Uint32Array.from({ length: rows }, (_, r) => r),
     ...{ candidateNorm: drawn.norm ?? 10, anchorNorm: 10 },
-    ...{ candidate: candidate!, live: live!, anchor: anchor! },
+    ...{ candidate: candidate!, live: live!, anchor: anchor!, elder: anchor! },
   };
 }
 
@@ -69,7 +69,8 @@ function refusedAfter(guard: PublishGuard, next: () => JudgedBatch, most = 40) {
 function anchoredGuard(random: Random, drawn: Drawn = {}): PublishGuard {
   const guard = guardOf();
   for (let i = 0; i < 100; i++) guard.judge(batch(random, drawn));
-  guard.anchored(true);
+  guard.anchorTaken();
+  guard.elderTaken(true);
   return guard;
 }
 
@@ -135,7 +136,7 @@ describe("publish guard", () => {
       // Better than live and anchor on what comes now: no comparison would speak against it.
       const candidate = inverted === 1 ? 50 : 2.5;
       const found = refusedAfter(guard, () => batch(random, { inverted, candidate }));
-      expect(found?.verdict.reason).toBe("labels contradict the anchor");
+      expect(found?.verdict.reason).toBe("labels contradict the elder");
     });
   }
 
@@ -150,13 +151,13 @@ describe("publish guard", () => {
       return batch(random, { spread, inverted: turned, candidate: 1 + 5 * turned });
     };
     const found = refusedAfter(guard, next, 1_000);
-    expect(found?.verdict.reason).toBe("labels contradict the anchor");
+    expect(found?.verdict.reason).toBe("labels contradict the elder");
     expect(turned).toBeLessThan(0.15);
     // Versions that went live have learned of it; of labels that turn at once none has.
-    expect(found?.verdict.toAnchor).toBe(true);
+    expect(found?.verdict.toElder).toBe(true);
     const atOnce = () => batch(random, { spread, inverted: 1 });
     const sudden = refusedAfter(anchoredGuard(random, { spread }), atOnce);
-    expect(sudden?.verdict).toMatchObject({ reload: true, toAnchor: false });
+    expect(sudden?.verdict).toMatchObject({ reload: true, toElder: false });
   });
 
   test("an anchor is held to the best that it has shown, not to what it was taken with", () => {
@@ -165,9 +166,9 @@ describe("publish guard", () => {
     const guard = anchoredGuard(random, partly);
     const reasons = (drawn: Drawn) =>
       Array.from({ length: 120 }, () => guard.judge(batch(random, drawn)).reason);
-    expect(reasons(partly)).not.toContain("labels contradict the anchor");
-    expect(reasons({})).not.toContain("labels contradict the anchor");
-    expect(reasons(partly)).toContain("labels contradict the anchor");
+    expect(reasons(partly)).not.toContain("labels contradict the elder");
+    expect(reasons({})).not.toContain("labels contradict the elder");
+    expect(reasons(partly)).toContain("labels contradict the elder");
   });
 
   test("labels in doubt stay so until fresh ones have shown the order again", () => {
@@ -177,14 +178,14 @@ describe("publish guard", () => {
     const reasons = (share: number, count: number) =>
       Array.from({ length: count }, () => {
         const { reason, reload } = guard.judge(batch(random, { spread, inverted: share }));
-        if (reason === "labels contradict the anchor") expect(reload).toBe(true);
+        if (reason === "labels contradict the elder") expect(reload).toBe(true);
         return reason;
       });
-    expect(reasons(1, 20)).toContain("labels contradict the anchor");
+    expect(reasons(1, 20)).toContain("labels contradict the elder");
     // Nor in between, where old and new labels in the windows cancel out.
-    expect(new Set(reasons(1, 300))).toEqual(new Set(["labels contradict the anchor"]));
+    expect(new Set(reasons(1, 300))).toEqual(new Set(["labels contradict the elder"]));
     const after = reasons(0, 400);
-    expect(after.slice(0, 15)).toEqual(Array(15).fill("labels contradict the anchor"));
+    expect(after.slice(0, 15)).toEqual(Array(15).fill("labels contradict the elder"));
     expect(after.slice(-100)).toEqual(Array(100).fill("fine"));
   });
 
@@ -193,14 +194,15 @@ describe("publish guard", () => {
     const guard = anchoredGuard(random);
     expect(refusedAfter(guard, () => batch(random, { spread: 0.1 }))).toBeNull();
     const found = refusedAfter(guard, () => batch(random, { inverted: 0.2, candidate: 2.5 }));
-    expect(found?.verdict.reason).toBe("labels contradict the anchor");
+    expect(found?.verdict.reason).toBe("labels contradict the elder");
   });
 
   test("an anchor that is not mature says nothing about labels", () => {
     const random = new Random(9);
     const guard = guardOf();
     for (let i = 0; i < 20; i++) guard.judge(batch(random));
-    guard.anchored(false);
+    guard.anchorTaken();
+    guard.elderTaken(false);
     const next = () => batch(random, { inverted: 0.2, candidate: 2.5 });
     expect(refusedAfter(guard, next)).toBeNull();
   });
@@ -277,7 +279,7 @@ describe("publish guard", () => {
     };
     const ofMany = flooded(new Random(16), (r) => r);
     const found = refusedAfter(anchoredGuard(new Random(17)), ofMany);
-    expect(found?.verdict.reason).toBe("labels contradict the anchor");
+    expect(found?.verdict.reason).toBe("labels contradict the elder");
     const ofOne = flooded(new Random(16), () => 7);
     expect(refusedAfter(anchoredGuard(new Random(17)), ofOne)).toBeNull();
   });

@@ -21,6 +21,8 @@ export interface JudgedBatch {
   readonly live: ModelScores;
   /** A version that was good an hour ago: catches what gets worse in small steps. */
   readonly anchor: ModelScores;
+  /** One of up to a day ago, which labels are held against: catches those that turn in such. */
+  readonly elder: ModelScores;
 }
 
 export interface JudgedHead {
@@ -68,7 +70,7 @@ export type Refusal =
   | "worse than live"
   | "worse than anchor"
   | "calibration"
-  | "labels contradict the anchor";
+  | "labels contradict the elder";
 
 export interface Verdict {
   readonly accepted: boolean;
@@ -82,8 +84,8 @@ export interface Verdict {
   readonly pairs: number;
   /** The trainer should go back to the last good state: refusals went on, or labels turned. */
   readonly reload: boolean;
-  /** That state is in doubt too, and the anchor should take its place. */
-  readonly toAnchor: boolean;
+  /** That state is in doubt too, and the elder should take its place. */
+  readonly toElder: boolean;
 }
 
 /** Columns of the pairs' sums: per reference the differences, their squares, its losses. */
@@ -94,7 +96,7 @@ const pairHead = { from: 7, labels: 0, candidate: 1, live: 2, width: 3 } as cons
  * Decides whether a candidate may go live: it is finite and of a usual norm, and on samples new to
  * all it is not surely worse than the live version, nor than an anchor about an hour old, by paired
  * differences over a sliding window of successive candidates; its predictions fit the labels in
- * sum. Labels that contradict the anchor speak against the samples: a candidate that agrees with
+ * sum. Labels that contradict the elder speak against the samples: a candidate that agrees with
  * them must not pass either.
  */
 export class PublishGuard {
@@ -135,8 +137,8 @@ export class PublishGuard {
     this.#take(batch);
     const against = this.#labels.contradiction();
     if (against !== null) {
-      const refused = this.#refused("labels contradict the anchor", against.detail);
-      return { ...refused, reload: true, toAnchor: against.isOld };
+      const refused = this.#refused("labels contradict the elder", against.detail);
+      return { ...refused, reload: true, toElder: against.isOld };
     }
     const fault = this.#normFault(batch) ?? this.#fault();
     if (fault !== null) return this.#refused(...fault);
@@ -146,12 +148,16 @@ export class PublishGuard {
     return this.#verdict("fine", "");
   }
 
-  /** The live version became the anchor: `mature` once what it says of labels counts. */
-  anchored(mature: boolean): void {
+  /** The live version became the anchor. */
+  anchorTaken(): void {
     this.#pairs.forEach((entry) => {
       entry.copyWithin(pairColumns.anchor, pairColumns.live, pairColumns.anchor);
     });
-    this.#labels.anchored(mature);
+  }
+
+  /** The live version became the elder: `mature` once what it says of labels counts. */
+  elderTaken(mature: boolean): void {
+    this.#labels.elderTaken(mature);
   }
 
   /** Forgets past refusals: a version was asked for, or a candidate passed. */
@@ -254,7 +260,7 @@ export class PublishGuard {
       towardsAnchor: this.#pairs.total(pairColumns.anchor) / count,
       pairs: count,
       reload: false,
-      toAnchor: false,
+      toElder: false,
     };
   }
 

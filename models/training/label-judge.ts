@@ -11,7 +11,7 @@ export interface LabelJudgeOptions {
   readonly latest: number;
   /** Standard errors by which a contradiction must be sure. */
   readonly certainty: number;
-  /** Share of the anchor's slope that labels may lose. */
+  /** Share of the elder's slope that labels may lose. */
   readonly slopeLossMax: number;
   /** Factor on the labels' odds beyond which their order must be shown before it is believed. */
   readonly oddsMax: number;
@@ -36,13 +36,13 @@ export interface Contradiction {
   readonly isOld: boolean;
 }
 
-/** Columns of the sums: the rows, then per head those of the live version and of the anchor. */
-const columnsOf = { from: 1, live: 0, anchor: slopeColumns, width: 2 * slopeColumns } as const;
-/** Of an anchor and head in a saved state: whether it is known, and the slope. */
+/** Columns of the sums: the rows, then per head those of the live version and of the elder. */
+const columnsOf = { from: 1, live: 0, elder: slopeColumns, width: 2 * slopeColumns } as const;
+/** Of an elder and head in a saved state: whether it is known, and the slope. */
 const agreedColumns = 5;
 
 /**
- * Holds labels against an older model: how the odds of a label rise with the anchor's score has to
+ * Holds labels against an older model: how the odds of a label rise with the elder's score has to
  * stay much as it was. Once labels contradict it they are under suspicion until enough fresh ones
  * have shown the order again: what is in doubt is neither kept nor served.
  */
@@ -50,7 +50,7 @@ export class LabelJudge {
   readonly #options: LabelJudgeOptions;
   readonly #heads: readonly JudgedHead[];
   readonly #sums: SlidingSums;
-  /** Per head the anchor's slope, at best, since it was taken; none while it is not mature. */
+  /** Per head the elder's slope, at best, since it was taken; none while it is not mature. */
   #agreed: (Slope | null)[];
   /** The head whose labels are under suspicion; -1 for none. */
   #suspect = -1;
@@ -76,18 +76,18 @@ export class LabelJudge {
         if (Number.isNaN(label)) continue;
         const of = (probability: number) => ({ probability, label, weight });
         addToSlope(sums, at + columnsOf.live, of(batch.live.predictions[i]!));
-        addToSlope(sums, at + columnsOf.anchor, of(batch.anchor.predictions[i]!));
+        addToSlope(sums, at + columnsOf.elder, of(batch.elder.predictions[i]!));
       }
     }
     this.#sums.add(sums);
   }
 
-  /** The live version became the anchor: `mature` once what it says of labels counts. */
-  anchored(mature: boolean): void {
+  /** The live version became the elder: `mature` once what it says of labels counts. */
+  elderTaken(mature: boolean): void {
     this.#sums.forEach((entry) => {
       for (let h = 0; h < this.#heads.length; h++) {
         const at = columnsOf.from + h * columnsOf.width;
-        entry.copyWithin(at + columnsOf.anchor, at + columnsOf.live, at + columnsOf.anchor);
+        entry.copyWithin(at + columnsOf.elder, at + columnsOf.live, at + columnsOf.elder);
       }
     });
     const { labelWindow } = this.#options;
@@ -122,7 +122,7 @@ export class LabelJudge {
     return detail === null ? null : { detail, isOld: false };
   }
 
-  /** Of some window the labels rise less with the anchor's score than they did, surely. */
+  /** Of some window the labels rise less with the elder's score than they did, surely. */
   #flatter(head: number, then: Slope): string | null {
     const { labelWindow, window, latest, certainty } = this.#options;
     for (const pairs of [latest, window, labelWindow]) {
@@ -141,7 +141,7 @@ export class LabelJudge {
     return now !== null && now.slope < this.#kept * then.slope;
   }
 
-  /** The anchor may prove better than the versions by whose scores it was taken. */
+  /** The elder may prove better than the versions by whose scores it was taken. */
   #steeper(head: number, then: Slope): Slope {
     const { labelWindow } = this.#options;
     if (this.#sums.total(0) < labelWindow) return then;
@@ -185,7 +185,7 @@ export class LabelJudge {
     return null;
   }
 
-  /** The anchor's slope over the latest labels; null where they are too few. */
+  /** The elder's slope over the latest labels; null where they are too few. */
   #slope(head: number, pairs: number): Slope | null {
     const { positivesMin } = this.#options;
     const found = slopeOf(this.#latest(head, pairs));
@@ -194,7 +194,7 @@ export class LabelJudge {
   }
 
   #latest(head: number, pairs: number): Float64Array {
-    const at = columnsOf.from + head * columnsOf.width + columnsOf.anchor;
+    const at = columnsOf.from + head * columnsOf.width + columnsOf.elder;
     return Float64Array.from({ length: slopeColumns }, (_, i) => this.#sums.latest(at + i, pairs));
   }
 

@@ -31,11 +31,15 @@ function mismatch(message: string): RecError {
   });
 }
 
-/** The bytes of each column; throws REC_TRAINER_STATE where they are not such a state. */
-export function unpackColumns(bytes: Uint8Array, count: number): Uint8Array[] {
+/**
+ * The bytes of each column, of which there are `counts[0]`, or another of the counts in an older
+ * state; throws REC_TRAINER_STATE where they are not such a state.
+ */
+export function unpackColumns(bytes: Uint8Array, ...counts: readonly number[]): Uint8Array[] {
   const view = viewOf(bytes);
   const known = bytes.length >= 8 && view.getUint32(0, true) === magic;
-  if (!known || view.getUint32(4, true) !== count) throw mismatch("not this trainer's state");
+  const count = known ? view.getUint32(4, true) : 0;
+  if (!counts.includes(count)) throw mismatch("not this trainer's state");
   const found: Uint8Array[] = [];
   let at = 8;
   for (let i = 0; i < count; i++) {

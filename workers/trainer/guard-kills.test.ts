@@ -29,7 +29,9 @@ const random = new Random(3);
 const feed = drawFeed(24_000, 7).samples.map((sample, i) => {
   const all = i >= 10_500 && i < 10_900;
   const some = i >= 14_000 && i < 21_000 && random.next() < 0.11;
-  return all || some ? inverted(sample) : sample;
+  // Over thirty hours, so that the anchor is another every hour and the elder is not.
+  const timed = { ...sample, emittedMs: 4_500 * sample.emittedMs };
+  return all || some ? inverted(timed) : timed;
 });
 
 const readBytes = stepSamples * encodeSample(feed[0]!).length;
@@ -62,8 +64,8 @@ class Life {
   /** What the guard said last; where candidates went back, to what. */
   async verdict(): Promise<string> {
     const { guard } = JSON.parse(await this.#opened.role.command({ name: "list" }));
-    const { reason, reload, toAnchor } = guard.verdict;
-    return reload ? `${reason}: back to ${toAnchor ? "the anchor" : "the last good"}` : reason;
+    const { reason, reload, toElder } = guard.verdict;
+    return reload ? `${reason}: back to ${toElder ? "the elder" : "the last good"}` : reason;
   }
 
   async stepTo(offset: number): Promise<void> {
@@ -125,8 +127,8 @@ test.each(cases)(
       met.set(verdict, (met.get(verdict) ?? 0) + 1);
     }
     const kills = (verdict: string) => met.get(verdict) ?? 0;
-    expect(kills("labels contradict the anchor: back to the last good")).toBeGreaterThan(20);
-    expect(kills("labels contradict the anchor: back to the anchor")).toBeGreaterThan(0);
+    expect(kills("labels contradict the elder: back to the last good")).toBeGreaterThan(20);
+    expect(kills("labels contradict the elder: back to the elder")).toBeGreaterThan(0);
     expect(kills("probation")).toBeGreaterThan(20);
     expect(kills("fine")).toBeGreaterThan(20);
     await log.close();

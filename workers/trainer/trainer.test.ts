@@ -6,6 +6,7 @@ import { Random } from "../../models/core/random.ts";
 import { auc } from "../../models/evaluation/auc.ts";
 import { IdVectors } from "../../models/layers/id-vectors.ts";
 import type { Sample } from "../../models/training/sample.ts";
+import { packColumns, unpackColumns } from "../../models/training/state-codec.ts";
 import { drawFeed, feedShape } from "../../models/training/testing/feed-world.ts";
 import { counterNames } from "../metrics.ts";
 import {
@@ -116,8 +117,40 @@ describe("online trainer", () => {
     takeAll(trainer, feed.slice(0, 20_000));
     const outcomes = takeAll(trainer, feed.slice(20_000, 26_000).map(inverted));
     const reasons = new Set(outcomes.map(({ verdict }) => verdict?.reason));
-    expect(reasons.has("labels contradict the anchor")).toBe(false);
+    expect(reasons.has("labels contradict the elder")).toBe(false);
     expect(outcomes.slice(-10).some(({ published }) => published)).toBe(true);
+  });
+
+  test("a promoted model judges labels after 2,000 samples, not after another hour", () => {
+    const trainer = online(shared(), { matureMs: 10_000 });
+    trainer.publishNow();
+    takeAll(trainer, feed.slice(0, 12_000));
+    // As `promote` does.
+    trainer.forgetVerdicts();
+    takeAll(trainer, feed.slice(12_000, 14_500));
+    const outcomes = takeAll(trainer, feed.slice(14_500, 16_500).map(inverted));
+    const reasons = outcomes.map(({ verdict }) => verdict?.reason);
+    expect(reasons).toContain("labels contradict the elder");
+    expect(outcomes.slice(2).some(({ published }) => published)).toBe(false);
+  });
+
+  test("labels that turn over a day are held against one of before", () => {
+    const memory = shared();
+    // Two thirds of an hour a batch: the anchor is never older than two, and the elder a day.
+    const trainer = online(memory);
+    const slowly = new Random(4);
+    const hourly = feed.slice(0, 30_000).map((sample, i) => {
+      const emittedMs = sample.emittedMs + i * 24_000;
+      const turned = i >= 16_000 && slowly.next() < (i - 16_000) / 24_000;
+      return turned ? inverted({ ...sample, emittedMs }) : { ...sample, emittedMs };
+    });
+    trainer.publishNow();
+    takeAll(trainer, hourly.slice(0, 16_000));
+    const before = liveAuc(memory);
+    const outcomes = takeAll(trainer, hourly.slice(16_000));
+    const reasons = outcomes.map(({ verdict }) => verdict?.reason);
+    expect(reasons).toContain("labels contradict the elder");
+    expect(liveAuc(memory)).toBeGreaterThan(before - 0.05);
   });
 
   test("inverted labels are not served, the candidate goes back, learning goes on", () => {
@@ -135,7 +168,7 @@ describe("online trainer", () => {
     expect(liveAuc(bare)).toBeLessThan(0.5);
     const outcomes = takeAll(trainer, bad);
     const reasons = new Set(outcomes.map(({ verdict }) => verdict?.reason));
-    expect(reasons.has("labels contradict the anchor")).toBe(true);
+    expect(reasons.has("labels contradict the elder")).toBe(true);
     expect(outcomes.some(({ verdict }) => verdict?.reload)).toBe(true);
     expect(outcomes.slice(2).some(({ published }) => published)).toBe(false);
     expect(liveAuc(memory)).toBeGreaterThan(before - 0.01);
@@ -156,7 +189,7 @@ describe("online trainer", () => {
       return random.next() < i / 150_000 ? inverted(sample) : sample;
     });
     const outcomes = takeAll(trainer, slow);
-    const back = outcomes.filter(({ verdict }) => verdict?.toAnchor);
+    const back = outcomes.filter(({ verdict }) => verdict?.toElder);
     expect(back).toHaveLength(1);
     expect(back[0]?.published).toBe(false);
     expect(memory.slots.current().version).toBe(back[0]!.version);
@@ -187,6 +220,19 @@ describe("online trainer", () => {
       expect(Math.abs(Math.log(calibration))).toBeLessThan(Math.log(1.5) + chance);
     }, 30_000);
   }
+
+  test("a state with one older model is restored: it is anchor and elder", () => {
+    const trainer = online(shared());
+    trainer.publishNow();
+    takeAll(trainer, feed.slice(0, 12_000));
+    const older = unpackColumns(trainer.save(), 12).slice(0, 10);
+    const restored = online(shared());
+    restored.restore(packColumns(older));
+    const now = unpackColumns(restored.save(), 12);
+    expect(now.slice(0, 10)).toEqual(older);
+    // The anchor is the elder, and due.
+    expect(now.slice(10)).toEqual([new Uint8Array(8), new Uint8Array(0)]);
+  });
 
   test("while a reader holds an older version, rows go with the next publish", () => {
     const memory = shared();

@@ -43,30 +43,43 @@ export interface BatchOutcome {
 
 /** Samples of a batch, at most. */
 const learnEvery = 100;
-/** Ages of the anchor, in time of samples. */
+/** Age of the anchor that candidates are held against, in time of samples. */
 const anchorMs = 3_600_000;
-/** Refused for so long, other labels are how the world is: the anchor must not hold for ever. */
-const holdMs = 2 * anchorMs;
+/** Of the elder that labels are held against: in an hour too few may turn to be seen. */
+const elderMs = 24 * anchorMs;
+/** Refused for so many ages, other labels are how the world is: neither must hold for ever. */
+const agesMax = 2;
 /**
- * Before so many samples, and before it has an hour of them behind it, a model is no anchor to
+ * Before so many samples, and before it has an hour of them behind it, a model is no elder to
  * judge labels by, and is replaced often: in a new world what is clicked changes as slates improve.
  */
 const matureSamples = 10_000;
-const youngAnchorPairs = 2_000;
+const youngElderPairs = 2_000;
 
 /** Numbers that a restart has to know. Times are those of samples, epoch milliseconds. */
 const noMarks = {
-  anchoredMs: 0,
-  /** Judged by the anchor. */
-  anchorPairs: 0,
-  /** 1: the anchor judges labels. */
-  anchorIsMature: 0,
+  elderMs: 0,
+  /** Judged by the elder. */
+  elderPairs: 0,
+  /** 1: the elder judges labels. */
+  elderIsMature: 0,
   /** Versions that were judged and that were good last; 0 for none. */
   judged: 0,
   good: 0,
-  /** Of the first sample; 0 before it. */
+  /** Of the first sample that was learned; 0 before it. */
   firstMs: 0,
 };
+
+/** A model of earlier, and when it was taken. */
+interface Anchor {
+  readonly takenMs: number;
+  readonly weights: Float32Array;
+}
+
+const noWeights = new Float32Array(0);
+/** Of a saved state: the guard's, all, and all of one from before anchor and elder were two. */
+const guardColumns = 4;
+const stateColumns = { now: 12, once: 10 } as const;
 
 const nothingDue = { published: false, verdict: null } as const;
 
@@ -77,10 +90,11 @@ export function batchSizeOf(publishEvery: number): number {
 
 /**
  * The loop of online learning: a candidate, which has learned all earlier batches, is judged on the
- * next batch beside the live version and an anchor an hour old; if it holds, it goes live; then it
- * learns the batch and becomes the next candidate. Batches are cut by sample offset and time is
- * that of samples, so weights and verdicts are functions of the samples alone. Refusals that go on
- * take the candidate back to the last state that was good.
+ * next batch beside the live version and an anchor an hour old, and the batch's labels beside an
+ * elder of up to a day; if it holds, it goes live; then it learns the batch and becomes the next
+ * candidate. Batches are cut by sample offset and time is that of samples, so weights and verdicts
+ * are functions of the samples alone. Refusals that go on take the candidate back to the last state
+ * that was good.
  *
  * Version = base + batches learned: after a restart the same batches make the same versions.
  */
@@ -89,13 +103,14 @@ export class OnlineTrainer {
   readonly #publisher: Publisher;
   readonly #goodRows: { readonly users: GoodRows; readonly items: GoodRows };
   readonly #guard: PublishGuard;
-  readonly #scores: { candidate: ModelScores; live: ModelScores; anchor: ModelScores };
+  readonly #scores: Readonly<Record<"candidate" | "live" | "anchor" | "elder", ModelScores>>;
   readonly #batchSize: number;
   readonly #cap: UserCap;
   #pending: Sample[] = [];
   /** As it was when it was last accepted. */
   #good: GoodState | null = null;
-  #anchor: Float32Array | null = null;
+  #anchor: Anchor | null = null;
+  #elder: Float32Array | null = null;
   readonly #marks = { ...noMarks };
   /** Offset of the next sample to learn. */
   offset = 0;
@@ -108,7 +123,7 @@ export class OnlineTrainer {
     this.#goodRows = { users: new GoodRows(users), items: new GoodRows(items) };
     this.#guard = new PublishGuard(trainer.heads);
     const scores = () => modelScores(trainer.heads.length, trainer.batchMax);
-    this.#scores = { candidate: scores(), live: scores(), anchor: scores() };
+    this.#scores = { candidate: scores(), live: scores(), anchor: scores(), elder: scores() };
     this.#batchSize = batchSizeOf(publishEvery);
     this.#cap = new UserCap(trainer.heads);
   }
@@ -180,11 +195,13 @@ export class OnlineTrainer {
     return this.#publisher.fill({ fillSlot: (slot) => this.trainer.fillSlot(slot, weights) });
   }
 
-  /** Another model from here on: what the guard knows is of the one before. */
+  /** Another model from here on: what the guard knows is of the one before; the world is not. */
   forgetVerdicts(): void {
+    const { firstMs } = this.#marks;
     this.#guard.clear();
     this.#anchor = null;
-    Object.assign(this.#marks, noMarks);
+    this.#elder = null;
+    Object.assign(this.#marks, { ...noMarks, firstMs });
   }
 
   /** The log begins later than what is to be read: what is missing was never learned. */
@@ -246,39 +263,56 @@ export class OnlineTrainer {
     const weights = slot < 0 ? trainer.weights : slots.weights(slot);
     const good = this.#good ?? trainer.copyState();
     this.#good = good;
+    const elder = this.#elderAt(timeMs, good.weights);
     const anchor = this.#anchorAt(timeMs, good.weights);
     const rows = this.#goodRows;
-    const { candidate, live, anchor: old } = this.#scores;
-    trainer.score({ weights, rows: null }, candidate);
-    trainer.score({ weights: good.weights, rows }, live);
-    trainer.score({ weights: anchor, rows }, old);
-    this.#marks.anchorPairs += batch.primaries;
+    const scores = { ...this.#scores };
+    trainer.score({ weights, rows: null }, scores.candidate);
+    trainer.score({ weights: good.weights, rows }, scores.live);
+    trainer.score({ weights: anchor, rows }, scores.anchor);
+    if (elder === anchor) scores.elder = scores.anchor;
+    else trainer.score({ weights: elder, rows }, scores.elder);
+    this.#marks.elderPairs += batch.primaries;
     const verdict = this.#guard.judge({
       ...{ rows: batch.primaries, stride: batch.rowsMax, users: batch.userRows },
       labels: batch.labels,
-      ...{ weights: batch.weights, candidate, live, anchor: old },
+      ...{ weights: batch.weights, ...scores },
       candidateNorm: trainer.normOf(weights),
       anchorNorm: trainer.normOf(anchor),
     });
     return { slot, verdict };
   }
 
-  /** The anchor; the live version takes its place when it is due. */
-  #anchorAt(timeMs: number, live: Float32Array): Float32Array {
+  /** The elder; the live version takes its place, and the anchor's, when it is due. */
+  #elderAt(timeMs: number, live: Float32Array): Float32Array {
     const marks = this.#marks;
     if (marks.firstMs === 0) marks.firstMs = timeMs;
-    const age = timeMs - marks.anchoredMs;
-    const hasPairs = marks.anchorPairs >= youngAnchorPairs;
-    const isDue = marks.anchorIsMature === 1 ? age > anchorMs : hasPairs;
-    const isKept = this.#anchor !== null && !(isDue && this.refusals === 0) && age <= holdMs;
-    if (isKept && this.#anchor !== null) return this.#anchor;
+    const age = timeMs - marks.elderMs;
+    const hasPairs = marks.elderPairs >= youngElderPairs;
+    const isDue = marks.elderIsMature === 1 ? age > elderMs : hasPairs;
+    const isKept = !(isDue && this.refusals === 0) && age <= agesMax * elderMs;
+    if (this.#elder !== null && isKept) return this.#elder;
     const { matureMs = anchorMs } = this.#options;
     const isOld = timeMs - marks.firstMs >= matureMs;
     const isMature = isOld && hasPairs && this.trainer.totals.samples >= matureSamples;
-    this.#guard.anchored(isMature);
-    Object.assign(marks, { anchoredMs: timeMs, anchorPairs: 0, anchorIsMature: isMature ? 1 : 0 });
-    this.#anchor = live.slice();
-    return this.#anchor;
+    this.#guard.elderTaken(isMature);
+    Object.assign(marks, { elderMs: timeMs, elderPairs: 0, elderIsMature: isMature ? 1 : 0 });
+    this.#elder = live.slice();
+    return this.#takeAnchor(timeMs, this.#elder);
+  }
+
+  /** The anchor, likewise. */
+  #anchorAt(timeMs: number, live: Float32Array): Float32Array {
+    const age = timeMs - (this.#anchor?.takenMs ?? 0);
+    const isKept = !(age > anchorMs && this.refusals === 0) && age <= agesMax * anchorMs;
+    if (this.#anchor !== null && isKept) return this.#anchor.weights;
+    return this.#takeAnchor(timeMs, live.slice());
+  }
+
+  #takeAnchor(takenMs: number, weights: Float32Array): Float32Array {
+    this.#guard.anchorTaken();
+    this.#anchor = { takenMs, weights };
+    return weights;
   }
 
   #accept(slot: number): boolean {
@@ -296,11 +330,13 @@ export class OnlineTrainer {
     this.#goodRows.items.accept();
   }
 
-  /** To the last good state; where that is in doubt the anchor's weights are, and go live. */
-  #goBack({ toAnchor }: Verdict): void {
+  /** To the last good state; where that is in doubt the elder's weights are, and go live. */
+  #goBack({ toElder }: Verdict): void {
     const good = this.#good;
-    if (good !== null && this.#anchor !== null && toAnchor) {
-      good.weights.set(this.#anchor);
+    if (good !== null && this.#anchor !== null && this.#elder !== null && toElder) {
+      good.weights.set(this.#elder);
+      // What the anchor has learned of the labels is in doubt as well.
+      this.#anchor = { ...this.#anchor, weights: this.#elder };
       this.#marks.good = this.version;
     }
     if (good !== null) this.trainer.goBack(good);
@@ -313,25 +349,37 @@ export class OnlineTrainer {
   save(): Uint8Array {
     const good = this.#good ?? this.trainer.copyState();
     const { weights, userMoments, itemMoments } = good;
-    const anchor = this.#anchor ?? new Float32Array(0);
+    const elder = this.#elder ?? noWeights;
     const marks = packNumbers(this.#marks);
-    const columns = [weights, userMoments, itemMoments, anchor, marks, this.#cap.save()];
-    return packColumns([...columns, ...this.#guard.save()]);
+    const columns = [weights, userMoments, itemMoments, elder, marks, this.#cap.save()];
+    const { takenMs = 0, weights: anchor = elder } = this.#anchor ?? {};
+    const younger = [Float64Array.of(takenMs), anchor === elder ? noWeights : anchor];
+    return packColumns([...columns, ...this.#guard.save(), ...younger]);
   }
 
   /** Continues where `save` stood; the trainer and the tables have been restored. */
   restore(bytes: Uint8Array): void {
-    const columns = unpackColumns(bytes, 10).map((column) => column.slice().buffer);
-    const [weights, userMoments, itemMoments, anchor, marks, cap, ...guard] = columns;
+    const columns = unpackColumns(bytes, stateColumns.now, stateColumns.once).map(
+      (column) => column.slice().buffer,
+    );
+    const [weights, userMoments, itemMoments, elder, marks, cap, ...guard] = columns;
+    const [takenMs, anchor] = guard.splice(guardColumns);
     this.#good = {
       weights: new Float32Array(weights!),
       userMoments: new Float64Array(userMoments!),
       itemMoments: new Float64Array(itemMoments!),
     };
-    this.#anchor = anchor!.byteLength === 0 ? null : new Float32Array(anchor!);
+    this.#elder = elder!.byteLength === 0 ? null : new Float32Array(elder!);
+    this.#restoreAnchor(new Float64Array(takenMs ?? 1), new Float32Array(anchor ?? 0));
     unpackNumbers(new Float64Array(marks!), this.#marks);
     this.#cap.restore(new Uint32Array(cap!));
     this.#guard.restore(guard.map((column) => new Float64Array(column)));
+  }
+
+  /** Without weights of its own it is the elder. */
+  #restoreAnchor([takenMs = 0]: Float64Array, own: Float32Array): void {
+    const weights = own.length === 0 ? this.#elder : own;
+    this.#anchor = weights === null ? null : { takenMs, weights };
   }
 
   /** Embedding rows as they were when they were good, where they are others now. */
@@ -351,6 +399,7 @@ export class OnlineTrainer {
     this.#good = null;
     this.#acceptRows();
     this.forgetVerdicts();
+    this.#marks.firstMs = 0;
   }
 
   /** Samples that wait for their batch are read again after a restore. */

@@ -39,7 +39,7 @@ const refusalCounters: Readonly<Record<Refusal, CounterName>> = {
   "worse than live": 'rec_model_publishes_refused_total{reason="worse-than-live"}',
   "worse than anchor": 'rec_model_publishes_refused_total{reason="worse-than-anchor"}',
   calibration: 'rec_model_publishes_refused_total{reason="calibration"}',
-  "labels contradict the anchor": 'rec_model_publishes_refused_total{reason="labels"}',
+  "labels contradict the elder": 'rec_model_publishes_refused_total{reason="labels"}',
 };
 
 /** Between two snapshots of weights that were taken back. */
@@ -135,15 +135,15 @@ export class TrainerRole {
   #refused(version: number, reason: Refusal, verdict: Verdict): void {
     const { metrics, trainer, clock } = this.#options;
     const { refusals } = trainer;
-    const { detail, reload, toAnchor } = verdict;
+    const { detail, reload, toElder } = verdict;
     metrics.add(refusalCounters[reason], 1);
     const count = refusals === 1 ? "" : ` (${refusals} refusals in a row)`;
     const what = `version ${version} was refused${count}`;
     this.#warnings.warn(reason, `trainer: ${what}: ${reason}: ${detail}`);
     if (!reload) return;
     metrics.add("rec_model_reloads_total", 1);
-    const good = toAnchor ? "anchor's weights, which answer again" : "last good weights";
-    this.#warnings.warn(toAnchor ? "anchor" : "reload", `trainer: went back to the ${good}`);
+    const good = toElder ? "elder's weights, which answer again" : "last good weights";
+    this.#warnings.warn(toElder ? "elder" : "reload", `trainer: went back to the ${good}`);
     // While refusals go on this is all that is kept; written each time it would take the disk from
     // the log. What came since the last is learned again by a start.
     if (clock.nowMs() - this.#savedMs >= reloadSnapshotMs) this.snapshot();
