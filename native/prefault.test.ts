@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
+import { IdTable } from "./id-table.ts";
 import { PaneTable } from "./pane-table.ts";
 import { Prefault } from "./prefault.ts";
 
@@ -64,6 +65,26 @@ test("memory of rows that are expected comes without a write, and no more of it"
   expect(residentMb() - beforeMb).toBeLessThan(80);
   expect(table.fullRowsUsed).toBe(0);
   table.release();
+});
+
+test("a table of ids gets room for those that are expected, unless it has some", async () => {
+  const ids = 3_000_000;
+  const pairs = IdTable.create({ capacity: 2 * ids, bytesMax: 0 });
+  const beforeMb = residentMb();
+  // 64 MB of slots and 23 MB of entries.
+  const prefault = new Prefault([{ table: pairs, rows: ids }]);
+  await until(() => residentMb() - beforeMb > 80);
+  prefault.stop();
+  expect(residentMb() - beforeMb).toBeGreaterThan(80);
+  const list = Uint32Array.from({ length: 20_000 }, (_, i) => (i % 2 === 0 ? i : 7));
+  pairs.loadPairs(0, list, ids);
+  new Prefault([{ table: pairs, rows: ids }]).stop();
+  const out = new Uint32Array(20_000);
+  pairs.pairs(0, 10_000, out);
+  expect(out).toEqual(list);
+  const tooMany = () => new Prefault([{ table: pairs, rows: 2 * ids + 1 }]);
+  expect(tooMany).toThrow(expect.objectContaining({ code: "REC_NATIVE_ARGUMENT" }));
+  pairs.release();
 });
 
 test("rows that are loaded meanwhile are what was saved", () => {

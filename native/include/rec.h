@@ -113,7 +113,8 @@ int64_t rec_pane_table_load(int32_t handle, uint32_t first, const uint8_t* data,
                             size_t data_length);
 int32_t rec_pane_table_clear(int32_t handle);
 
-/* Rows 0 .. rows - 1 of a pane table that will be loaded, full_rows of them full. */
+/* Rows 0 .. rows - 1 of a pane table that will be loaded, full_rows of them full, or of an id
+   table. */
 typedef struct {
   int32_t handle;
   uint32_t rows;

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <new>
 
+#include "prefault.h"
 #include "shared_memory.h"
 
 namespace rec {
@@ -149,12 +150,17 @@ int64_t insert(IdTable& table, const Key& key) {
   return row;
 }
 
+// The level that has room for so many ids.
+uint32_t level_for(const IdTable& table, uint32_t ids) {
+  uint32_t level = 0;
+  while (level < table.level_last && IdTable::level_slots(level) <= uint64_t{2} * ids) level++;
+  return level;
+}
+
 // A level for so many ids at once: an empty table need not grow there level by level.
 void make_room(IdTable& table, uint32_t ids) {
   if (table.size != 0) return;
-  uint32_t level = 0;
-  while (level < table.level_last && IdTable::level_slots(level) <= uint64_t{2} * ids) level++;
-  __atomic_store_n(&table.state, level << 1, __ATOMIC_RELEASE);
+  __atomic_store_n(&table.state, level_for(table, ids) << 1, __ATOMIC_RELEASE);
 }
 
 int64_t intern(IdTable& table, const Key& key) {
@@ -215,6 +221,17 @@ bool usable(const IdTable& table, uint32_t id_bytes) {
 }
 
 }  // namespace
+
+bool memory_of_ids(int32_t handle, uint32_t ids, Memory (&out)[2]) {
+  const IdTable* table = table_of(handle);
+  if (table == nullptr || ids > table->capacity) return false;
+  const bool is_empty = __atomic_load_n(&table->size, __ATOMIC_ACQUIRE) == 0 && ids > 0;
+  const uint32_t level = level_for(*table, ids);
+  out[0] = {table->level_at(level), is_empty ? 8 * IdTable::level_slots(level) : 0};
+  out[1] = {table->entry_at(0), is_empty ? uint64_t{8} * ids : 0};
+  return true;
+}
+
 }  // namespace rec
 
 using rec::IdTable;

@@ -3,7 +3,8 @@
 // several times longer where the host has to find the memory first.
 //
 // The writer comes from the beginning, so this thread comes from the end: where they meet, all is
-// there. Did it run ahead instead, both would wait at the same page, or clear it twice.
+// there. Did it run ahead instead, both would wait at the same page, or clear it twice. What is
+// written all over from the first (slots of ids) stands last, so that it comes first here.
 #include <sys/mman.h>
 
 #include <atomic>
@@ -13,6 +14,7 @@
 #include <thread>
 
 #include "pane_table.h"
+#include "prefault.h"
 
 // Linux 5.14; headers may be older than the kernel.
 #ifndef MADV_POPULATE_WRITE
@@ -34,7 +36,7 @@ struct Span {
 };
 
 struct Prefault {
-  // Slots and full rows of each table.
+  // Two of each table.
   Span spans[2 * kTablesMax];
   size_t count = 0;
   std::atomic<bool> stopped{false};
@@ -45,9 +47,10 @@ struct Prefault {
     if (thread.joinable()) thread.join();
   }
 
-  void add(const void* memory, uint64_t bytes) {
-    const auto at = reinterpret_cast<uintptr_t>(memory);
-    spans[count++] = {at & ~(kPage - 1), (at + bytes + kPage - 1) & ~(kPage - 1)};
+  void add(const Memory& memory) {
+    if (memory.bytes == 0) return;
+    const auto at = reinterpret_cast<uintptr_t>(memory.from);
+    spans[count++] = {at & ~(kPage - 1), (at + memory.bytes + kPage - 1) & ~(kPage - 1)};
   }
 
   void run() const {
@@ -64,6 +67,21 @@ struct Prefault {
   }
 };
 
+// Full rows and slots of a pane table, or slots and entries of an id table.
+int32_t memory_of(const rec_expected_rows& expected, Memory (&out)[2]) {
+  const auto [handle, rows, full_rows] = expected;
+  const auto* table = lookup<PaneTable>(handle, kPaneTable);
+  if (table == nullptr) {
+    if (registry_get(handle, kIdTable) == nullptr) return REC_BAD_HANDLE;
+    return memory_of_ids(handle, rows, out) ? REC_OK : REC_BAD_ARGUMENT;
+  }
+  if (rows > table->rows) return REC_BAD_ARGUMENT;
+  const uint64_t full = full_rows < table->full_max ? full_rows : table->full_max;
+  out[0] = {table->full_at(0), 8 * full * table->full_words};
+  out[1] = {table->slot_at(0), uint64_t{8} * rows * table->slot_words};
+  return REC_OK;
+}
+
 }  // namespace
 }  // namespace rec
 
@@ -72,13 +90,10 @@ int32_t rec_prefault_start(const rec_expected_rows* expected, size_t count) {
   std::unique_ptr<rec::Prefault> prefault(new (std::nothrow) rec::Prefault());
   if (!prefault) return REC_NO_MEMORY;
   for (size_t i = 0; i < count; i++) {
-    const auto [handle, rows, full_rows] = expected[i];
-    const auto* table = rec::lookup<rec::PaneTable>(handle, rec::kPaneTable);
-    if (table == nullptr) return REC_BAD_HANDLE;
-    if (rows > table->rows) return REC_BAD_ARGUMENT;
-    const uint64_t full = full_rows < table->full_max ? full_rows : table->full_max;
-    prefault->add(table->full_at(0), 8 * full * table->full_words);
-    prefault->add(table->slot_at(0), uint64_t{8} * rows * table->slot_words);
+    rec::Memory memory[2];
+    const int32_t status = rec::memory_of(expected[i], memory);
+    if (status != REC_OK) return status;
+    for (const rec::Memory& one : memory) prefault->add(one);
   }
   try {
     prefault->thread = std::thread([of = prefault.get()] { of->run(); });

@@ -58,9 +58,12 @@ export function windowsOver(
     // Each partition meets its share of the ids.
     dedupIdsMax: Math.ceil(dedupIdsMax / partitions),
   });
-  // In the order in which a checkpoint's rows are loaded.
+  // In the order in which a checkpoint's rows are loaded; ids of pairs are the first to be written.
   const prefault: PrefaultRows = (expected) =>
-    new Prefault(scopeNames.map((scope) => ({ table: tables[scope], ...expected[scope] })));
+    new Prefault([
+      ...scopeNames.map((scope) => ({ table: tables[scope], ...expected[scope] })),
+      { table: tables.pairs, rows: expected.userCategory.rows },
+    ]);
   return { core, trending, prefault };
 }
 
