@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PaneTable } from "./pane-table.ts";
 import { ReferencePaneTable } from "./reference/pane-table.ts";
+import { loadRows, saveRows } from "./test/saved-rows.ts";
 import { seededRandom } from "./test/seeded-random.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "recmaster-pane-file-"));
@@ -64,26 +65,6 @@ function readAll(table: Counters, asOfMs: number) {
   return { out, offsets };
 }
 
-/** Rows are gathered seven at a time, as a checkpoint does. */
-const rowsAtOnce = 7;
-
-/** What a checkpoint keeps of the table; the role goes on `between` two pieces. */
-function save(table: PaneTable, between = () => {}): Uint8Array[] {
-  const pieces: Uint8Array[] = [];
-  for (let first = 0; first < rows; first += rowsAtOnce) {
-    const count = Math.min(rowsAtOnce, rows - first);
-    const out = new Uint8Array(count * table.rowBytes);
-    pieces.push(out.slice(0, table.save(first, count, out)));
-    between();
-  }
-  return pieces;
-}
-
-function load(table: PaneTable, pieces: readonly Uint8Array[]): void {
-  table.clear();
-  for (const [i, piece] of pieces.entries()) table.load(i * rowsAtOnce, piece);
-}
-
 test("a table of twenty times the rows that fit equals its twin at every step", () => {
   for (let seed = 1; seed <= 6; seed++) {
     const table = tableAt(join(folder, `twin-${seed}`));
@@ -113,13 +94,13 @@ test("what is saved holds the rows in the file, and loads where there is less ro
   const stream = new Stream(5);
   for (let life = 0; life < 8; life++) {
     for (let step = 0; step < 40; step++) stream.batch([table, twin]);
-    const saved = save(table);
+    const saved = saveRows(table);
     expect(table.usage.filed).toBeGreaterThan(20);
-    load(roomy, saved);
+    loadRows(roomy, saved);
     // What came after the checkpoint is lost with the process, and so does not count.
     const lost = new Stream(100 + life, stream);
     for (let step = 0; step < 10; step++) lost.batch([table]);
-    load(table, save(roomy));
+    loadRows(table, saveRows(roomy));
     for (const one of [roomy, table]) {
       expect(readAll(one, stream.nowMs)).toEqual(readAll(twin, stream.nowMs));
     }
@@ -137,8 +118,8 @@ test("rows move while they are saved: brought up to date from then on they are t
   for (let step = 0; step < 40; step++) stream.batch([table]);
   const after: Parameters<PaneTable["apply"]>[] = [];
   const kept: Counters = { apply: (...given) => after.push(given), read: () => {} };
-  const saved = save(table, () => stream.batch([table, kept]));
-  load(restored, saved);
+  const saved = saveRows(table, () => stream.batch([table, kept]));
+  loadRows(restored, saved);
   for (const given of after) restored.apply(...given);
   expect(readAll(restored, stream.nowMs)).toEqual(readAll(table, stream.nowMs));
   expect([table.usage.evicted, restored.usage.evicted]).toEqual([0, 0]);

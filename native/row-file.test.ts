@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SequenceTable } from "./sequence-table.ts";
+import { loadRows, saveRows } from "./test/saved-rows.ts";
 import { seededRandom } from "./test/seeded-random.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "recmaster-row-file-"));
@@ -126,24 +127,6 @@ function readAll(table: SequenceTable): Row[] {
   return Array.from({ length: rows }, (_, row) => readRow(table, row));
 }
 
-const rowsAtOnce = 7;
-
-/** What a checkpoint keeps of the table; the role goes on `between` two pieces. */
-function save(table: SequenceTable, between = () => {}): Uint8Array[] {
-  const pieces: Uint8Array[] = [];
-  for (let first = 0; first < rows; first += rowsAtOnce) {
-    const count = Math.min(rowsAtOnce, rows - first);
-    const out = new Uint8Array(count * table.rowBytes);
-    pieces.push(out.slice(0, table.save(first, count, out)));
-    between();
-  }
-  return pieces;
-}
-
-function load(table: SequenceTable, pieces: readonly Uint8Array[]): void {
-  for (const [i, piece] of pieces.entries()) table.load(i * rowsAtOnce, piece);
-}
-
 test("a table of ten times the rows that fit equals its model at every step", () => {
   for (let seed = 1; seed <= 5; seed++) {
     const table = tableAt(`model-${seed}`);
@@ -173,10 +156,10 @@ test("what is saved holds the rows in the file, and loads where there is less ro
   for (let life = 0; life < 6; life++) {
     for (let step = 0; step < 40; step++) stream.step([table], model);
     const resident = table.usage;
-    const saved = save(table);
+    const saved = saveRows(table);
     // A checkpoint moves nothing: what is used stays in memory.
     expect(table.usage).toEqual(resident);
-    load(roomy, saved);
+    loadRows(roomy, saved);
     expect(readAll(roomy)).toEqual(model.rows);
     for (let step = 0; step < 10; step++) stream.step([table], new Model());
     table.clear();
@@ -184,12 +167,37 @@ test("what is saved holds the rows in the file, and loads where there is less ro
       true,
     );
     expect([table.usage.inMemory, table.usage.filed]).toEqual([0, 0]);
-    load(table, save(roomy));
+    loadRows(table, saveRows(roomy));
     expect(readAll(table)).toEqual(model.rows);
   }
   expect(table.usage.evicted).toBe(0);
   table.release();
   roomy.release();
+});
+
+test("rows move while they are saved: told again what came since, they are the same", () => {
+  const table = tableAt("live");
+  const restored = tableAt("again");
+  const random = seededRandom(7);
+  const after: Parameters<SequenceTable["pushAll"]>[] = [];
+  let offset = 0;
+  const batch = () => {
+    const count = 30;
+    const of = Uint32Array.from({ length: count }, () => Math.floor(random() * rows));
+    const offsets = Float64Array.from(of, () => offset++);
+    const records = Array.from(offsets, (id) => recordOf(id, id + Math.floor(random() * 40)));
+    const given = [of, Uint32Array.from(records.flat()), count, { timeAt: 1, offsets }] as const;
+    table.pushAll(...given);
+    after.push([...given]);
+  };
+  for (let step = 0; step < 40; step++) batch();
+  after.length = 0;
+  loadRows(restored, saveRows(table, batch));
+  for (const given of after) restored.pushAll(...given);
+  expect(readAll(restored)).toEqual(readAll(table));
+  expect([table.usage.evicted, restored.usage.evicted]).toEqual([0, 0]);
+  table.release();
+  restored.release();
 });
 
 test("of more rows than memory and file hold, those used longest ago are lost", () => {

@@ -90,25 +90,9 @@ function doorSettings() {
   };
 }
 
-/** Null where it is not set: what the data folder has. */
-function partitionsSetting(): Setting<number | null> {
-  const whole = count("LOG_PARTITIONS", [1, limits.logPartitionsMax], {
-    fallback: "",
-    help:
-      "Partitions of users, shared by window and joiner threads. A data folder keeps those that " +
-      "it was made with: 1 where nothing was said.",
-  });
-  return { ...whole, read: (text) => (text === "" ? null : whole.read(text)) };
-}
-
-/** Null where it is not set: as the limits say. */
-function rowsSetting(): Setting<number | null> {
-  const whole = count("ROWS_IN_MEMORY", [1, limits.userCategoryPairsMax], {
-    fallback: "",
-    help:
-      "Rows of each table that stand in memory, the others in files: windows of a scope, " +
-      "aggregates of a scope, recent and seen items of users.",
-  });
+/** Null where it is not set. */
+function countOrNone(name: string, range: [number, number], help: string): Setting<number | null> {
+  const whole = count(name, range, { fallback: "", help });
   return { ...whole, read: (text) => (text === "" ? null : whole.read(text)) };
 }
 
@@ -119,7 +103,12 @@ function roleSettings(machine: Machine) {
       fallback: oneBelow,
       help: "Ranking threads.",
     }),
-    logPartitions: partitionsSetting(),
+    logPartitions: countOrNone(
+      "LOG_PARTITIONS",
+      [1, limits.logPartitionsMax],
+      "Partitions of users, shared by window and joiner threads. A data folder keeps those that " +
+        "it was made with: 1 where nothing was said.",
+    ),
     windowWorkers: count("WINDOW_WORKERS", [1, workersMax], {
       fallback: "1",
       help: "Window threads, at most LOG_PARTITIONS.",
@@ -128,7 +117,12 @@ function roleSettings(machine: Machine) {
       fallback: "1",
       help: "Joiner threads, at most LOG_PARTITIONS.",
     }),
-    rowsInMemory: rowsSetting(),
+    rowsInMemory: countOrNone(
+      "ROWS_IN_MEMORY",
+      [1, limits.userCategoryPairsMax],
+      "Rows of each table that stand in memory, the others in files: windows of a scope, " +
+        "aggregates of a scope, recent and seen items of users.",
+    ),
     definition: pattern("REC_DEFINITION", /^$|\.(ts|js|mjs)$/, {
       fallback: "",
       allowed: "the path of a module whose default export is a definition",
