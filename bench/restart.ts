@@ -1,6 +1,17 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { assert } from "../models/core/assert.ts";
 import { Random } from "../models/core/random.ts";
 import definition from "../models/definition/default.ts";
@@ -154,13 +165,20 @@ interface Rounds {
   readonly say: BenchContext["say"];
 }
 
-/** Starts after a kill under load, of both sizes in turn: a slow hour slows both. */
+/**
+ * Starts after a kill under load, of both sizes in turn: a slow hour slows both. Each is on a copy
+ * of what the killed server left, so that all of a size find the same.
+ */
 async function killedStarts(folders: readonly Folder[], { rounds, tail, seed, say }: Rounds) {
+  for (const folder of folders) await killedBehind(folder, tail);
   const starts = new Map(folders.map(({ name }): [Folder["name"], Start[]] => [name, []]));
   for (let round = 0; round < rounds; round++) {
     for (const folder of folders) {
-      await killedBehind(folder, tail);
-      const start = await startOnce(folder.dataDir);
+      const copy = join(dirname(folder.dataDir), "start");
+      rmSync(copy, { recursive: true, force: true });
+      copyFolder(folder.dataDir, copy);
+      const start = await startOnce(copy);
+      rmSync(copy, { recursive: true, force: true });
       say(`${folder.name}, killed ${tail} events after its checkpoint: ${lineOf(start)}`);
       starts.get(folder.name)?.push(start);
     }
@@ -177,6 +195,24 @@ async function killedStarts(folders: readonly Folder[], { rounds, tail, seed, sa
     restartRatio: ratio(({ readyMs }) => readyMs),
     restartCpuRatio: ratio(({ cpuSeconds }) => cpuSeconds),
   };
+}
+
+/** Emptied by every start. */
+const scratch = /^(embeddings|rows)\//;
+
+/** What a server never changes, checkpoints and full segments of the log, is linked. */
+function copyFolder(from: string, to: string): void {
+  const files = readdirSync(from, { recursive: true, encoding: "utf8" })
+    .filter((path) => !scratch.test(path) && statSync(join(from, path)).isFile())
+    .toSorted();
+  files.forEach((path, i) => {
+    mkdirSync(dirname(join(to, path)), { recursive: true });
+    const next = files[i + 1] ?? "";
+    const isSegment = path.endsWith(".log") && next.endsWith(".log");
+    const isFull = isSegment && dirname(path) === dirname(next);
+    const put = isFull || path.startsWith("checkpoints/") ? linkSync : copyFileSync;
+    put(join(from, path), join(to, path));
+  });
 }
 
 function startFigures(name: Folder["name"], starts: readonly Start[]): Record<string, Figure> {
