@@ -174,11 +174,9 @@ async function killedStarts(folders: readonly Folder[], { rounds, tail, seed, sa
   const starts = new Map(folders.map(({ name }): [Folder["name"], Start[]] => [name, []]));
   for (let round = 0; round < rounds; round++) {
     for (const folder of folders) {
-      const copy = join(dirname(folder.dataDir), "start");
-      rmSync(copy, { recursive: true, force: true });
-      copyFolder(folder.dataDir, copy);
-      const start = await startOnce(copy);
-      rmSync(copy, { recursive: true, force: true });
+      // What it leaves is memory of a server of this size, as the killed one did.
+      await startCopy(folder);
+      const start = await startCopy(folder);
       say(`${folder.name}, killed ${tail} events after its checkpoint: ${lineOf(start)}`);
       starts.get(folder.name)?.push(start);
     }
@@ -195,6 +193,17 @@ async function killedStarts(folders: readonly Folder[], { rounds, tail, seed, sa
     restartRatio: ratio(({ readyMs }) => readyMs),
     restartCpuRatio: ratio(({ cpuSeconds }) => cpuSeconds),
   };
+}
+
+async function startCopy({ dataDir }: Folder): Promise<Start> {
+  const copy = join(dirname(dataDir), "start");
+  rmSync(copy, { recursive: true, force: true });
+  copyFolder(dataDir, copy);
+  try {
+    return await startOnce(copy);
+  } finally {
+    rmSync(copy, { recursive: true, force: true });
+  }
 }
 
 /** Emptied by every start. */
