@@ -37,7 +37,7 @@ test("the level of a head of seconds is the median gap, and what its absence wou
 
 test("arms that do not exist and definitions that count slates are refused", async () => {
   const smoke = (...args: string[]) => runBench(bench, ["--smoke", ...args], () => undefined);
-  await expect(smoke(...definitionAt, "--arms", "frozen")).rejects.toThrow("no arm frozen");
+  await expect(smoke(...definitionAt, "--arms", "frozen")).rejects.toThrow("--arms has no frozen");
   await expect(smoke()).rejects.toThrow('negatives are "served"');
 });
 
