@@ -6,18 +6,11 @@
  */
 
 const turnMs = 4;
-/**
- * The loop may go to sleep with an immediate pending (seen in long test runs of Bun 1.4), and wakes
- * only for something else: by then a timer has begun the turn.
- */
-const wakeMs = 5;
 
 export class Turns {
   readonly #waiting: (() => void)[] = [];
   readonly #turnMs: number;
   #endsAtMs = 0;
-  #immediate: NodeJS.Immediate | null = null;
-  #wake: NodeJS.Timeout | null = null;
 
   constructor(lengthMs = turnMs) {
     this.#turnMs = lengthMs;
@@ -26,7 +19,7 @@ export class Turns {
   /** Resolves when the caller's turn begins. */
   next(): Promise<void> {
     return new Promise((resolve) => {
-      if (this.#waiting.push(resolve) === 1) this.#schedule();
+      if (this.#waiting.push(resolve) === 1) setImmediate(this.#begin);
     });
   }
 
@@ -35,18 +28,11 @@ export class Turns {
     return performance.now() >= this.#endsAtMs;
   }
 
-  #schedule(): void {
-    this.#immediate = setImmediate(this.#begin);
-    this.#wake = setTimeout(this.#begin, wakeMs);
-  }
-
   readonly #begin = () => {
-    if (this.#immediate !== null) clearImmediate(this.#immediate);
-    if (this.#wake !== null) clearTimeout(this.#wake);
     const first = this.#waiting.shift();
     this.#endsAtMs = performance.now() + this.#turnMs;
     first?.();
-    if (this.#waiting.length > 0) this.#schedule();
+    if (this.#waiting.length > 0) setImmediate(this.#begin);
   };
 }
 
